@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+# The programs: each is src/<layer>/main.c and the layer's library.
+function(tr_program name layer dir)
+	if(EXISTS ${CMAKE_SOURCE_DIR}/src/${layer}/main.c)
+		add_executable(${name} ${CMAKE_SOURCE_DIR}/src/${layer}/main.c)
+		target_link_libraries(${name} PRIVATE troth_${layer})
+		target_link_options(${name} PRIVATE -pie)
+		set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
+		install(TARGETS ${name} RUNTIME DESTINATION ${dir})
+	endif()
+endfunction()
+
+tr_program(trothd server ${CMAKE_INSTALL_SBINDIR})
+tr_program(troth-agent agent ${CMAKE_INSTALL_SBINDIR})
+tr_program(troth cli ${CMAKE_INSTALL_BINDIR})

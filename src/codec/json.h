@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Strict JSON (RFC 8259) through jansson, the only includer of its header: duplicate keys, invalid UTF-8, trailing
+ * text, depth over 16 and sizes over the caller's cap are refused; NUL inside strings is refused. Writing is by
+ * escaping into a tr_buf, so output needs no library. */
+#ifndef TR_CODEC_JSON_H
+#define TR_CODEC_JSON_H
+
+#include "base/buf.h"
+
+struct tr_json; /* a parsed document; owns everything that was got from it */
+
+TR_RC tr_json_parse(struct tr_view text, struct tr_json **ret, struct tr_err *err);
+struct tr_json *tr_json_free(struct tr_json *j);
+TR_DEFINE_AUTO(struct tr_json *, tr_json_free)
+
+/* Nodes borrow from the document. NULL node in, "absent" out: lookups chain. */
+typedef const void *tr_jnode;
+tr_jnode tr_json_root(const struct tr_json *j);
+tr_jnode tr_json_get(tr_jnode object, const char *key);
+bool tr_json_is_object(tr_jnode n);
+bool tr_json_is_array(tr_jnode n);
+size_t tr_json_len(tr_jnode array_or_object);
+tr_jnode tr_json_at(tr_jnode array, size_t i);
+bool tr_json_str(tr_jnode n, struct tr_view *ret);
+bool tr_json_int(tr_jnode n, int64_t *ret); /* integers only; 1.0 and 1e3 are not integers here */
+bool tr_json_bool(tr_jnode n, bool *ret);
+bool tr_json_is_null(tr_jnode n);
+/* Calls fn for each member; stops when it returns false. */
+typedef bool (*tr_json_each_fn)(void *arg, const char *key, tr_jnode value);
+void tr_json_each(tr_jnode object, tr_json_each_fn fn, void *arg);
+/* The node again as compact text. */
+void tr_json_dump(tr_jnode n, struct tr_buf *b);
+
+void tr_json_put_str(struct tr_buf *b, struct tr_view utf8); /* quoted and escaped */
+
+#endif

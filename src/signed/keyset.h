@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The keyset: the document by which roots (k of n, offline) say which other keys hold which role. COSE_Sign, one
+ * signature per root key. Epoch N+1 is signed by the thresholds of N and of N+1; agents accept only newer ones.
+ * `trothd init` makes epoch 1 with a 1-of-1 root in this final format. */
+#ifndef TR_SIGNED_KEYSET_H
+#define TR_SIGNED_KEYSET_H
+
+#include "codec/cose.h"
+#include "crypto/key.h"
+
+#define TR_KEYSET_DOMAIN "troth/keyset/v1"
+#define TR_KEYSET_MAX 65536
+#define TR_KEYSET_ROOTS_MAX 16
+#define TR_KEYSET_KEYS_MAX 64
+#define TR_KEYSET_REVOKED_MAX 256
+
+enum tr_key_role { TR_ROLE_COMMAND, TR_ROLE_RELEASE, TR_ROLE_CONFIG, TR_ROLE_LOG, TR_ROLE_CA, TR_ROLE_OPERATOR,
+		   TR_ROLE_N };
+const char *tr_key_role_name(enum tr_key_role r);
+
+struct tr_keyset_key {
+	enum tr_key_role role;
+	struct tr_view key;   /* SPKI DER; for TR_ROLE_CA the CA certificate's DER */
+	int64_t not_before_ms, not_after_ms; /* not_after 0: none */
+	int64_t no_sign_after_ms;            /* 0: none; planned retirement */
+};
+
+struct tr_keyset {
+	struct tr_view trust_domain;
+	uint64_t epoch;
+	int64_t issued_ms, expires_ms;
+	struct tr_view prev_digest; /* SHA-256 of the previous keyset's bytes; empty for epoch 1 */
+	uint64_t threshold;
+	size_t n_roots;
+	struct tr_view roots[TR_KEYSET_ROOTS_MAX]; /* SPKI DER, sorted bytewise, unique */
+	size_t n_keys;
+	struct tr_keyset_key keys[TR_KEYSET_KEYS_MAX];
+	uint64_t revocation_number;
+	size_t n_revoked;
+	uint8_t revoked[TR_KEYSET_REVOKED_MAX][32]; /* SHA-256 of SPKI (or certificate), sorted */
+};
+
+/* The bytes that root keys sign. */
+TR_RC tr_keyset_payload(const struct tr_keyset *k, struct tr_buf *ret, struct tr_err *err);
+/* Payload plus the signatures of these roots. */
+TR_RC tr_keyset_sign(struct tr_view payload, const struct tr_privkey *const *roots, size_t n, struct tr_buf *ret,
+		     struct tr_err *err);
+/* Verifies against pinned roots: at least `threshold` distinct listed root keys signed. `pin` is the expected root
+ * fingerprint (32 bytes): the keyset's own root set must hash to it. Views borrow from in. TR_E_DENIED otherwise. */
+TR_RC tr_keyset_verify_pinned(struct tr_view in, const uint8_t pin[32], int64_t now_ms, struct tr_keyset *ret,
+			      struct tr_err *err);
+/* SHA-256 over the canonical CBOR [threshold, [spki, …]] of the root set. */
+void tr_keyset_root_fingerprint(const struct tr_keyset *k, uint8_t out[32]);
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The store: typed operations on typed rows, the same for every database. Opened by the `store` role only (and, read
+ * only, by its twin). Core decides everything; the store keeps it durable: a transaction is a list of operations that
+ * commit together or not at all. */
+#ifndef TR_STORE_STORE_H
+#define TR_STORE_STORE_H
+
+#include "store/records.h"
+
+/* One operation inside a transaction, as it travels from core. */
+enum tr_op { TR_OP_PUT = 1, /* insert or replace by primary key */
+	     TR_OP_INSERT,  /* fails the transaction with TR_E_CONFLICT when the key exists */
+	     TR_OP_DELETE,  /* by primary key: only the key field of the row counts */
+	     TR_OP_APPEND,  /* audit, attestation: the store gives seq */
+	     TR_OP_EXPIRE,  /* seen rows with expires_at < the row's expires_at */
+	     TR_OP_N };
+
+struct tr_store;
+
+/* location: "sqlite:/path/troth.db". create: make and migrate; otherwise migrate an existing one; read_only: never writes,
+ * refuses another schema version. Errors are sentences: corrupt file, newer schema, read-only disk, locked by another trothd. */
+enum tr_store_open_mode { TR_STORE_CREATE, TR_STORE_RW, TR_STORE_RO };
+TR_RC tr_store_open(const char *location, enum tr_store_open_mode mode, struct tr_store **ret, struct tr_err *err);
+struct tr_store *tr_store_free(struct tr_store *s);
+TR_DEFINE_AUTO(struct tr_store *, tr_store_free)
+
+TR_RC tr_store_begin(struct tr_store *s, struct tr_err *err);
+TR_RC tr_store_apply(struct tr_store *s, enum tr_op op, enum tr_table t, const void *row, struct tr_err *err);
+TR_RC tr_store_commit(struct tr_store *s, struct tr_err *err);
+void tr_store_rollback(struct tr_store *s);
+
+/* Inside a transaction: a nested scope, so that one caller's conflict does not undo the others of a group commit. */
+TR_RC tr_store_savepoint(struct tr_store *s, struct tr_err *err);
+TR_RC tr_store_release(struct tr_store *s, struct tr_err *err);
+void tr_store_rollback_savepoint(struct tr_store *s);
+
+/* Every row of a table in key order; fn returns false to stop. The row's views live during the call. */
+typedef bool (*tr_row_fn)(void *arg, const void *row);
+TR_RC tr_store_each(struct tr_store *s, enum tr_table t, tr_row_fn fn, void *arg, struct tr_err *err);
+
+/* Newest first of an append-only table. */
+struct tr_list_query {
+	uint64_t before;      /* seq below this; 0: from the newest */
+	uint64_t after;       /* seq above this; 0: no bound. With `after` alone the order is oldest first (tailing). */
+	uint64_t limit;       /* 1..500 */
+	struct tr_view match; /* node_id (attestation) or object (audit); empty: all */
+	struct tr_view outcome; /* empty: all */
+	uint64_t seq;         /* exactly this one; 0: not used */
+};
+extern const struct tr_record tr_list_query_def;
+TR_RC tr_store_list(struct tr_store *s, enum tr_table t, const struct tr_list_query *q, tr_row_fn fn, void *arg,
+		    struct tr_err *err);
+
+unsigned tr_store_schema(const struct tr_store *s); /* migration number */
+/* TR_OK when a durable write would work now (a real one-row write and commit), else why not. */
+TR_RC tr_store_probe(struct tr_store *s, struct tr_err *err);
+
+#endif
