@@ -46,7 +46,7 @@ void tr_cbor_fail(struct tr_cbor *r, const char *static_why);
 /* TR_OK when everything was consumed and nothing failed; otherwise TR_E_INVALID. */
 TR_RC tr_cbor_end(const struct tr_cbor *r, struct tr_err *err);
 
-/* Writers. The caller writes map keys in canonical order (shorter encoded key first, then bytewise); every
+/* Writers. The caller writes map keys in canonical order (bytewise by encoded key, RFC 8949 §4.2.1); every
  * tr_cbor_put_* of a signed object is checked against the reader in that object's test. */
 void tr_cbor_put_int(struct tr_buf *b, int64_t v);
 void tr_cbor_put_uint(struct tr_buf *b, uint64_t v);

@@ -11,6 +11,8 @@
 TR_RC tr_pem_get(struct tr_view text, struct tr_view *ret_label, struct tr_buf *ret_der, struct tr_view *ret_rest,
 		 struct tr_err *err);
 void tr_pem_add(struct tr_buf *b, const char *label, struct tr_view der); /* 64 columns, LF */
+/* Whether another block starts in text: the loop condition over a bundle, with ret_rest as text. */
+bool tr_pem_more(struct tr_view text);
 
 /* One DER element (X.690 10.1: definite, shortest length). Fails by returning false. */
 struct tr_der {
