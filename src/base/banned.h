@@ -9,6 +9,8 @@
 #include <string.h>
 #include <time.h>
 
+/* glibc has it as a macro, and poisoning a macro is a warning. */
+#undef alloca
 #pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf gets strtok strtok_r atoi atol atoll gmtime localtime ctime system popen tmpnam mktemp alloca
 
 #endif
