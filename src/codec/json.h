@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Strict JSON (RFC 8259) through jansson, the only includer of its header: duplicate keys, invalid UTF-8, trailing
- * text, depth over 16 and sizes over the caller's cap are refused; NUL inside strings is refused. Writing is by
- * escaping into a tr_buf, so output needs no library. */
+ * text, depth over 16 and sizes over TR_JSON_MAX are refused (callers cap earlier and lower); NUL inside strings
+ * and numbers beyond int64_t or double are refused. Writing is by escaping into a tr_buf, so output needs no
+ * library. Parsing calls getrandom(2), for the hash seed. */
 #ifndef TR_CODEC_JSON_H
 #define TR_CODEC_JSON_H
 
 #include "base/buf.h"
+
+#define TR_JSON_MAX ((size_t)4 << 20)
+#define TR_JSON_DEPTH_MAX 16
 
 struct tr_json; /* a parsed document; owns everything that was got from it */
 
@@ -31,6 +35,7 @@ void tr_json_each(tr_jnode object, tr_json_each_fn fn, void *arg);
 /* The node again as compact text. */
 void tr_json_dump(tr_jnode n, struct tr_buf *b);
 
-void tr_json_put_str(struct tr_buf *b, struct tr_view utf8); /* quoted and escaped */
+/* Quoted and escaped; bytes that are not UTF-8 become U+FFFD, so the output is valid whatever comes in. */
+void tr_json_put_str(struct tr_buf *b, struct tr_view utf8);
 
 #endif

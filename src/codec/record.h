@@ -24,7 +24,7 @@ enum tr_ftype {
 	TR_F_RAW,   /* JSON text made by ourselves, embedded verbatim in JSON output; refused in JSON input */
 };
 
-#define TR_FIELD_REQUIRED 1u /* in JSON input */
+#define TR_FIELD_REQUIRED 1u /* must be in JSON and query input, and not be empty there */
 #define TR_FIELD_SECRET 2u   /* never written to JSON */
 
 struct tr_field {
@@ -40,11 +40,16 @@ struct tr_record {
 	size_t size; /* of the struct */
 	const struct tr_field *fields;
 	size_t n;
+	bool lenient; /* JSON input may hold members that the table does not know */
 };
 
 #define TR_FIELD(T, member, ftype, max_, flags_) { #member, ftype, offsetof(struct T, member), max_, flags_ }
-#define TR_RECORD(var, T, table) const struct tr_record var = { #T, sizeof(struct T), table, TR_ARRAY_LEN(table) }
+#define TR_RECORD(var, T, table) \
+	const struct tr_record var = { #T, sizeof(struct T), table, TR_ARRAY_LEN(table), false }
+#define TR_RECORD_LENIENT(var, T, table) \
+	const struct tr_record var = { #T, sizeof(struct T), table, TR_ARRAY_LEN(table), true }
 
+/* Marks b failed when a value breaks its own field's rules: what was encoded can be decoded. */
 void tr_record_encode(const struct tr_record *def, const void *rec, struct tr_buf *b);
 /* Every view in ret borrows from in. Limits and UTF-8 are checked. ret untouched on error. */
 TR_RC tr_record_decode(const struct tr_record *def, struct tr_view in, void *ret, struct tr_err *err);
@@ -52,7 +57,9 @@ TR_RC tr_record_decode(const struct tr_record *def, struct tr_view in, void *ret
 /* {"name":value,…} */
 void tr_record_to_json(const struct tr_record *def, const void *rec, struct tr_buf *b);
 /* From a parsed object. Unknown members are an error naming them (unless lenient), so are missing required ones.
- * Decoded bytes of HEX/BYTES are kept in `arena`, which must outlive ret; the rest borrows from the document. */
+ * Decoded bytes of HEX/BYTES are kept in `arena`, which must be empty before and outlive ret; the rest borrows
+ * from the document. err->pub names the member in a buffer per thread: it lives until the thread's next such
+ * error. */
 TR_RC tr_record_from_json(const struct tr_record *def, tr_jnode object, struct tr_buf *arena, void *ret,
 			  struct tr_err *err);
 /* The same from a query string ("limit=10&since=…"), percent-decoding into arena. */
