@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/config.h"
+
+#include "base/file.h"
+#include "codec/ident.h"
+#include "codec/text.h"
+#include "crypto/x509.h"
+
+#include <cyaml/cyaml.h>
+#include <stdarg.h>
+
+#define OPT CYAML_FLAG_OPTIONAL
+#define STR(member, T) CYAML_FIELD_STRING_PTR(#member, CYAML_FLAG_POINTER | OPT, T, member, 1, CYAML_UNLIMITED)
+#define NUM(member, T) CYAML_FIELD_UINT(#member, OPT, T, member)
+#define MAP(member, T, fields) CYAML_FIELD_MAPPING_PTR(#member, CYAML_FLAG_POINTER | OPT, T, member, fields)
+#define LIST(member, T) CYAML_FIELD_SEQUENCE(#member, CYAML_FLAG_POINTER | OPT, T, member, &text_entry, 0, 64)
+
+static const cyaml_schema_value_t text_entry = { CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, CYAML_UNLIMITED) };
+
+static const cyaml_schema_field_t listen_fields[] = {
+	STR(agents, struct tr_config_listen), STR(operators, struct tr_config_listen), CYAML_FIELD_END
+};
+static const cyaml_schema_field_t tls_fields[] = {
+	STR(certificate, struct tr_config_tls), STR(key, struct tr_config_tls), CYAML_FIELD_END
+};
+static const cyaml_schema_field_t attestation_fields[] = {
+	STR(mode, struct tr_config_attestation),
+	LIST(accept, struct tr_config_attestation),
+	STR(public_key_path, struct tr_config_attestation),
+	STR(expected_hash, struct tr_config_attestation),
+	STR(min_version, struct tr_config_attestation),
+	LIST(versions, struct tr_config_attestation),
+	STR(min_tier, struct tr_config_attestation),
+	CYAML_FIELD_END
+};
+static const cyaml_schema_field_t limit_fields[] = {
+	NUM(agent_connections, struct tr_config_limits),
+	NUM(operator_connections, struct tr_config_limits),
+	NUM(connections_per_source, struct tr_config_limits),
+	NUM(header_seconds, struct tr_config_limits),
+	NUM(body_seconds, struct tr_config_limits),
+	NUM(idle_seconds, struct tr_config_limits),
+	NUM(registrations_in_flight, struct tr_config_limits),
+	CYAML_FIELD_END
+};
+static const cyaml_schema_field_t config_fields[] = {
+	STR(trust_domain, struct tr_config),
+	STR(state, struct tr_config),
+	STR(store, struct tr_config),
+	LIST(urls, struct tr_config),
+	NUM(fronts, struct tr_config),
+	NUM(certificate_hours, struct tr_config),
+	NUM(heartbeat_seconds, struct tr_config),
+	STR(log_level, struct tr_config),
+	MAP(listen, struct tr_config, listen_fields),
+	MAP(tls, struct tr_config, tls_fields),
+	MAP(attestation, struct tr_config, attestation_fields),
+	MAP(limits, struct tr_config, limit_fields),
+	CYAML_FIELD_END
+};
+static const cyaml_schema_value_t config_schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct tr_config, config_fields),
+};
+
+/* libcyaml reports through a log callback; its first error line names what and where. */
+struct complaint {
+	char text[200];
+};
+
+static void TR_PRINTF(3, 0) on_log(cyaml_log_t level, void *ctx, const char *fmt, va_list args)
+{
+	struct complaint *c = ctx;
+	size_t n = strlen(c->text);
+
+	if (level < CYAML_LOG_ERROR || n + 2 >= sizeof(c->text))
+		return;
+	(void)vsnprintf(c->text + n, sizeof(c->text) - n, fmt, args);
+	for (char *p = c->text + n; *p; p++)
+		if (*p == '\n')
+			*p = ' ';
+}
+
+static const cyaml_config_t plain_cfg = {
+	.log_fn = NULL,
+	.mem_fn = cyaml_mem,
+	.log_level = CYAML_LOG_ERROR,
+	.flags = CYAML_CFG_NO_ALIAS,
+};
+
+struct tr_config *tr_config_free(struct tr_config *c)
+{
+	if (c)
+		(void)cyaml_free(&plain_cfg, &config_schema, c, 0);
+	return NULL;
+}
+
+static TR_RC wrong(struct tr_err *err, const char *pub, const char *what, const char *value)
+{
+	return tr_err_set(err, TR_E_INVALID, pub, "%s: \"%s\"", what, value);
+}
+
+/* Strings of the configuration are owned by libcyaml's allocator (cyaml_mem is realloc/free). */
+static void set_default(char **field, const char *value)
+{
+	if (!*field)
+		*field = strdup(value);
+}
+
+static void override_text(char **field, const char *value)
+{
+	free(*field);
+	*field = strdup(value);
+}
+
+static TR_RC apply_environment(struct tr_config *c, struct tr_err *err)
+{
+	const char *enabled = getenv("ATTESTATION_ENABLED");
+	const char *key = getenv("ATTESTATION_PUBLIC_KEY_PATH");
+	const char *hash = getenv("ATTESTATION_EXPECTED_HASH");
+
+	if (enabled) {
+		if (!tr_view_is(tr_view_str(enabled), "true") && !tr_view_is(tr_view_str(enabled), "false"))
+			return wrong(err, "ATTESTATION_ENABLED must be true (enforce) or false (off)",
+				     "ATTESTATION_ENABLED", enabled);
+		override_text(&c->attestation->mode, *enabled == 't' ? "enforce" : "off");
+	}
+	if (key)
+		override_text(&c->attestation->public_key_path, key);
+	if (hash)
+		override_text(&c->attestation->expected_hash, hash);
+	return TR_OK;
+}
+
+static TR_RC fill_defaults(struct tr_config *c, const char *path, struct tr_err *err)
+{
+	if (!c->listen)
+		c->listen = calloc(1, sizeof(*c->listen));
+	if (!c->tls)
+		c->tls = calloc(1, sizeof(*c->tls));
+	if (!c->attestation)
+		c->attestation = calloc(1, sizeof(*c->attestation));
+	if (!c->limits)
+		c->limits = calloc(1, sizeof(*c->limits));
+	if (!c->listen || !c->tls || !c->attestation || !c->limits)
+		return tr_err_set(err, TR_E_INTERNAL, "out of memory", "configuration");
+	c->path = realpath(path, NULL);
+	if (!c->state && c->path) {
+		char *slash = strrchr(c->path, '/');
+
+		c->state = strndup(c->path, slash > c->path ? (size_t)(slash - c->path) : 1);
+	}
+	set_default(&c->store, "sqlite:troth.db");
+	set_default(&c->log_level, "info");
+	set_default(&c->listen->agents, "*:8443");
+	set_default(&c->listen->operators, "127.0.0.1:8440");
+	set_default(&c->tls->certificate, "tls/server.crt");
+	set_default(&c->tls->key, "tls/server.key");
+#define DEFAULT(field, value) (field) = (field) ? (field) : (value)
+	DEFAULT(c->certificate_hours, 168u);
+	DEFAULT(c->heartbeat_seconds, 30u);
+	DEFAULT(c->limits->agent_connections, 20000u);
+	DEFAULT(c->limits->operator_connections, 256u);
+	DEFAULT(c->limits->connections_per_source, 4096u);
+	DEFAULT(c->limits->header_seconds, 10u);
+	DEFAULT(c->limits->body_seconds, 20u);
+	DEFAULT(c->limits->idle_seconds, 120u);
+	DEFAULT(c->limits->registrations_in_flight, 256u);
+#undef DEFAULT
+	return TR_OK;
+}
+
+static TR_RC check_attestation(const struct tr_config_attestation *a, struct tr_err *err)
+{
+	enum tr_mode mode;
+	enum tr_tier tier;
+	uint8_t hash[32];
+
+	if (a->mode && !tr_mode_from_name(tr_view_str(a->mode), &mode))
+		return wrong(err, "attestation.mode must be off, audit or enforce", "attestation.mode", a->mode);
+	for (unsigned i = 0; i < a->accept_count; i++)
+		if (!tr_view_is(tr_view_str(a->accept[i]), "native") &&
+		    !tr_view_is(tr_view_str(a->accept[i]), "original"))
+			return wrong(err, "attestation.accept lists native, original or both", "attestation.accept",
+				     a->accept[i]);
+	if (a->expected_hash && !tr_sha256_name_ok(tr_view_str(a->expected_hash), hash))
+		return wrong(err, "an expected hash is written sha256:<64 lower-case hex digits>",
+			     "attestation.expected_hash", a->expected_hash);
+	if (a->min_version && !tr_version_ok(tr_view_str(a->min_version)))
+		return wrong(err, "attestation.min_version is not a version", "attestation.min_version",
+			     a->min_version);
+	for (unsigned i = 0; i < a->versions_count; i++)
+		if (!tr_version_ok(tr_view_str(a->versions[i])))
+			return wrong(err, "attestation.versions holds something that is no version",
+				     "attestation.versions", a->versions[i]);
+	if (a->min_tier && !tr_tier_from_name(tr_view_str(a->min_tier), &tier))
+		return wrong(err, "attestation.min_tier must be none, self-asserted, kernel or hardware",
+			     "attestation.min_tier", a->min_tier);
+	return TR_OK;
+}
+
+static TR_RC check_range(const char *name, unsigned v, unsigned min, unsigned max, struct tr_err *err)
+{
+	if (v < min || v > max)
+		return tr_err_set(err, TR_E_INVALID, "a number in the configuration is out of its range",
+				  "%s: %u, allowed %u to %u", name, v, min, max);
+	return TR_OK;
+}
+
+static TR_RC check(const struct tr_config *c, struct tr_err *err)
+{
+	static const char *const levels[] = { "error", "warn", "info", "debug" };
+	bool level_ok = false;
+	const struct {
+		const char *name;
+		unsigned value, min, max;
+	} ranges[] = {
+		{ "fronts", c->fronts, 0, 8 },
+		{ "certificate_hours", c->certificate_hours, 1, 24 * 90 },
+		{ "heartbeat_seconds", c->heartbeat_seconds, 1, 3600 },
+		{ "limits.agent_connections", c->limits->agent_connections, 1, 4000000 },
+		{ "limits.operator_connections", c->limits->operator_connections, 1, 65536 },
+		{ "limits.connections_per_source", c->limits->connections_per_source, 1, 4000000 },
+		{ "limits.header_seconds", c->limits->header_seconds, 1, 300 },
+		{ "limits.body_seconds", c->limits->body_seconds, 1, 300 },
+		{ "limits.idle_seconds", c->limits->idle_seconds, 5, 7200 },
+		{ "limits.registrations_in_flight", c->limits->registrations_in_flight, 1, 4096 },
+	};
+
+	if (!c->path || !c->state)
+		return tr_err_set(err, TR_E_NOTFOUND, "the configuration's folder cannot be resolved", "realpath");
+	if (!c->trust_domain || !tr_trust_domain_ok(tr_view_str(c->trust_domain)))
+		return wrong(err, "trust_domain must be set: lower-case letters, digits, dots and dashes", "trust_domain",
+			     c->trust_domain ? c->trust_domain : "");
+	for (size_t i = 0; i < TR_ARRAY_LEN(levels); i++)
+		level_ok |= tr_view_is(tr_view_str(c->log_level), levels[i]);
+	if (!level_ok)
+		return wrong(err, "log_level must be error, warn, info or debug", "log_level", c->log_level);
+	if (!tr_view_starts(tr_view_str(c->store), "sqlite:"))
+		return wrong(err, "store must be sqlite:<file>; this release knows no other", "store", c->store);
+	for (unsigned i = 0; i < c->urls_count; i++)
+		if (!tr_view_starts(tr_view_str(c->urls[i]), "https://"))
+			return wrong(err, "urls must start with https://", "urls", c->urls[i]);
+	for (size_t i = 0; i < TR_ARRAY_LEN(ranges); i++)
+		if (check_range(ranges[i].name, ranges[i].value, ranges[i].min, ranges[i].max, err))
+			return err->code;
+	return check_attestation(c->attestation, err);
+}
+
+TR_RC tr_config_load(const char *path, struct tr_config **ret, struct tr_err *err)
+{
+	tr_auto(tr_config_free) struct tr_config *c = NULL;
+	tr_auto(tr_buf_done) struct tr_buf text = TR_BUF_INIT;
+	struct complaint complaint = { "" };
+	cyaml_config_t cfg = plain_cfg;
+	cyaml_err_t rc;
+
+	cfg.log_fn = on_log;
+	cfg.log_ctx = &complaint;
+	if (tr_file_read(path, 1 << 20, &text, err))
+		return tr_err_wrap(err, "configuration");
+	if (text.n == 0)
+		return tr_err_set(err, TR_E_INVALID, "the configuration file is empty", "%s", path);
+	rc = cyaml_load_data(text.p, text.n, &cfg, &config_schema, (cyaml_data_t **)&c, NULL);
+	if (rc != CYAML_OK || !c)
+		return tr_err_set(err, TR_E_INVALID, "the configuration file has an error", "%s: %s", path,
+				  complaint.text[0] ? complaint.text : cyaml_strerror(rc));
+	if (fill_defaults(c, path, err) || apply_environment(c, err) || check(c, err))
+		return tr_err_wrap(err, "%s", path);
+	*ret = TR_TAKE(c);
+	return TR_OK;
+}
+
+void tr_config_path(const struct tr_config *c, const char *name, char *buf, size_t len)
+{
+	if (*name == '/')
+		(void)snprintf(buf, len, "%s", name);
+	else
+		(void)snprintf(buf, len, "%s/%s", c->state, name);
+}
+
+TR_RC tr_config_read(const struct tr_config *c, const char *name, bool secret, struct tr_buf *ret, struct tr_err *err)
+{
+	char path[4096];
+
+	tr_config_path(c, name, path, sizeof(path));
+	return secret ? tr_file_read_secret(path, 65536, ret, err) : tr_file_read(path, 262144, ret, err);
+}
+
+unsigned tr_config_fronts(const struct tr_config *c)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (c->fronts)
+		return c->fronts;
+	return cores < 1 ? 1 : cores > 8 ? 8 : (unsigned)cores;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* trothd.yaml: read once per process at its start, by the supervisor to check it and by each role for what it needs.
+ * Unknown keys, unknown modes and wrong types are errors with a line number. Environment names of BA-8 override the
+ * file; what file or environment sets is pinned: the API refuses to change it. */
+#ifndef TR_SERVER_CONFIG_H
+#define TR_SERVER_CONFIG_H
+
+#include "appraise/policy.h"
+
+struct tr_config_listen {
+	char *agents, *operators; /* "host:port"; "*" for every address */
+};
+
+struct tr_config_tls {
+	char *certificate, *key; /* PEM files */
+};
+
+struct tr_config_attestation {
+	char *mode;              /* off, audit, enforce; NULL: set by API, enforce until then */
+	char **accept;           /* native, original */
+	unsigned accept_count;
+	char *public_key_path;   /* fleet key of original claims */
+	char *expected_hash;     /* "sha256:…": pins */
+	char *min_version;
+	char **versions;
+	unsigned versions_count;
+	char *min_tier;
+};
+
+struct tr_config_limits {
+	unsigned agent_connections, operator_connections, connections_per_source;
+	unsigned header_seconds, body_seconds, idle_seconds;
+	unsigned registrations_in_flight;
+};
+
+struct tr_config {
+	char *trust_domain;
+	char *state;             /* folder; relative paths below are inside it */
+	char *store;             /* "sqlite:troth.db" */
+	char **urls;             /* what agents are told, in order */
+	unsigned urls_count;
+	unsigned fronts;         /* 0: one per core, at most 8 */
+	unsigned certificate_hours; /* lifetime of agent certificates */
+	unsigned heartbeat_seconds;
+	char *log_level;         /* error, warn, info, debug */
+	struct tr_config_listen *listen;
+	struct tr_config_tls *tls;
+	struct tr_config_attestation *attestation;
+	struct tr_config_limits *limits;
+	char *path;              /* of this file */
+};
+
+/* Reads, applies the environment, fills defaults, checks every value. */
+TR_RC tr_config_load(const char *path, struct tr_config **ret, struct tr_err *err);
+struct tr_config *tr_config_free(struct tr_config *c);
+TR_DEFINE_AUTO(struct tr_config *, tr_config_free)
+
+/* name resolved against the state folder, unless it is absolute. */
+void tr_config_path(const struct tr_config *c, const char *name, char *buf, size_t len);
+/* Reads a small file of the installation. secret: mode 0600 is demanded. */
+TR_RC tr_config_read(const struct tr_config *c, const char *name, bool secret, struct tr_buf *ret, struct tr_err *err);
+unsigned tr_config_fronts(const struct tr_config *c);
+
+#endif

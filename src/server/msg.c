@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/msg.h"
+
+#include "crypto/x509.h"
+
+#define F(T, m, type, max) TR_FIELD(T, m, TR_F_##type, max, 0)
+#define WHY_MAX 256
+
+const char *tr_ctype_name(enum tr_ctype t)
+{
+	static const char *const names[TR_CT_N] = {
+		NULL, "application/json", "application/problem+json", "application/cbor", "application/cose",
+		"text/plain; charset=utf-8", "text/plain; version=0.0.4; charset=utf-8",
+	};
+
+	return (unsigned)t < TR_CT_N ? names[t] : NULL;
+}
+
+#define T tr_msg_request
+static const struct tr_field request_fields[] = {
+	F(T, route, U64, 0),	  F(T, source, TEXT, 64),	 F(T, agent_id, IDENT, 64),
+	F(T, key_id, BYTES, 32),  F(T, cert_not_before, I64, 0), F(T, cert_not_after, I64, 0),
+	F(T, exporter, BYTES, 32), F(T, bearer, BYTES, 32),	 F(T, arg, IDENT, 64),
+	F(T, in, BYTES, 20000),
+};
+TR_RECORD(tr_msg_request_def, T, request_fields);
+#undef T
+#define T tr_msg_answer
+static const struct tr_field answer_fields[] = {
+	F(T, status, U64, 0), F(T, ctype, U64, 0), F(T, retry_after_s, U64, 0), F(T, close, BOOL, 0),
+	F(T, body, BYTES, TR_MSG_ANSWER_MAX - 64),
+};
+TR_RECORD(tr_msg_answer_def, T, answer_fields);
+#undef T
+#define T tr_msg_front_stats
+static const struct tr_field front_stats_fields[] = {
+	F(T, accepted, U64, 0), F(T, refused_limit, U64, 0), F(T, refused_syntax, U64, 0), F(T, refused_rate, U64, 0),
+	F(T, refused_cert, U64, 0), F(T, timeouts, U64, 0), F(T, open, U64, 0),
+};
+TR_RECORD(tr_msg_front_stats_def, T, front_stats_fields);
+#undef T
+#define T tr_msg_op
+static const struct tr_field op_fields[] = { F(T, op, U64, 0), F(T, table, U64, 0), F(T, row, BYTES, 65536) };
+TR_RECORD(tr_msg_op_def, T, op_fields);
+#undef T
+#define T tr_msg_tx
+static const struct tr_field tx_fields[] = { F(T, ops, BYTES, TR_MSG_TX_MAX - 64) };
+TR_RECORD(tr_msg_tx_def, T, tx_fields);
+#undef T
+#define T tr_msg_done
+static const struct tr_field done_fields[] = { F(T, code, U64, 0), F(T, why, TEXT, WHY_MAX) };
+TR_RECORD(tr_msg_done_def, T, done_fields);
+#undef T
+#define T tr_msg_load
+static const struct tr_field load_fields[] = { F(T, table, U64, 0) };
+TR_RECORD(tr_msg_load_def, T, load_fields);
+#undef T
+#define T tr_msg_rows
+static const struct tr_field rows_fields[] = { F(T, table, U64, 0), F(T, rows, BYTES, TR_MSG_ROWS_MAX - 64) };
+TR_RECORD(tr_msg_rows_def, T, rows_fields);
+#undef T
+#define T tr_msg_list
+static const struct tr_field list_fields[] = { F(T, table, U64, 0), F(T, query, BYTES, 1024) };
+TR_RECORD(tr_msg_list_def, T, list_fields);
+#undef T
+#define T tr_msg_issue
+static const struct tr_field issue_fields[] = { F(T, spki, BYTES, 1200), F(T, agent_id, IDENT, 64), F(T, not_after, I64, 0) };
+TR_RECORD(tr_msg_issue_def, T, issue_fields);
+#undef T
+#define T tr_msg_issued
+static const struct tr_field issued_fields[] = {
+	F(T, code, U64, 0), F(T, why, TEXT, WHY_MAX), F(T, der, BYTES, TR_CERT_DER_MAX), F(T, serial, TEXT, 64),
+};
+TR_RECORD(tr_msg_issued_def, T, issued_fields);
+#undef T
+#define T tr_msg_policy
+static const struct tr_field policy_fields[] = {
+	F(T, mode, U64, 0),	      F(T, min_tier, U64, 0),	 F(T, accept_native, BOOL, 0),
+	F(T, accept_original, BOOL, 0), F(T, pin_only, BOOL, 0), F(T, vkeys, BYTES, 262144),
+	F(T, hashes, BYTES, 262144),  F(T, min_version, TEXT, 64), F(T, versions, TEXT, 1024),
+};
+TR_RECORD(tr_msg_policy_def, T, policy_fields);
+#undef T
+#define T tr_msg_appraise
+static const struct tr_field appraise_fields[] = {
+	F(T, body, BYTES, 16384), F(T, exporter, BYTES, 32), F(T, now, I64, 0),
+};
+TR_RECORD(tr_msg_appraise_def, T, appraise_fields);
+#undef T
+#define T tr_msg_appraised
+static const struct tr_field appraised_fields[] = {
+	F(T, reason, U64, 0),	       F(T, tier, U64, 0),	   F(T, native, BOOL, 0),
+	F(T, admitted, BOOL, 0),       F(T, vouched, BOOL, 0),	   F(T, node_id, IDENT, 64),
+	F(T, version, TEXT, 64),       F(T, binary_hash, BYTES, 32), F(T, claim_digest, BYTES, 32),
+	F(T, challenge, BYTES, 32),    F(T, vkey_id, BYTES, 32),   F(T, release_name, TEXT, 64),
+	F(T, platform, TEXT, 64),      F(T, device_spki, BYTES, 1200), F(T, device_key_type, TEXT, 16),
+	F(T, disk_path, TEXT, 256),    F(T, checks, RAW, 8192),	   F(T, claim_time, I64, 0),
+	F(T, skew, I64, 0),	       F(T, duration_ns, U64, 0),
+};
+TR_RECORD(tr_msg_appraised_def, T, appraised_fields);
+#undef T
+#define T tr_msg_csr
+static const struct tr_field csr_fields[] = { F(T, body, BYTES, 8192) };
+TR_RECORD(tr_msg_csr_def, T, csr_fields);
+#undef T
+#define T tr_msg_csr_done
+static const struct tr_field csr_done_fields[] = {
+	F(T, code, U64, 0), F(T, why, TEXT, WHY_MAX), F(T, spki, BYTES, 1200), F(T, key_id, BYTES, 32),
+	F(T, key_type, TEXT, 16),
+};
+TR_RECORD(tr_msg_csr_done_def, T, csr_done_fields);
+#undef T
+#define T tr_msg_read_key
+static const struct tr_field read_key_fields[] = { F(T, pem, TEXT, 4096) };
+TR_RECORD(tr_msg_read_key_def, T, read_key_fields);
+#undef T
+#define T tr_msg_key_read
+static const struct tr_field key_read_fields[] = {
+	F(T, code, U64, 0), F(T, why, TEXT, WHY_MAX), F(T, spki, BYTES, 1200), F(T, key_id, BYTES, 32),
+	F(T, key_type, TEXT, 16),
+};
+TR_RECORD(tr_msg_key_read_def, T, key_read_fields);
+#undef T
+#define T tr_msg_read_release
+static const struct tr_field read_release_fields[] = { F(T, statement, BYTES, 2048), F(T, now, I64, 0) };
+TR_RECORD(tr_msg_read_release_def, T, read_release_fields);
+#undef T
+#define T tr_msg_release_read
+static const struct tr_field release_read_fields[] = {
+	F(T, reason, U64, 0), F(T, why, TEXT, WHY_MAX), F(T, row, BYTES, 4096),
+};
+TR_RECORD(tr_msg_release_read_def, T, release_read_fields);
+#undef T

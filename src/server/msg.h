@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every message between the roles of trothd: its number, its record and its size limit. A role accepts only the
+ * numbers it has a handler for, each under its own limit (ipc/chan.h). */
+#ifndef TR_SERVER_MSG_H
+#define TR_SERVER_MSG_H
+
+#include "appraise/policy.h"
+#include "ipc/chan.h"
+#include "store/store.h"
+
+enum tr_msg {
+	/* front → core, core → front */
+	TR_M_REQUEST = 1, TR_M_ANSWER, TR_M_FRONT_STATS,
+	/* core → store, store → core */
+	TR_M_TX, TR_M_TX_DONE, TR_M_LOAD, TR_M_ROWS, TR_M_LOAD_DONE, TR_M_PROBE, TR_M_PROBE_DONE,
+	/* core → store-ro and back */
+	TR_M_LIST, TR_M_LIST_DONE,
+	/* core → keys and back */
+	TR_M_ISSUE, TR_M_ISSUED,
+	/* core → appraise and back */
+	TR_M_POLICY, TR_M_APPRAISE, TR_M_APPRAISED, TR_M_CSR, TR_M_CSR_DONE, TR_M_READ_KEY, TR_M_KEY_READ,
+	TR_M_READ_RELEASE, TR_M_RELEASE_READ,
+	TR_M_N
+};
+
+#define TR_MSG_REQUEST_MAX 32768
+#define TR_MSG_ANSWER_MAX (2u << 20)
+#define TR_MSG_ROWS_MAX (1u << 20)
+#define TR_MSG_TX_MAX (1u << 20)
+
+struct tr_msg_request {
+	uint64_t route;
+	struct tr_view source;   /* numeric address of the peer */
+	struct tr_view agent_id; /* from a verified certificate; empty without one */
+	struct tr_view key_id;   /* SHA-256 of that certificate's SPKI */
+	int64_t cert_not_before, cert_not_after;
+	struct tr_view exporter; /* RFC 9266 value of the connection */
+	struct tr_view bearer;   /* SHA-256 of the bearer secret; empty without one */
+	struct tr_view arg;      /* the path's {id} */
+	struct tr_view in;       /* encoded record of the route's input, or the raw body */
+};
+
+enum tr_ctype { TR_CT_NONE, TR_CT_JSON, TR_CT_PROBLEM, TR_CT_CBOR, TR_CT_COSE, TR_CT_TEXT, TR_CT_METRICS, TR_CT_N };
+const char *tr_ctype_name(enum tr_ctype t); /* NULL for TR_CT_NONE */
+
+struct tr_msg_answer {
+	uint64_t status, ctype, retry_after_s;
+	bool close;
+	struct tr_view body;
+};
+
+/* Counters of a front since the last report. */
+struct tr_msg_front_stats {
+	uint64_t accepted, refused_limit, refused_syntax, refused_rate, refused_cert, timeouts, open;
+};
+
+/* A transaction: a list (tr_records_add) of tr_msg_op. */
+struct tr_msg_op { uint64_t op, table; struct tr_view row; };
+struct tr_msg_tx { struct tr_view ops; };
+struct tr_msg_done { uint64_t code; struct tr_view why; }; /* enum tr_code; sentence when not TR_OK */
+struct tr_msg_load { uint64_t table; };
+struct tr_msg_rows { uint64_t table; struct tr_view rows; };
+struct tr_msg_list { uint64_t table; struct tr_view query; };
+
+struct tr_msg_issue { struct tr_view spki, agent_id; int64_t not_after; };
+struct tr_msg_issued { uint64_t code; struct tr_view why, der, serial; };
+
+struct tr_msg_policy {
+	uint64_t mode, min_tier;
+	bool accept_native, accept_original, pin_only;
+	struct tr_view vkeys;  /* list of tr_vkey_row */
+	struct tr_view hashes; /* 32 bytes each */
+	struct tr_view min_version, versions;
+};
+struct tr_msg_appraise { struct tr_view body, exporter; int64_t now; };
+/* struct tr_appraisal as it travels. */
+struct tr_msg_appraised {
+	uint64_t reason, tier;
+	bool native, admitted, vouched;
+	struct tr_view node_id, version, binary_hash, claim_digest, challenge, vkey_id, release_name, platform;
+	struct tr_view device_spki, device_key_type, disk_path, checks;
+	int64_t claim_time, skew;
+	uint64_t duration_ns; /* CPU of the verification, for the histogram */
+};
+struct tr_msg_csr { struct tr_view body; };
+struct tr_msg_csr_done { uint64_t code; struct tr_view why, spki, key_id, key_type; };
+struct tr_msg_read_key { struct tr_view pem; };
+struct tr_msg_key_read { uint64_t code; struct tr_view why, spki, key_id, key_type; };
+struct tr_msg_read_release { struct tr_view statement; int64_t now; };
+struct tr_msg_release_read { uint64_t reason; struct tr_view why, row; }; /* row: tr_release_row */
+
+extern const struct tr_record tr_msg_request_def, tr_msg_answer_def, tr_msg_front_stats_def, tr_msg_op_def,
+	tr_msg_tx_def, tr_msg_done_def, tr_msg_load_def, tr_msg_rows_def, tr_msg_list_def, tr_msg_issue_def,
+	tr_msg_issued_def, tr_msg_policy_def, tr_msg_appraise_def, tr_msg_appraised_def, tr_msg_csr_def,
+	tr_msg_csr_done_def, tr_msg_read_key_def, tr_msg_key_read_def, tr_msg_read_release_def,
+	tr_msg_release_read_def;
+
+#endif

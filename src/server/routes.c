@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/routes.h"
+
+#include "codec/ident.h"
+#include "signed/beat.h"
+#include "store/store.h"
+
+#define F(T, m, type, max, flags) TR_FIELD(T, m, TR_F_##type, max, flags)
+
+static const struct tr_field reason_fields[] = {
+	F(tr_in_reason, reason, TEXT, 256, 0),
+	F(tr_in_reason, force, BOOL, 0, 0),
+};
+TR_RECORD(tr_in_reason_def, tr_in_reason, reason_fields);
+
+static const struct tr_field token_fields[] = {
+	F(tr_in_token, partition, IDENT, 64, 0),
+	F(tr_in_token, agent_type, IDENT, 64, 0),
+	F(tr_in_token, note, TEXT, 256, 0),
+	F(tr_in_token, max_uses, U64, 0, 0),
+	F(tr_in_token, ttl_s, U64, 0, 0),
+};
+TR_RECORD(tr_in_token_def, tr_in_token, token_fields);
+
+static const struct tr_field vkey_fields[] = {
+	F(tr_in_vkey, name, TEXT, 64, 0),
+	F(tr_in_vkey, use, IDENT, 16, 0),
+	F(tr_in_vkey, pem, TEXT, 4096, TR_FIELD_REQUIRED),
+	F(tr_in_vkey, not_before, TIME_MS, 0, 0),
+	F(tr_in_vkey, not_after, TIME_MS, 0, 0),
+};
+TR_RECORD(tr_in_vkey_def, tr_in_vkey, vkey_fields);
+
+static const struct tr_field release_fields[] = {
+	F(tr_in_release, statement, BYTES, 2048, TR_FIELD_REQUIRED),
+};
+TR_RECORD(tr_in_release_def, tr_in_release, release_fields);
+
+/* Lists travel as comma-joined text; "-" clears a setting, an absent member leaves it as it is. */
+static const struct tr_field policy_fields[] = {
+	F(tr_in_policy, mode, TEXT, 16, 0),
+	F(tr_in_policy, accept, TEXT, 64, 0),
+	F(tr_in_policy, hashes, TEXT, 9000, 0),
+	F(tr_in_policy, min_version, TEXT, 64, 0),
+	F(tr_in_policy, versions, TEXT, 1024, 0),
+	F(tr_in_policy, min_tier, TEXT, 16, 0),
+};
+TR_RECORD(tr_in_policy_def, tr_in_policy, policy_fields);
+
+static const struct tr_field agents_fields[] = {
+	F(tr_in_agents, state, IDENT, 16, 0),
+	F(tr_in_agents, partition, IDENT, 64, 0),
+	F(tr_in_agents, cursor, IDENT, 64, 0),
+	F(tr_in_agents, limit, U64, 0, 0),
+};
+TR_RECORD(tr_in_agents_def, tr_in_agents, agents_fields);
+
+#define AGENTS TR_ON_AGENTS
+#define OPS TR_ON_OPERATORS
+#define BOTH (TR_ON_AGENTS | TR_ON_OPERATORS)
+
+/* Rates are per source address and minute. Agents behind one NAT share a source, so the agent routes are generous here
+ * and strict per agent in core. */
+static const struct tr_route routes[] = {
+	{ TR_RT_LIVEZ, "GET", "/livez", BOTH, TR_AUTH_NONE, TR_IN_NONE, NULL, 0, 600 },
+	{ TR_RT_READYZ, "GET", "/readyz", BOTH, TR_AUTH_NONE, TR_IN_NONE, NULL, 0, 600 },
+	{ TR_RT_METRICS, "GET", "/metrics", OPS, TR_AUTH_NONE, TR_IN_NONE, NULL, 0, 120 },
+	{ TR_RT_VERSION, "GET", "/version", BOTH, TR_AUTH_NONE, TR_IN_NONE, NULL, 0, 600 },
+	{ TR_RT_KEYSET, "GET", "/api/v1/keyset", BOTH, TR_AUTH_NONE, TR_IN_NONE, NULL, 0, 6000 },
+	{ TR_RT_CHALLENGE, "GET", "/api/v1/challenge", AGENTS, TR_AUTH_NONE, TR_IN_NONE, NULL, 0, 6000 },
+	{ TR_RT_REGISTER, "POST", "/api/v1/agents/register", AGENTS, TR_AUTH_TOKEN, TR_IN_RAW, NULL, 16384, 3000 },
+	{ TR_RT_REGISTER, "POST", "/agent/register", AGENTS, TR_AUTH_TOKEN, TR_IN_RAW, NULL, 16384, 3000 },
+	{ TR_RT_HEARTBEAT, "POST", "/api/v1/heartbeat", AGENTS, TR_AUTH_AGENT, TR_IN_BEAT, &tr_beat_def, 1024, 60000 },
+	{ TR_RT_RENEW, "POST", "/api/v1/agents/renew", AGENTS, TR_AUTH_AGENT, TR_IN_RAW, NULL, 8192, 3000 },
+	{ TR_RT_WHOAMI, "GET", "/api/v1/whoami", OPS, TR_AUTH_OPERATOR, TR_IN_NONE, NULL, 0, 600 },
+	{ TR_RT_AGENT_LIST, "GET", "/api/v1/agents", OPS, TR_AUTH_OPERATOR, TR_IN_QUERY, &tr_in_agents_def, 0, 600 },
+	{ TR_RT_AGENT_GET, "GET", "/api/v1/agents/{id}", OPS, TR_AUTH_OPERATOR, TR_IN_NONE, NULL, 0, 600 },
+	{ TR_RT_AGENT_REVOKE, "POST", "/api/v1/agents/{id}/revoke", OPS, TR_AUTH_OPERATOR, TR_IN_JSON,
+	  &tr_in_reason_def, 2048, 600 },
+	{ TR_RT_AGENT_REMOVE, "DELETE", "/api/v1/agents/{id}", OPS, TR_AUTH_OPERATOR, TR_IN_QUERY, &tr_in_reason_def, 0,
+	  600 },
+	{ TR_RT_TOKEN_LIST, "GET", "/api/v1/tokens", OPS, TR_AUTH_OPERATOR, TR_IN_NONE, NULL, 0, 600 },
+	{ TR_RT_TOKEN_CREATE, "POST", "/api/v1/tokens", OPS, TR_AUTH_OPERATOR, TR_IN_JSON, &tr_in_token_def, 2048, 600 },
+	{ TR_RT_TOKEN_REVOKE, "DELETE", "/api/v1/tokens/{id}", OPS, TR_AUTH_OPERATOR, TR_IN_QUERY, &tr_in_reason_def, 0,
+	  600 },
+	{ TR_RT_VKEY_LIST, "GET", "/api/v1/verification-keys", OPS, TR_AUTH_OPERATOR, TR_IN_NONE, NULL, 0, 600 },
+	{ TR_RT_VKEY_ADD, "POST", "/api/v1/verification-keys", OPS, TR_AUTH_OPERATOR, TR_IN_JSON, &tr_in_vkey_def, 8192,
+	  600 },
+	{ TR_RT_VKEY_RETIRE, "POST", "/api/v1/verification-keys/{id}/retire", OPS, TR_AUTH_OPERATOR, TR_IN_JSON,
+	  &tr_in_reason_def, 2048, 600 },
+	{ TR_RT_VKEY_REVOKE, "POST", "/api/v1/verification-keys/{id}/revoke", OPS, TR_AUTH_OPERATOR, TR_IN_JSON,
+	  &tr_in_reason_def, 2048, 600 },
+	{ TR_RT_RELEASE_LIST, "GET", "/api/v1/releases", OPS, TR_AUTH_OPERATOR, TR_IN_NONE, NULL, 0, 600 },
+	{ TR_RT_RELEASE_ADD, "POST", "/api/v1/releases", OPS, TR_AUTH_OPERATOR, TR_IN_JSON, &tr_in_release_def, 4096,
+	  600 },
+	{ TR_RT_RELEASE_WITHDRAW, "DELETE", "/api/v1/releases/{id}", OPS, TR_AUTH_OPERATOR, TR_IN_QUERY,
+	  &tr_in_reason_def, 0, 600 },
+	{ TR_RT_POLICY_GET, "GET", "/api/v1/policy", OPS, TR_AUTH_OPERATOR, TR_IN_NONE, NULL, 0, 600 },
+	{ TR_RT_POLICY_SET, "PUT", "/api/v1/policy", OPS, TR_AUTH_OPERATOR, TR_IN_JSON, &tr_in_policy_def, 16384, 600 },
+	{ TR_RT_ATTESTATION_LIST, "GET", "/api/v1/attestations", OPS, TR_AUTH_OPERATOR, TR_IN_QUERY, &tr_list_query_def,
+	  0, 600 },
+	{ TR_RT_ATTESTATION_GET, "GET", "/api/v1/attestations/{id}", OPS, TR_AUTH_OPERATOR, TR_IN_NONE, NULL, 0, 600 },
+	{ TR_RT_AUDIT_LIST, "GET", "/api/v1/audit", OPS, TR_AUTH_OPERATOR, TR_IN_QUERY, &tr_list_query_def, 0, 600 },
+};
+
+/* Segment by segment; "{id}" takes one non-empty segment of at most 64 bytes of the narrow grammar. */
+static bool matches(const char *pattern, struct tr_view path, struct tr_view *ret_arg)
+{
+	size_t i = 0;
+
+	*ret_arg = tr_view(NULL, 0);
+	while (*pattern) {
+		if (strncmp(pattern, "{id}", 4) == 0) {
+			size_t start = i;
+
+			while (i < path.n && path.p[i] != '/')
+				i++;
+			*ret_arg = tr_view(path.p + start, i - start);
+			if (!tr_ident_ok(*ret_arg))
+				return false;
+			pattern += 4;
+		} else if (i < path.n && path.p[i] == (uint8_t)*pattern) {
+			i++;
+			pattern++;
+		} else {
+			return false;
+		}
+	}
+	return i == path.n;
+}
+
+const struct tr_route *tr_route_find(struct tr_view method, struct tr_view path, unsigned listener,
+				     struct tr_view *ret_arg, bool *ret_path_known)
+{
+	*ret_path_known = false;
+	for (size_t i = 0; i < TR_ARRAY_LEN(routes); i++) {
+		const struct tr_route *r = &routes[i];
+
+		if (!(r->listeners & listener) || !matches(r->path, path, ret_arg))
+			continue;
+		*ret_path_known = true;
+		if (tr_view_is(method, r->method))
+			return r;
+	}
+	return NULL;
+}
+
+const struct tr_route *tr_route_by_id(enum tr_route_id id)
+{
+	for (size_t i = 0; i < TR_ARRAY_LEN(routes); i++)
+		if (routes[i].id == id)
+			return &routes[i];
+	return NULL;
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every route of the API in one table: where it listens, who may call it, how much it may send, how often, and what its
+ * input looks like. `front` enforces all of it before `core` hears of the request; `core` has one handler per id. */
+#ifndef TR_SERVER_ROUTES_H
+#define TR_SERVER_ROUTES_H
+
+#include "codec/record.h"
+
+enum tr_route_id {
+	TR_RT_LIVEZ, TR_RT_READYZ, TR_RT_METRICS, TR_RT_VERSION,
+	TR_RT_KEYSET, TR_RT_CHALLENGE, TR_RT_REGISTER, TR_RT_HEARTBEAT, TR_RT_RENEW,
+	TR_RT_WHOAMI,
+	TR_RT_AGENT_LIST, TR_RT_AGENT_GET, TR_RT_AGENT_REVOKE, TR_RT_AGENT_REMOVE,
+	TR_RT_TOKEN_LIST, TR_RT_TOKEN_CREATE, TR_RT_TOKEN_REVOKE,
+	TR_RT_VKEY_LIST, TR_RT_VKEY_ADD, TR_RT_VKEY_RETIRE, TR_RT_VKEY_REVOKE,
+	TR_RT_RELEASE_LIST, TR_RT_RELEASE_ADD, TR_RT_RELEASE_WITHDRAW,
+	TR_RT_POLICY_GET, TR_RT_POLICY_SET,
+	TR_RT_ATTESTATION_LIST, TR_RT_ATTESTATION_GET, TR_RT_AUDIT_LIST,
+	TR_RT_N
+};
+
+/* Which listener serves it. */
+#define TR_ON_AGENTS 1u
+#define TR_ON_OPERATORS 2u
+
+enum tr_route_auth {
+	TR_AUTH_NONE,
+	TR_AUTH_TOKEN,    /* an enrolment token in Authorization: Bearer may come along; core judges it */
+	TR_AUTH_AGENT,    /* a verified agent certificate */
+	TR_AUTH_OPERATOR, /* an operator's bearer token; core judges it */
+};
+
+enum tr_route_in {
+	TR_IN_NONE,  /* a body is refused */
+	TR_IN_RAW,   /* handed on unparsed: only the appraise role reads it */
+	TR_IN_JSON,  /* read into `in` by front */
+	TR_IN_QUERY, /* query string read into `in` by front */
+	TR_IN_BEAT,  /* CBOR heartbeat, decoded by front (signed/beat.h) */
+};
+
+struct tr_route {
+	enum tr_route_id id;
+	const char *method;
+	const char *path; /* one "{id}" segment at most */
+	unsigned listeners;
+	enum tr_route_auth auth;
+	enum tr_route_in kind;
+	const struct tr_record *in;
+	uint32_t body_max;
+	uint32_t per_minute; /* per source address, before authentication */
+};
+
+/* NULL when no path matches; *ret_method_known false when the path exists but not with that method (405). The argument
+ * in the path's place borrows from path. */
+const struct tr_route *tr_route_find(struct tr_view method, struct tr_view path, unsigned listener,
+				     struct tr_view *ret_arg, bool *ret_path_known);
+const struct tr_route *tr_route_by_id(enum tr_route_id id);
+
+/* Inputs. */
+struct tr_in_reason { struct tr_view reason; bool force; };
+struct tr_in_token { struct tr_view partition, agent_type, note; uint64_t max_uses, ttl_s; };
+struct tr_in_vkey { struct tr_view name, use, pem; int64_t not_before, not_after; };
+struct tr_in_release { struct tr_view statement; };
+struct tr_in_policy { struct tr_view mode, accept, hashes, min_version, versions, min_tier; };
+struct tr_in_agents { struct tr_view state, partition, cursor; uint64_t limit; };
+extern const struct tr_record tr_in_reason_def, tr_in_token_def, tr_in_vkey_def, tr_in_release_def, tr_in_policy_def,
+	tr_in_agents_def;
+
+#endif
