@@ -46,9 +46,15 @@ TR_RC tr_cert_check(const struct tr_cert *leaf, const struct tr_view *extra, siz
 /* Only the leaf-shape part of the above, without chain and time. */
 TR_RC tr_cert_check_leaf_shape(const struct tr_cert *leaf, enum tr_cert_use use, const char *trust_domain,
 			       struct tr_err *err);
+/* The same for a certificate that signs others: CA, keyCertSign, strong key and signature, no party's SPIFFE id. */
+TR_RC tr_cert_check_ca_shape(const struct tr_cert *ca, struct tr_err *err);
+/* Does a DNS or IP SAN name the host? Wildcards stand for one whole label; the subject is never asked. */
+bool tr_cert_is_for_host(const struct tr_cert *c, const char *host);
 /* "spiffe://<domain>/agent/<id>" → id (borrowed from the certificate). */
 TR_RC tr_cert_agent_id(const struct tr_cert *c, const char *trust_domain, struct tr_view *ret, struct tr_err *err);
 bool tr_trust_domain_ok(struct tr_view v); /* SPIFFE-ID §2.1: [a-z0-9.-_], 1..255 */
+
+bool tr_spiffe_id_ok(struct tr_view id); /* SPIFFE-ID §2, with or without a path, <= TR_SPIFFE_MAX */
 
 /* PKCS#10. The subject is ignored: identity is what the server decides. */
 TR_RC tr_csr_make(const struct tr_privkey *k, struct tr_buf *ret_der, struct tr_err *err);
