@@ -17,28 +17,35 @@ enum tr_op { TR_OP_PUT = 1, /* insert or replace by primary key */
 
 struct tr_store;
 
-/* location: "sqlite:/path/troth.db". create: make and migrate; otherwise migrate an existing one; read_only: never writes,
- * refuses another schema version. Errors are sentences: corrupt file, newer schema, read-only disk, locked by another trothd. */
+/* location: "sqlite:/path/troth.db". CREATE: makes it when there is none, else the same as RW: opens and migrates an
+ * existing one. RO: never writes, takes no lock, refuses another schema version. Errors are sentences: corrupt file,
+ * newer schema, read-only disk, locked by another trothd. */
 enum tr_store_open_mode { TR_STORE_CREATE, TR_STORE_RW, TR_STORE_RO };
 TR_RC tr_store_open(const char *location, enum tr_store_open_mode mode, struct tr_store **ret, struct tr_err *err);
 struct tr_store *tr_store_free(struct tr_store *s);
 TR_DEFINE_AUTO(struct tr_store *, tr_store_free)
 
+/* Any failure of apply, savepoint or release makes the transaction, or the innermost savepoint, good for rollback
+ * only: a commit after it fails and rolls back. A commit that fails is rolled back. */
 TR_RC tr_store_begin(struct tr_store *s, struct tr_err *err);
 TR_RC tr_store_apply(struct tr_store *s, enum tr_op op, enum tr_table t, const void *row, struct tr_err *err);
 TR_RC tr_store_commit(struct tr_store *s, struct tr_err *err);
 void tr_store_rollback(struct tr_store *s);
+/* The seq the last TR_OP_APPEND of this transaction was given; 0 before the first. */
+uint64_t tr_store_last_seq(const struct tr_store *s);
 
 /* Inside a transaction: a nested scope, so that one caller's conflict does not undo the others of a group commit. */
 TR_RC tr_store_savepoint(struct tr_store *s, struct tr_err *err);
 TR_RC tr_store_release(struct tr_store *s, struct tr_err *err);
 void tr_store_rollback_savepoint(struct tr_store *s);
 
-/* Every row of a table in key order; fn returns false to stop. The row's views live during the call. */
+/* Every row of a table in key order; fn returns false to stop. The row's views live during the call; fn may not read
+ * the same table again. */
 typedef bool (*tr_row_fn)(void *arg, const void *row);
 TR_RC tr_store_each(struct tr_store *s, enum tr_table t, tr_row_fn fn, void *arg, struct tr_err *err);
 
 /* Newest first of an append-only table. */
+#define TR_LIST_MAX 500
 struct tr_list_query {
 	uint64_t before;      /* seq below this; 0: from the newest */
 	uint64_t after;       /* seq above this; 0: no bound. With `after` alone the order is oldest first (tailing). */

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The seam between the typed store and a database, for store.c and the backends only.
+ *
+ * One SQL text serves every database: parameters are $1, $2, … in order of first use, identifiers are quoted,
+ * numbers are int64, text is UTF-8 without NUL, nothing is ever NULL. What cannot be said alike is a word in braces
+ * in the migrations, asked from the backend. One connection, one thread, one transaction at a time. */
+#ifndef TR_STORE_DB_H
+#define TR_STORE_DB_H
+
+#include "store/store.h"
+
+struct tr_stmt; /* the backend's own */
+
+/* Backends embed this as their first member. */
+struct tr_db {
+	const struct tr_db_ops *ops;
+};
+
+/* After a statement fails the transaction is good for nothing but rollback (to the savepoint): PostgreSQL says so
+ * itself, store.c enforces it for all. Codes: TR_E_CONFLICT a unique key exists; TR_E_BUSY another writer;
+ * TR_E_UNAVAIL disk full, read-only or gone; TR_E_INTERNAL damaged, or our bug. */
+struct tr_db_ops {
+	const char *scheme; /* of the location; published in configuration files, never rename */
+
+	TR_RC (*open)(const char *where, enum tr_store_open_mode mode, struct tr_db **ret, struct tr_err *err);
+	struct tr_db *(*close)(struct tr_db *db); /* rolls back what is open; returns NULL */
+
+	/* What "{name}" stands for in a migration; NULL when unknown. */
+	const char *(*word)(const struct tr_db *db, struct tr_view name);
+	/* Stamps the database as a Troth store, inside the transaction of the first migration. */
+	TR_RC (*mark)(struct tr_db *db, struct tr_err *err);
+	TR_RC (*has_table)(struct tr_db *db, const char *name, bool *ret, struct tr_err *err);
+
+	/* Statements without parameters or rows. */
+	TR_RC (*exec)(struct tr_db *db, const char *sql, struct tr_err *err);
+	TR_RC (*begin)(struct tr_db *db, struct tr_err *err); /* takes the write lock now, not at the first write */
+	TR_RC (*commit)(struct tr_db *db, struct tr_err *err); /* durable on TR_OK, rolled back otherwise */
+	void (*rollback)(struct tr_db *db);
+
+	TR_RC (*prepare)(struct tr_db *db, const char *sql, struct tr_stmt **ret, struct tr_err *err);
+	void (*finish)(struct tr_db *db, struct tr_stmt *st);
+	/* `at` counts from 1; the bytes must live until reset. */
+	TR_RC (*bind_i64)(struct tr_db *db, struct tr_stmt *st, int at, int64_t v, struct tr_err *err);
+	TR_RC (*bind_text)(struct tr_db *db, struct tr_stmt *st, int at, struct tr_view v, struct tr_err *err);
+	TR_RC (*bind_bytes)(struct tr_db *db, struct tr_stmt *st, int at, struct tr_view v, struct tr_err *err);
+	TR_RC (*step)(struct tr_db *db, struct tr_stmt *st, bool *ret_row, struct tr_err *err);
+	/* `at` counts from 0; a value of another type is damage. Views live until the next step or reset. */
+	TR_RC (*col_i64)(struct tr_db *db, struct tr_stmt *st, int at, int64_t *ret, struct tr_err *err);
+	TR_RC (*col_text)(struct tr_db *db, struct tr_stmt *st, int at, struct tr_view *ret, struct tr_err *err);
+	TR_RC (*col_bytes)(struct tr_db *db, struct tr_stmt *st, int at, struct tr_view *ret, struct tr_err *err);
+	void (*reset)(struct tr_db *db, struct tr_stmt *st); /* also forgets what was bound */
+};
+
+extern const struct tr_db_ops tr_db_sqlite;
+
+/* Opens the database a location names, without looking at its schema. */
+TR_RC tr_db_open(const char *location, enum tr_store_open_mode mode, struct tr_db **ret, struct tr_err *err);
+static inline struct tr_db *tr_db_close(struct tr_db *db)
+{
+	return db ? db->ops->close(db) : NULL;
+}
+TR_DEFINE_AUTO(struct tr_db *, tr_db_close)
+
+/* The typed store over an open database; owns it from the call on, also when it fails. */
+TR_RC tr_store_open_db(struct tr_db *db, enum tr_store_open_mode mode, struct tr_store **ret, struct tr_err *err);
+
+/* faulty.c, for tests: passes everything on, but the fail_at-th call that may fail does (0: none) and, when
+ * `lasting`, each one after it too. Owns inner. */
+struct tr_db *tr_db_faulty_new(struct tr_db *inner, uint64_t fail_at, bool lasting);
+uint64_t tr_db_faulty_calls(const struct tr_db *db);
+
+#endif
