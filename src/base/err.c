@@ -30,7 +30,7 @@ enum tr_code tr_err_set_at(struct tr_err *err, enum tr_code code, const char *pu
 	return code;
 }
 
-enum tr_code tr_err_wrap(struct tr_err *err, const char *fmt, ...)
+enum tr_code(tr_err_wrap)(struct tr_err *err, const char *fmt, ...)
 {
 	char inner[sizeof(err->detail)];
 	va_list ap;

@@ -32,16 +32,31 @@ struct tr_err {
 
 #define TR_RC __attribute__((warn_unused_result)) enum tr_code
 
+/* A raised error is never TR_OK. The analyzer, which cannot see into another file, is told; a compiler is not. */
+#ifdef __clang_analyzer__
+static inline enum tr_code tr_err_raised(enum tr_code code)
+{
+	if (code == TR_OK)
+		__builtin_unreachable();
+	return code;
+}
+#define TR_RAISED(call) tr_err_raised(call)
+#else
+#define TR_RAISED(call) (call)
+#endif
+
 /* Raises an error: tr_err_set(err, TR_E_DENIED, "public sentence", "detail %d", n). Returns the code. */
-#define tr_err_set(err, code, pub, ...) tr_err_set_at((err), (code), (pub), __FILE__, __LINE__, __VA_ARGS__)
+#define tr_err_set(err, code, pub, ...)                                                                    \
+	TR_RAISED(tr_err_set_at((err), (code), (pub), __FILE__, __LINE__, __VA_ARGS__))
 enum tr_code tr_err_set_at(struct tr_err *err, enum tr_code code, const char *pub, const char *file, int line,
 			   const char *fmt, ...) TR_PRINTF(6, 7);
 
 /* Prefixes the detail ("enroll 7f3a: …") and returns err->code; truncation eats the innermost end. */
 enum tr_code tr_err_wrap(struct tr_err *err, const char *fmt, ...) TR_PRINTF(2, 3);
+#define tr_err_wrap(...) TR_RAISED((tr_err_wrap)(__VA_ARGS__))
 
 /* Raises TR_E_INTERNAL (or TR_E_BUSY/UNAVAIL where errno says so) from errno. */
-#define tr_err_errno(err, ...) tr_err_errno_at((err), __FILE__, __LINE__, __VA_ARGS__)
+#define tr_err_errno(err, ...) TR_RAISED(tr_err_errno_at((err), __FILE__, __LINE__, __VA_ARGS__))
 enum tr_code tr_err_errno_at(struct tr_err *err, const char *file, int line, const char *fmt, ...)
 	TR_PRINTF(4, 5);
 

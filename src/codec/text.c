@@ -156,7 +156,7 @@ bool tr_hex_get(struct tr_view text, uint8_t *out, size_t n)
 		if (hex_value(text.p[i]) < 0)
 			return false;
 	for (size_t i = 0; i < n; i++)
-		out[i] = (uint8_t)(hex_value(text.p[2 * i]) << 4 | hex_value(text.p[2 * i + 1]));
+		out[i] = (uint8_t)((unsigned)hex_value(text.p[2 * i]) << 4 | (unsigned)hex_value(text.p[2 * i + 1]));
 	return true;
 }
 

@@ -15,7 +15,8 @@ OSSL_LIB_CTX *tr_ossl_ctx(void);
 const EVP_MD *tr_ossl_sha256(void);
 
 /* tr_err_set, with the newest reasons of OpenSSL's queue at the end of the detail; empties the queue. */
-#define tr_ossl_fail(err, code, pub, ...) tr_ossl_fail_at((err), (code), (pub), __FILE__, __LINE__, __VA_ARGS__)
+#define tr_ossl_fail(err, code, pub, ...)                                                                   \
+	TR_RAISED(tr_ossl_fail_at((err), (code), (pub), __FILE__, __LINE__, __VA_ARGS__))
 enum tr_code tr_ossl_fail_at(struct tr_err *err, enum tr_code code, const char *pub, const char *file, int line,
 			     const char *fmt, ...) TR_PRINTF(6, 7);
 
