@@ -52,5 +52,7 @@ void tr_chan_pause(struct tr_chan *c, bool paused);
 /* The pure part, for fuzzing: length of the next frame in bytes, 0 when more is needed, or an error. */
 TR_RC tr_frame_parse(struct tr_view in, const struct tr_frame_rule *rules, struct tr_frame *ret, size_t *ret_used,
 		     struct tr_err *err);
+/* Writes the header of a frame. */
+void tr_frame_head(uint8_t ret[TR_FRAME_HEAD], uint16_t type, uint64_t id, uint32_t payload_n);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Starting a role: re-executes this very program (/proc/self/exe, never a path) with `role <name> [args]`, passing
  * descriptors at fixed numbers from TR_FD_FIRST up and nothing else: no other descriptors, a minimal environment
- * (names given), SIGMASK and dispositions reset, PR_SET_PDEATHSIG SIGKILL, its own RLIMIT_CORE 0. */
+ * (names given), SIGMASK and dispositions reset, PR_SET_PDEATHSIG SIGKILL, its own RLIMIT_CORE 0. Stderr stays for the
+ * log, stdin and stdout are /dev/null; a session of its own, so that a terminal's Ctrl-C reaches the supervisor only. */
 #ifndef TR_IPC_SPAWN_H
 #define TR_IPC_SPAWN_H
 

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The seccomp allow lists, one table for all roles: a row is a system call and the roles that may make it. Plain rows
+ * are cheap (the kernel caches them in a bitmap); rows that look at arguments are not, so none is on a hot path. */
+#include "ipc/sandbox.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <seccomp.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#define FRONT (1u << TR_PROC_FRONT)
+#define STORE (1u << TR_PROC_STORE)
+#define STORE_RO (1u << TR_PROC_STORE_RO)
+#define STORES (STORE | STORE_RO)
+#define ALL ((1u << TR_PROC_N) - 1)
+
+struct rule {
+	unsigned roles;
+	int call;
+	unsigned n; /* of args */
+	struct scmp_arg_cmp args[2];
+};
+
+#define CALL(roles, name) { roles, SCMP_SYS(name), 0, { { 0 } } }
+#define CALL1(roles, name, a) { roles, SCMP_SYS(name), 1, { a } }
+#define CALL2(roles, name, a, b) { roles, SCMP_SYS(name), 2, { a, b } }
+#define EQ(i, v) { i, SCMP_CMP_EQ, (scmp_datum_t)(v), 0 }
+#define MASK(i, mask, v) { i, SCMP_CMP_MASKED_EQ, (scmp_datum_t)(mask), (scmp_datum_t)(v) }
+
+static const struct rule allowed[] = {
+	/* Channels and connections that exist already. */
+	CALL(ALL, read),
+	CALL(ALL, write),
+	CALL(ALL, readv),
+	CALL(ALL, writev),
+	CALL(ALL, recvfrom),
+	CALL(ALL, recvmsg),
+	CALL(ALL, sendto),
+	CALL(ALL, sendmsg),
+	CALL(ALL, close),
+	CALL(ALL, lseek),
+	CALL1(ALL, fcntl, EQ(1, F_GETFD)),
+	CALL1(ALL, fcntl, EQ(1, F_SETFD)),
+	CALL1(ALL, fcntl, EQ(1, F_GETFL)),
+	CALL1(ALL, fcntl, EQ(1, F_SETFL)),
+	/* The loop. */
+	CALL(ALL, epoll_ctl),
+	CALL(ALL, epoll_wait),
+	CALL(ALL, epoll_pwait),
+	CALL(ALL, epoll_pwait2),
+	CALL(ALL, poll),
+	CALL(ALL, ppoll),
+	/* Memory, never executable. */
+	CALL(ALL, brk),
+	CALL1(ALL, mmap, MASK(2, PROT_EXEC, 0)),
+	CALL1(ALL, mprotect, MASK(2, PROT_EXEC, 0)),
+	CALL(ALL, munmap),
+	CALL(ALL, mremap),
+	CALL(ALL, madvise),
+	CALL(ALL, mlock),
+	CALL(ALL, mlock2),
+	CALL(ALL, munlock),
+	/* Time, where the vDSO falls back. */
+	CALL(ALL, clock_gettime),
+	CALL(ALL, clock_getres),
+	CALL(ALL, clock_nanosleep),
+	CALL(ALL, nanosleep),
+	CALL(ALL, gettimeofday),
+	CALL(ALL, time),
+	CALL(ALL, getrandom),
+	/* What libc does by itself. glibc 2.36 makes fstat from newfstatat; qsort asks sysinfo how much it may allocate. */
+	CALL(ALL, fstat),
+	CALL1(ALL, newfstatat, MASK(3, AT_EMPTY_PATH, AT_EMPTY_PATH)),
+	CALL(ALL, futex),
+	CALL(ALL, rseq),
+	CALL(ALL, set_robust_list),
+	CALL(ALL, restart_syscall),
+	CALL(ALL, sched_yield),
+	CALL(ALL, sched_getaffinity),
+	CALL(ALL, getcpu),
+	CALL(ALL, sysinfo),
+	CALL(ALL, uname),
+	CALL(ALL, getrusage),
+	CALL(ALL, getpid),
+	CALL(ALL, getppid),
+	CALL(ALL, gettid),
+	CALL(ALL, getuid),
+	CALL(ALL, geteuid),
+	CALL(ALL, getgid),
+	CALL(ALL, getegid),
+	CALL1(ALL, prlimit64, EQ(2, 0)), /* reads; of ourselves and our kind only, by uid */
+	CALL(ALL, rt_sigaction),
+	CALL(ALL, rt_sigprocmask),
+	CALL(ALL, rt_sigreturn),
+	CALL(ALL, rt_sigpending),
+	CALL(ALL, sigaltstack),
+	CALL(ALL, exit),
+	CALL(ALL, exit_group),
+
+	/* Connections come from listening sockets that the supervisor made. */
+	CALL(FRONT, accept),
+	CALL(FRONT, accept4),
+	CALL(FRONT, shutdown),
+	CALL(FRONT, getpeername),
+	CALL(FRONT, getsockname),
+	CALL(FRONT, getsockopt),
+	CALL2(FRONT, setsockopt, EQ(1, IPPROTO_TCP), EQ(2, TCP_NODELAY)),
+	CALL2(FRONT, setsockopt, EQ(1, IPPROTO_TCP), EQ(2, TCP_CORK)),
+	CALL2(FRONT, setsockopt, EQ(1, IPPROTO_TCP), EQ(2, TCP_USER_TIMEOUT)),
+	CALL2(FRONT, setsockopt, EQ(1, SOL_SOCKET), EQ(2, SO_KEEPALIVE)),
+	CALL2(FRONT, setsockopt, EQ(1, SOL_SOCKET), EQ(2, SO_LINGER)),
+
+	/* SQLite and the files of the state folder. Which folder is Landlock's to say: a filter cannot see paths. */
+	CALL(STORE, open),
+	CALL(STORE, openat),
+	/* The twin may only open for reading, but a WAL reader takes its place in the shared -shm file. It opens that
+	 * one (and runs one query) before the filter; the others find a read-only folder, see refused[]. */
+	CALL1(STORE_RO, open, MASK(1, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY)),
+	CALL1(STORE_RO, openat, MASK(2, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY)),
+	CALL(STORES, stat),
+	CALL(STORES, lstat),
+	CALL(STORES, newfstatat),
+	CALL(STORES, statx),
+	CALL(STORES, statfs),
+	CALL(STORES, fstatfs),
+	CALL(STORES, access),
+	CALL(STORES, faccessat),
+	CALL(STORES, faccessat2),
+	CALL(STORES, getcwd),
+	CALL(STORES, readlink),
+	CALL(STORES, readlinkat),
+	CALL(STORES, pread64),
+	CALL(STORES, pwrite64), /* the twin's only writable descriptor is the -shm file, which recovery may extend */
+	CALL(STORES, fsync),
+	CALL(STORES, fdatasync),
+	CALL(STORES, ftruncate),
+	CALL1(STORES, fcntl, EQ(1, F_GETLK)),
+	CALL1(STORES, fcntl, EQ(1, F_SETLK)),
+	CALL1(STORES, fcntl, EQ(1, F_SETLKW)),
+	CALL1(STORES, fcntl, EQ(1, F_DUPFD_CLOEXEC)), /* SQLite keeps its descriptors above 2 */
+	CALL1(STORES, fcntl, EQ(1, F_DUPFD)),
+	CALL(STORE, fallocate),
+	CALL(STORE, fchmod),
+	CALL(STORE, fchown),
+	CALL(STORE, unlink),
+	CALL(STORE, unlinkat),
+	CALL(STORE, rename),
+	CALL(STORE, renameat),
+	CALL(STORE, renameat2),
+	CALL(STORE, umask),
+};
+
+/* Calls that libraries try and can live without: an error instead of death, which keeps a harmless difference between
+ * library versions from being an outage. Never EPERM: libseccomp refuses a rule that repeats the default action. */
+static const struct refusal {
+	struct rule rule;
+	int error;
+} refused[] = {
+	{ CALL2(FRONT, setsockopt, EQ(1, IPPROTO_TCP), EQ(2, TCP_ULP)), ENOPROTOOPT }, /* TLS in the kernel */
+	{ CALL1(STORE_RO, open, MASK(1, O_ACCMODE, O_RDWR)), EACCES },
+	{ CALL1(STORE_RO, openat, MASK(2, O_ACCMODE, O_RDWR)), EACCES },
+	{ CALL(STORE_RO, unlink), EACCES },
+	{ CALL(STORE_RO, fchmod), EACCES },
+	{ CALL(STORE_RO, fchown), EACCES },
+};
+
+static TR_RC add(scmp_filter_ctx f, uint32_t action, const struct rule *r, struct tr_err *err)
+{
+	int rc = seccomp_rule_add_array(f, action, r->call, r->n, r->args);
+
+	if (rc == 0)
+		return TR_OK;
+	errno = -rc;
+	return tr_err_errno(err, "filter rule for call %d", r->call);
+}
+
+/* abort() and raise(), but nobody else's process. */
+static TR_RC add_self_signals(scmp_filter_ctx f, struct tr_err *err)
+{
+	const struct rule r = CALL1(ALL, tgkill, EQ(0, getpid()));
+
+	return add(f, SCMP_ACT_ALLOW, &r, err);
+}
+
+static TR_RC add_all(scmp_filter_ctx f, unsigned role_bit, struct tr_err *err)
+{
+	enum tr_code rc = add_self_signals(f, err);
+
+	for (size_t i = 0; !rc && i < TR_ARRAY_LEN(allowed); i++)
+		if (allowed[i].roles & role_bit)
+			rc = add(f, SCMP_ACT_ALLOW, &allowed[i], err);
+	for (size_t i = 0; !rc && i < TR_ARRAY_LEN(refused); i++)
+		if (refused[i].rule.roles & role_bit)
+			rc = add(f, SCMP_ACT_ERRNO((uint32_t)refused[i].error), &refused[i].rule, err);
+	return rc;
+}
+
+/* libc looks at /etc/localtime whenever it formats a time, unless TZ names one that it has already loaded. */
+static void settle_time_zone(void)
+{
+	(void)setenv("TZ", "UTC0", 1);
+	tzset();
+}
+
+TR_RC tr_sandbox_filter(enum tr_proc role, struct tr_err *err)
+{
+#ifdef TROTH_SANITIZED
+	/* The sanitizers' own reports need calls that no role has. */
+	scmp_filter_ctx f = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+#else
+	scmp_filter_ctx f = seccomp_init(SCMP_ACT_KILL_PROCESS);
+#endif
+	enum tr_code rc;
+	int sys;
+
+	if (!f)
+		return tr_err_set(err, TR_E_INTERNAL, "out of memory", "no filter context");
+	settle_time_zone();
+	rc = add_all(f, 1u << role, err);
+	if (!rc) {
+		sys = seccomp_attr_set(f, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+		if (!sys)
+			sys = seccomp_attr_set(f, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+		if (!sys)
+			sys = seccomp_attr_set(f, SCMP_FLTATR_CTL_LOG, 1); /* kernel's audit log: what killed it */
+		if (!sys)
+			sys = seccomp_load(f);
+		errno = -sys;
+		if (sys)
+			rc = tr_err_errno(err, "install the filter of %s", tr_proc_name(role));
+	}
+	seccomp_release(f);
+	return rc;
+}
+
+void tr_sandbox_probe(enum tr_proc role)
+{
+	/* What a stolen role would want first, and no role has. */
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)role;
+	(void)tr_close(fd);
+}
