@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+# bash completion of troth(1)
+_troth()
+{
+	local nouns='login token agent attestation key release policy audit'
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} noun='' verb='' verbs=''
+	local i w
+
+	case $prev in
+	-o | --output) mapfile -t COMPREPLY < <(compgen -W 'table json' -- "$cur"); return ;;
+	esac
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		w=${COMP_WORDS[i]}
+		[[ $w == -* ]] && continue
+		if [[ -z $noun ]]; then noun=$w; elif [[ -z $verb ]]; then verb=$w; fi
+	done
+	case $noun in
+	'') verbs=$nouns ;;
+	token) verbs='create list revoke' ;;
+	agent) verbs='list show revoke remove' ;;
+	attestation) verbs='list explain' ;;
+	key) verbs='list add retire revoke' ;;
+	release) verbs='sign show' ;;
+	policy) verbs='show set' ;;
+	audit) verbs='tail' ;;
+	esac
+	if [[ $cur == -* ]]; then
+		mapfile -t COMPREPLY < <(compgen -W '--output --watch --help --version' -- "$cur")
+	elif [[ -z $verb ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$cur")
+	else
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+	fi
+}
+complete -F _troth troth
