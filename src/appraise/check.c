@@ -5,6 +5,14 @@
 
 #include <stdarg.h>
 
+void tr_copy_text(char *to, size_t cap, struct tr_view v)
+{
+	size_t n = v.n < cap ? v.n : cap - 1;
+
+	memcpy(to, v.p, n);
+	to[n] = '\0';
+}
+
 bool tr_reason_tolerated(enum tr_reason r)
 {
 	switch (r) {
@@ -58,6 +66,25 @@ bool tr_check_line(struct tr_run *run, const char *name, enum tr_reason why, con
 	tr_check_expected(c, "%s", expected);
 	tr_check_seen(c, "%s", seen);
 	return why == TR_R_OK;
+}
+
+void tr_run_begin(struct tr_run *run, const struct tr_policy *p, struct tr_appraisal *a, int64_t now_ms,
+		  bool native)
+{
+	memset(a, 0, sizeof(*a));
+	a->native = native;
+	*run = (struct tr_run){ .p = p, .a = a, .now_ms = now_ms };
+}
+
+bool tr_run_form(struct tr_run *run, bool accepted, const char *form)
+{
+	struct tr_check *c = tr_check_add(run, "format", accepted ? TR_R_OK : TR_R_FORMAT_NOT_ACCEPTED);
+	bool native = run->p->accept_native, original = run->p->accept_original;
+
+	tr_check_expected(c, "a claim of a form that attestation.accept lists: %s",
+			  native && original ? "native, original" : native ? "native" : original ? "original" : "none");
+	tr_check_seen(c, "a claim of the %s form", form);
+	return accepted;
 }
 
 void tr_run_end(struct tr_run *run)

@@ -127,14 +127,6 @@ static enum tr_reason judge_release(struct tr_run *run, struct tr_view bytes, st
 	return TR_R_OK;
 }
 
-static void copy_text(char *to, size_t cap, struct tr_view v)
-{
-	size_t n = v.n < cap ? v.n : cap - 1;
-
-	memcpy(to, v.p, n);
-	to[n] = '\0';
-}
-
 void tr_rule_hash(struct tr_run *run, struct tr_view release, struct tr_view *ret_version)
 {
 	struct tr_appraisal *a = run->a;
@@ -153,8 +145,8 @@ void tr_rule_hash(struct tr_run *run, struct tr_view release, struct tr_view *re
 		*ret_version = r.version;
 		a->vouched = true;
 		memcpy(a->vkey_id, tr_pubkey_id(k->key), sizeof(a->vkey_id));
-		copy_text(a->release_name, sizeof(a->release_name), r.name);
-		copy_text(a->platform, sizeof(a->platform), r.platform);
+		tr_copy_text(a->release_name, sizeof(a->release_name), r.name);
+		tr_copy_text(a->platform, sizeof(a->platform), r.platform);
 	}
 	/* A listed hash needs no statement: an operator's word counts as much as a release key's. */
 	c = tr_check_add(run, "release", listed || run->p->pin_only ? TR_R_OK : why);

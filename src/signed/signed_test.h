@@ -18,7 +18,7 @@
 			fail_msg("%s: %s", (label), #cond);                                                \
 	} while (0)
 
-#define NOW_MS INT64_C(1795312923456) /* 2026-11-22T01:22:03.456Z */
+#define NOW_MS INT64_C(1795310523456) /* 2026-11-22T01:22:03.456Z */
 
 static inline struct tr_privkey *new_key(enum tr_key_type type)
 {
