@@ -23,8 +23,8 @@ static struct {
 	bool ok;
 } self = { .once = PTHREAD_ONCE_INIT };
 
-enum tr_code tr_ossl_fail_at(struct tr_err *err, enum tr_code code, const char *pub, const char *file, int line,
-			     const char *fmt, ...)
+enum tr_code tr_ossl_fail_at(struct tr_err *err, enum tr_code code, const char *pub, const char *file,
+			     int line, const char *fmt, ...)
 {
 	char what[160];
 	unsigned long e = ERR_peek_last_error();
@@ -117,9 +117,13 @@ static TR_RC warm_key(enum tr_key_type type, struct tr_err *err)
 
 TR_RC tr_crypto_init(struct tr_err *err)
 {
+	/* The default context, which libcurl shares in our programs, stays without openssl.cnf and its
+	 * engines. */
+	(void)OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
 	(void)pthread_once(&self.once, open_all);
 	if (!self.ok)
-		return tr_ossl_fail(err, TR_E_INTERNAL, MACHINE_PUB, "no libsodium, default provider or random source");
+		return tr_ossl_fail(err, TR_E_INTERNAL, MACHINE_PUB,
+				    "no libsodium, default provider or random source");
 	/* RSA is left out: its 2048-bit generation takes 100 ms and P-256 walks the same code paths. */
 	if (warm_key(TR_KEY_ED25519, err) || warm_key(TR_KEY_P256, err))
 		return tr_err_wrap(err, "crypto self-test");
@@ -208,8 +212,8 @@ void tr_hmac_sha256(struct tr_view key, struct tr_view in, uint8_t out[TR_SHA256
 	sodium_memzero(&st, sizeof(st));
 }
 
-TR_RC tr_hkdf_sha256(struct tr_view ikm, struct tr_view salt, struct tr_view info, uint8_t *out, size_t out_len,
-		     struct tr_err *err)
+TR_RC tr_hkdf_sha256(struct tr_view ikm, struct tr_view salt, struct tr_view info, uint8_t *out,
+		     size_t out_len, struct tr_err *err)
 {
 	static const uint8_t no_salt[TR_SHA256_LEN];
 	crypto_auth_hmacsha256_state st;
@@ -217,7 +221,8 @@ TR_RC tr_hkdf_sha256(struct tr_view ikm, struct tr_view salt, struct tr_view inf
 	size_t done = 0;
 
 	if (out_len > 255 * (size_t)TR_SHA256_LEN)
-		return tr_err_set(err, TR_E_INVALID, "more key bytes asked than HKDF gives", "%zu bytes", out_len);
+		return tr_err_set(err, TR_E_INVALID, "more key bytes asked than HKDF gives", "%zu bytes",
+				  out_len);
 	/* RFC 5869 2.2: no salt is a string of zeros as long as the hash. */
 	tr_hmac_sha256(salt.n ? salt : TR_VIEW_ARRAY(no_salt), ikm, prk);
 	for (uint8_t i = 1; done < out_len; i++) {

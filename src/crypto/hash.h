@@ -9,7 +9,8 @@
 #define TR_SHA256_LEN 32
 
 /* Fetches algorithms and warms every lazy table, so that a sandboxed role never opens a file later. Call once
- * before the filter is installed. */
+ * before the filter is installed. For programs: it also keeps openssl.cnf out of the process. libtroth leaves it
+ * out, as everything here opens itself on first use. */
 TR_RC tr_crypto_init(struct tr_err *err);
 
 void tr_sha256(struct tr_view in, uint8_t out[TR_SHA256_LEN]);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writes certificates and CSRs byte by byte, and reads CSRs. No template and no text syntax in between: a name
- * with a comma in it cannot become a second name. */
+/* Writes certificates and CSRs byte by byte, and reads CSRs. No template and no text syntax in between: a
+ * name with a comma in it cannot become a second name. */
 #include "crypto/x509.h"
 
 #include "crypto/der.h"
@@ -143,8 +143,10 @@ static TR_RC add_san(struct tr_buf *b, const struct tr_cert_spec *spec, struct t
 		tr_der_add(b, TR_DER_CTX | 6, tr_view_str(spec->spiffe));
 	for (const char *const *d = spec->dns; d && *d; d++)
 		if (!add_host(b, *d))
-			return tr_err_set(err, TR_E_INVALID, "a name for the certificate is neither a host name nor an "
-					  "IP address", "bad host name for a certificate");
+			return tr_err_set(err, TR_E_INVALID,
+					  "a name for the certificate is neither a host name nor an "
+					  "IP address",
+					  "bad host name for a certificate");
 	if (b->n == at)
 		return TR_OK;
 	tr_der_wrap(b, at, TR_DER_SEQ);
@@ -204,7 +206,8 @@ static TR_RC check_spec(const struct tr_cert_spec *s, struct tr_err *err)
 	struct tr_view cn = tr_view_str(s->common_name);
 
 	if (cn.n == 0 || cn.n > CN_MAX)
-		return tr_err_set(err, TR_E_INVALID, "the common name must have 1 to 64 bytes", "%zu bytes", cn.n);
+		return tr_err_set(err, TR_E_INVALID, "the common name must have 1 to 64 bytes", "%zu bytes",
+				  cn.n);
 	for (size_t i = 0; i < cn.n; i++)
 		if (cn.p[i] < ' ' || cn.p[i] >= 0x7f)
 			return tr_err_set(err, TR_E_INVALID, "the common name has unprintable characters",
@@ -229,12 +232,14 @@ static TR_RC read_ca(const struct tr_privkey *ca_key, struct tr_view ca_der, con
 	if (rc)
 		return tr_err_wrap(err, "CA certificate");
 	if (!tr_cert_key(ca) || memcmp(tr_cert_key(ca)->id, tr_privkey_pub(ca_key)->id, TR_SHA256_LEN) != 0)
-		return tr_err_set(err, TR_E_INVALID, "the CA certificate is not for the CA key", "CA key mismatch");
+		return tr_err_set(err, TR_E_INVALID, "the CA certificate is not for the CA key",
+				  "CA key mismatch");
 	rc = tr_cert_check_ca_shape(ca, err);
 	if (rc)
 		return tr_err_wrap(err, "CA certificate");
 	if (spec->not_after_ms > tr_cert_not_after_ms(ca))
-		return tr_err_set(err, TR_E_INVALID, "the certificate would outlive its CA; renew the CA first",
+		return tr_err_set(err, TR_E_INVALID,
+				  "the certificate would outlive its CA; renew the CA first",
 				  "leaf ends after its CA");
 	n = i2d_X509_NAME(X509_get_subject_name(tr_cert_x509(ca)), &name);
 	if (n <= 0)
@@ -260,7 +265,8 @@ TR_RC tr_cert_issue(const struct tr_privkey *ca_key, struct tr_view ca_der, cons
 		return tr_err_set(err, TR_E_INVALID, "the CA's own key cannot stand for a party",
 				  "leaf with the CA's key");
 	if (spec->ca != (ca_der.n == 0) || (spec->ca && !tr_view_eq(spec->spki, issuer_spki)))
-		return tr_err_set(err, TR_E_INVALID, "only a self-signed CA is issued without a CA certificate",
+		return tr_err_set(err, TR_E_INVALID,
+				  "only a self-signed CA is issued without a CA certificate",
 				  "CA flag and CA certificate contradict");
 	if (spec->ca)
 		add_name(&issuer, spec->common_name);
@@ -284,7 +290,8 @@ TR_RC tr_cert_issue(const struct tr_privkey *ca_key, struct tr_view ca_der, cons
 	add_name(&b, spec->common_name);
 	/* With its issuer's name a leaf would look self-issued to every verifier. */
 	if (!spec->ca && tr_buf_ok(&b) && tr_view_eq(tr_view(b.p + at, b.n - at), tr_buf_view(&issuer)))
-		return tr_err_set(err, TR_E_INVALID, "the common name is that of the CA", "leaf with the CA's name");
+		return tr_err_set(err, TR_E_INVALID, "the common name is that of the CA",
+				  "leaf with the CA's name");
 	tr_buf_addv(&b, spec->spki);
 	rc = add_extensions(&b, spec, issuer_spki, err);
 	if (rc)
@@ -294,8 +301,9 @@ TR_RC tr_cert_issue(const struct tr_privkey *ca_key, struct tr_view ca_der, cons
 	if (rc)
 		return rc;
 	if (b.n > TR_CERT_DER_MAX)
-		return tr_err_set(err, TR_E_INVALID, "the certificate would be too large; give it fewer names",
-				  "%zu bytes", b.n);
+		return tr_err_set(err, TR_E_INVALID,
+				  "the certificate would be too large; give it fewer names", "%zu bytes",
+				  b.n);
 	tr_buf_addv(ret_der, tr_buf_view(&b));
 	return tr_buf_check(ret_der, err);
 }
@@ -314,8 +322,8 @@ TR_RC tr_csr_make(const struct tr_privkey *k, struct tr_buf *ret_der, struct tr_
 
 static TR_RC bad_csr(struct tr_err *err, const char *what)
 {
-	return tr_err_set(err, TR_E_INVALID, "the certificate request is malformed (PKCS#10 DER is wanted)", "CSR: %s",
-			  what);
+	return tr_err_set(err, TR_E_INVALID, "the certificate request is malformed (PKCS#10 DER is wanted)",
+			  "CSR: %s", what);
 }
 
 /* Reads by hand what matters: five fields, and OpenSSL's decoder stays away from an unknown peer's bytes. */
@@ -327,7 +335,8 @@ TR_RC tr_csr_check(struct tr_view der, struct tr_pubkey **ret_key, struct tr_err
 	enum tr_code rc;
 
 	if (der.n > TR_CSR_DER_MAX)
-		return tr_err_set(err, TR_E_INVALID, "the certificate request is too large", "%zu bytes", der.n);
+		return tr_err_set(err, TR_E_INVALID, "the certificate request is too large", "%zu bytes",
+				  der.n);
 	if (!tr_der_is_strict(der) || !tr_der_take(&der, TR_DER_SEQ, &outer))
 		return bad_csr(err, "not DER");
 	whole = outer;
@@ -354,9 +363,10 @@ TR_RC tr_csr_check(struct tr_view der, struct tr_pubkey **ret_key, struct tr_err
 		if (!tr_pubkey_can(k, algs[i]))
 			continue;
 		if (outer.n < alg.n || memcmp(outer.p, alg.p, alg.n) != 0)
-			return tr_err_set(err, TR_E_INVALID,
-					  "the certificate request must be signed with SHA-256 (or Ed25519) by its key",
-					  "CSR signature algorithm does not go with a %s key", k->name);
+			return tr_err_set(
+				err, TR_E_INVALID,
+				"the certificate request must be signed with SHA-256 (or Ed25519) by its key",
+				"CSR signature algorithm does not go with a %s key", k->name);
 		outer = tr_view(outer.p + alg.n, outer.n - alg.n);
 		if (!tr_der_take(&outer, TR_DER_BITS, &sig) || outer.n != 0 || sig.n < 1 || sig.p[0] != 0)
 			return bad_csr(err, "signature field");

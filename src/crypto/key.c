@@ -19,7 +19,8 @@
 #define BAD_PRIV "the private key is malformed"
 #define MEMORY_PUB "out of memory"
 
-/* RFC 8410 3, RFC 5480 2.1.1 (named curve only), RFC 3279 2.3.1: the only AlgorithmIdentifiers we read, whole. */
+/* RFC 8410 3, RFC 5480 2.1.1 (named curve only), RFC 3279 2.3.1: the only AlgorithmIdentifiers we read,
+ * whole. */
 static const uint8_t alg_ed25519[] = { 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70 };
 static const uint8_t alg_p256[] = { 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01,
 				    0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07 };
@@ -27,7 +28,10 @@ static const uint8_t alg_rsa[] = { 0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x8
 				   0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00 };
 
 /* What stock tools also make: refused by name, so that the reader knows which file to replace. */
-#define ALG(bytes, what) { TR_VIEW_LIT(bytes), what " keys are not accepted; use Ed25519, P-256 or RSA" }
+#define ALG(bytes, what)                                                                                     \
+	{                                                                                                    \
+		TR_VIEW_LIT(bytes), what " keys are not accepted; use Ed25519, P-256 or RSA"                 \
+	}
 static const struct {
 	struct tr_view start; /* of the AlgorithmIdentifier's body */
 	const char *pub;
@@ -105,8 +109,10 @@ static TR_RC load_p256(struct tr_pubkey *k, struct tr_view point, struct tr_err 
 	enum tr_code rc;
 
 	if (point.n != 65 || point.p[0] != 4)
-		return tr_err_set(err, TR_E_INVALID, "the P-256 key is not in uncompressed form; convert it with "
-				  "openssl ec -pubin -conv_form uncompressed", "point of %zu bytes", point.n);
+		return tr_err_set(err, TR_E_INVALID,
+				  "the P-256 key is not in uncompressed form; convert it with "
+				  "openssl ec -pubin -conv_form uncompressed",
+				  "point of %zu bytes", point.n);
 	bld = OSSL_PARAM_BLD_new();
 	if (!bld || !OSSL_PARAM_BLD_push_utf8_string(bld, OSSL_PKEY_PARAM_GROUP_NAME, "prime256v1", 0) ||
 	    !OSSL_PARAM_BLD_push_octet_string(bld, OSSL_PKEY_PARAM_PUB_KEY, point.p, point.n))
@@ -151,9 +157,11 @@ static TR_RC load_rsa(struct tr_pubkey *k, struct tr_view der, struct tr_err *er
 	if (bits == 0 || !(n.p[n.n - 1] & 1))
 		return tr_err_set(err, TR_E_INVALID, BAD_PUB, "RSA modulus negative, even or not minimal");
 	if (bits < TR_RSA_BITS_MIN)
-		return tr_err_set(err, TR_E_INVALID, "the RSA key is shorter than 2048 bits", "%zu bits", bits);
+		return tr_err_set(err, TR_E_INVALID, "the RSA key is shorter than 2048 bits", "%zu bits",
+				  bits);
 	if (bits > TR_RSA_BITS_MAX)
-		return tr_err_set(err, TR_E_INVALID, "the RSA key is longer than 8192 bits", "%zu bits", bits);
+		return tr_err_set(err, TR_E_INVALID, "the RSA key is longer than 8192 bits", "%zu bits",
+				  bits);
 	if (!tr_view_eq(e, TR_VIEW_LIT("\x01\x00\x01")))
 		return tr_err_set(err, TR_E_INVALID, RSA_E_PUB, "exponent of %zu bytes", e.n);
 	bld = OSSL_PARAM_BLD_new();
@@ -176,9 +184,10 @@ static TR_RC load_ed25519(struct tr_pubkey *k, struct tr_view point, struct tr_e
 	if (point.n != 32)
 		return tr_err_set(err, TR_E_INVALID, BAD_PUB, "Ed25519 key of %zu bytes", point.n);
 	if (!tr_ed25519_point_ok(point.p))
-		return tr_err_set(err, TR_E_INVALID,
-				  "the Ed25519 key is of small order or not canonical: any signature would verify",
-				  "weak Ed25519 point");
+		return tr_err_set(
+			err, TR_E_INVALID,
+			"the Ed25519 key is of small order or not canonical: any signature would verify",
+			"weak Ed25519 point");
 	k->raw = point;
 	(void)snprintf(k->name, sizeof(k->name), "ed25519");
 	return TR_OK;
@@ -249,7 +258,8 @@ TR_RC tr_pubkey_from_spki(struct tr_view der, struct tr_pubkey **ret, struct tr_
 	leak = tr_key_leak_name(k->id);
 	if (leak)
 		return tr_err_set(err, TR_E_DENIED,
-				  "this key is published: its private half is known or was never private; make a new one",
+				  "this key is published: its private half is known or was never private; "
+				  "make a new one",
 				  "leaked key: %s", leak);
 	*ret = TR_TAKE(k);
 	return TR_OK;
@@ -294,7 +304,8 @@ static TR_RC from_cert(struct tr_view der, struct tr_pubkey **ret, struct tr_err
 }
 
 /* The only block of the text: a second one would be a key that the operator believes to be in use. */
-static TR_RC one_block(struct tr_view pem, struct tr_view *ret_label, struct tr_buf *ret_der, struct tr_err *err)
+static TR_RC one_block(struct tr_view pem, struct tr_view *ret_label, struct tr_buf *ret_der,
+		       struct tr_err *err)
 {
 	struct tr_view rest;
 	enum tr_code rc;
@@ -312,7 +323,8 @@ static TR_RC one_block(struct tr_view pem, struct tr_view *ret_label, struct tr_
 			return rc;
 	}
 	if (rest.n && memmem(rest.p, rest.n, "-----BEGIN", 10))
-		return tr_err_set(err, TR_E_INVALID, "the file holds more than one PEM block; keep one key per file",
+		return tr_err_set(err, TR_E_INVALID,
+				  "the file holds more than one PEM block; keep one key per file",
 				  "second block after %.*s", TR_VIEW_FMT(*ret_label));
 	return TR_OK;
 }
@@ -439,7 +451,8 @@ static TR_RC take_pkey(struct tr_privkey *k, EVP_PKEY *pkey, struct tr_err *err)
 		return rc;
 	c = EVP_PKEY_CTX_new_from_pkey(tr_ossl_ctx(), pkey, NULL);
 	if (!c || EVP_PKEY_pairwise_check(c) != 1)
-		return tr_ossl_fail(err, TR_E_INVALID, BAD_PRIV, "private and public half do not belong together");
+		return tr_ossl_fail(err, TR_E_INVALID, BAD_PRIV,
+				    "private and public half do not belong together");
 	return TR_OK;
 }
 
@@ -466,20 +479,22 @@ static EVP_PKEY *decode(struct tr_view label, struct tr_view der)
 	return pkey;
 }
 
-static TR_RC privkey_from_der(struct tr_view label, struct tr_view der, struct tr_privkey **ret, struct tr_err *err)
+static TR_RC privkey_from_der(struct tr_view label, struct tr_view der, struct tr_privkey **ret,
+			      struct tr_err *err)
 {
 	tr_auto(tr_privkey_free) struct tr_privkey *k = NULL;
 	EVP_PKEY *pkey;
 	enum tr_code rc;
 
 	if (tr_view_is(label, "ENCRYPTED PRIVATE KEY"))
-		return tr_err_set(err, TR_E_INVALID,
-				  "the private key is encrypted; decrypt it first (openssl pkey -in … -out …)",
-				  "encrypted private key");
+		return tr_err_set(
+			err, TR_E_INVALID,
+			"the private key is encrypted; decrypt it first (openssl pkey -in … -out …)",
+			"encrypted private key");
 	if (!tr_view_is(label, "PRIVATE KEY") && !tr_view_is(label, "RSA PRIVATE KEY") &&
 	    !tr_view_is(label, "EC PRIVATE KEY"))
-		return tr_err_set(err, TR_E_INVALID, "the PEM block is not a private key", "label of %zu bytes",
-				  label.n);
+		return tr_err_set(err, TR_E_INVALID, "the PEM block is not a private key",
+				  "label of %zu bytes", label.n);
 	if (!tr_der_is_strict(der))
 		return tr_err_set(err, TR_E_INVALID, BAD_PRIV, "private key is not DER");
 	k = calloc(1, sizeof(*k));
@@ -535,8 +550,8 @@ TR_RC tr_privkey_generate(enum tr_key_type type, struct tr_privkey **ret, struct
 		rc = take_ed25519(k, seed, err);
 		tr_wipe(seed, sizeof(seed));
 	} else {
-		k->pkey = type == TR_KEY_P256 ? EVP_PKEY_Q_keygen(tr_ossl_ctx(), NULL, "EC", "P-256") :
-						EVP_PKEY_Q_keygen(tr_ossl_ctx(), NULL, "RSA", (size_t)2048);
+		k->pkey = type == TR_KEY_P256 ? EVP_PKEY_Q_keygen(tr_ossl_ctx(), NULL, "EC", "P-256")
+					      : EVP_PKEY_Q_keygen(tr_ossl_ctx(), NULL, "RSA", (size_t)2048);
 		if (!k->pkey)
 			return tr_ossl_fail(err, TR_E_INTERNAL, "the key could not be made", "keygen");
 		rc = derive_pub(k, err);

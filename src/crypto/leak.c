@@ -18,7 +18,9 @@ const char *tr_key_leak_name(const uint8_t id[TR_SHA256_LEN])
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 		uint8_t row[TR_SHA256_LEN];
-		int cmp = tr_hex_get(tr_view_str(rows[mid].id), row, sizeof(row)) ? memcmp(id, row, sizeof(row)) : -1;
+		int cmp = tr_hex_get(tr_view_str(rows[mid].id), row, sizeof(row))
+				  ? memcmp(id, row, sizeof(row))
+				  : -1;
 
 		if (cmp == 0)
 			return rows[mid].name;

@@ -14,7 +14,8 @@
 #define ECDSA_DER_MAX 72
 #define PSS_SALT 32 /* RFC 8230 2: as long as the digest, and exact on verification */
 
-#define ALG_RSA(last) 0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, (last), 0x05, 0x00
+#define ALG_RSA(last)                                                                                        \
+	0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, (last), 0x05, 0x00
 static const uint8_t der_ed25519[] = { 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70 };
 static const uint8_t der_es256[] = { 0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02 };
 static const uint8_t der_rs256[] = { ALG_RSA(0x0b) };
@@ -22,7 +23,7 @@ static const uint8_t der_rs256[] = { ALG_RSA(0x0b) };
 static const struct {
 	const char *name;
 	enum tr_key_type key;
-	int64_t cose;            /* RFC 9053, RFC 8230, RFC 8812 */
+	int64_t cose;		 /* RFC 9053, RFC 8230, RFC 8812 */
 	struct tr_view x509_alg; /* empty: not used in certificates */
 } schemes[TR_SIG_ALG_N] = {
 	[TR_SIG_ED25519] = { "Ed25519", TR_KEY_ED25519, -8, TR_VIEW_ARRAY(der_ed25519) },
@@ -39,7 +40,8 @@ struct tr_view tr_sig_alg_der(enum tr_sig_alg alg)
 
 enum tr_sig_alg tr_x509_alg(const struct tr_pubkey *k)
 {
-	static const enum tr_sig_alg by_key[TR_KEY_TYPE_N] = { TR_SIG_ED25519, TR_SIG_ES256_DER, TR_SIG_RS256 };
+	static const enum tr_sig_alg by_key[TR_KEY_TYPE_N] = { TR_SIG_ED25519, TR_SIG_ES256_DER,
+							       TR_SIG_RS256 };
 
 	return by_key[k->type];
 }
@@ -79,15 +81,15 @@ enum tr_sig_alg tr_privkey_alg(const struct tr_privkey *k)
 
 static TR_RC wrong_alg(const struct tr_pubkey *k, enum tr_sig_alg alg, struct tr_err *err)
 {
-	return tr_err_set(err, TR_E_INVALID, "the signature algorithm does not go with the key's type", "%s with a %s key",
-			  tr_sig_alg_name(alg), k->name);
+	return tr_err_set(err, TR_E_INVALID, "the signature algorithm does not go with the key's type",
+			  "%s with a %s key", tr_sig_alg_name(alg), k->name);
 }
 
 bool tr_ed25519_verify_strict(const uint8_t pub[32], struct tr_view msg, struct tr_view sig)
 {
 	(void)tr_ossl_ctx(); /* libsodium is ready */
-	/* libsodium refuses S >= L, small-order A and R and a non-canonical A by itself and compares R's bytes;
-	 * the rule is ours, though, and stays when the library or its build options change. */
+	/* libsodium refuses S >= L, small-order A and R and a non-canonical A by itself and compares R's
+	 * bytes; the rule is ours, though, and stays when the library or its build options change. */
 	return sig.n == 64 && tr_ed25519_point_ok(pub) && tr_ed25519_point_ok(sig.p) &&
 	       crypto_sign_verify_detached(sig.p, msg.p, msg.n, pub) == 0;
 }
@@ -157,7 +159,8 @@ static bool set_scheme(EVP_PKEY_CTX *c, enum tr_sig_alg alg)
 	return true;
 }
 
-static bool verify_ossl(const struct tr_pubkey *k, enum tr_sig_alg alg, struct tr_view msg, struct tr_view sig)
+static bool verify_ossl(const struct tr_pubkey *k, enum tr_sig_alg alg, struct tr_view msg,
+			struct tr_view sig)
 {
 	tr_auto(EVP_PKEY_CTX_free) EVP_PKEY_CTX *c = NULL;
 	uint8_t sum[TR_SHA256_LEN], raw[ECDSA_RAW], der[ECDSA_DER_MAX];
@@ -181,10 +184,11 @@ TR_RC tr_verify(const struct tr_pubkey *k, enum tr_sig_alg alg, struct tr_view m
 {
 	if (!tr_pubkey_can(k, alg))
 		return wrong_alg(k, alg, err);
-	if (alg == TR_SIG_ED25519 ? tr_ed25519_verify_strict(k->raw.p, msg, sig) : verify_ossl(k, alg, msg, sig))
+	if (alg == TR_SIG_ED25519 ? tr_ed25519_verify_strict(k->raw.p, msg, sig)
+				  : verify_ossl(k, alg, msg, sig))
 		return TR_OK;
-	return tr_ossl_fail(err, TR_E_DENIED, "signature does not verify", "%s signature of %zu bytes by a %s key",
-			    tr_sig_alg_name(alg), sig.n, k->name);
+	return tr_ossl_fail(err, TR_E_DENIED, "signature does not verify",
+			    "%s signature of %zu bytes by a %s key", tr_sig_alg_name(alg), sig.n, k->name);
 }
 
 static TR_RC sign_ossl(const struct tr_privkey *k, enum tr_sig_alg alg, struct tr_view msg, uint8_t *sig,
@@ -197,10 +201,12 @@ static TR_RC sign_ossl(const struct tr_privkey *k, enum tr_sig_alg alg, struct t
 	tr_sha256(msg, sum);
 	if (!c || EVP_PKEY_sign_init(c) != 1 || !set_scheme(c, alg) ||
 	    EVP_PKEY_sign(c, sig, &n, sum, sizeof(sum)) != 1)
-		return tr_ossl_fail(err, TR_E_INTERNAL, "signing failed; see the log", "%s", tr_sig_alg_name(alg));
+		return tr_ossl_fail(err, TR_E_INTERNAL, "signing failed; see the log", "%s",
+				    tr_sig_alg_name(alg));
 	if (alg == TR_SIG_ES256) {
 		if (!der_to_raw(tr_view(sig, n), raw))
-			return tr_err_set(err, TR_E_INTERNAL, "signing failed; see the log", "odd ECDSA signature");
+			return tr_err_set(err, TR_E_INTERNAL, "signing failed; see the log",
+					  "odd ECDSA signature");
 		memcpy(sig, raw, sizeof(raw));
 		n = sizeof(raw);
 	}
@@ -208,8 +214,8 @@ static TR_RC sign_ossl(const struct tr_privkey *k, enum tr_sig_alg alg, struct t
 	return TR_OK;
 }
 
-TR_RC tr_sign(const struct tr_privkey *k, enum tr_sig_alg alg, struct tr_view msg, uint8_t *sig, size_t *ret_n,
-	      struct tr_err *err)
+TR_RC tr_sign(const struct tr_privkey *k, enum tr_sig_alg alg, struct tr_view msg, uint8_t *sig,
+	      size_t *ret_n, struct tr_err *err)
 {
 	if (!tr_pubkey_can(k->pub, alg))
 		return wrong_alg(k->pub, alg, err);

@@ -100,11 +100,23 @@ static TR_RC read_key(struct tr_cert *c, struct tr_err *err)
 	int n = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(c->x), &spki);
 
 	if (n <= 0)
-		return tr_ossl_fail(err, TR_E_INVALID, "the certificate is malformed", "no key in a certificate");
+		return tr_ossl_fail(err, TR_E_INVALID, "the certificate is malformed",
+				    "no key in a certificate");
 	/* A foreign CA may have a key that we do not use ourselves: no reason to refuse to parse it. */
 	(void)!tr_pubkey_from_spki(tr_view(spki, (size_t)n), &c->key, &c->key_err);
 	OPENSSL_free(spki);
 	return TR_OK;
+}
+
+/* One certificate, one fingerprint: what OpenSSL read, written again, must be what came. */
+static bool is_same_encoding(const struct tr_cert *c)
+{
+	unsigned char *der = NULL;
+	int n = i2d_X509(c->x, &der);
+	bool same = n > 0 && tr_view_eq(tr_view(der, (size_t)n), tr_view(c->der, c->n));
+
+	OPENSSL_free(der);
+	return same;
 }
 
 struct tr_cert *tr_cert_free(struct tr_cert *c)
@@ -125,7 +137,8 @@ TR_RC tr_cert_parse(struct tr_view der, struct tr_cert **ret, struct tr_err *err
 	enum tr_code rc;
 
 	if (der.n > TR_CERT_DER_MAX)
-		return tr_err_set(err, TR_E_INVALID, "the certificate is larger than 4096 bytes", "%zu bytes", der.n);
+		return tr_err_set(err, TR_E_INVALID, "the certificate is larger than 4096 bytes", "%zu bytes",
+				  der.n);
 	if (!tr_der_is_strict(der))
 		return tr_err_set(err, TR_E_INVALID, pub, "certificate is not DER");
 	c = calloc(1, sizeof(*c) + der.n);
@@ -141,6 +154,8 @@ TR_RC tr_cert_parse(struct tr_view der, struct tr_cert **ret, struct tr_err *err
 	if (!time_ms(X509_get0_notBefore(c->x), &c->not_before_ms) ||
 	    !time_ms(X509_get0_notAfter(c->x), &c->not_after_ms))
 		return tr_ossl_fail(err, TR_E_INVALID, pub, "certificate times");
+	if (!is_same_encoding(c))
+		return tr_ossl_fail(err, TR_E_INVALID, pub, "certificate is not the DER of its content");
 	rc = read_key(c, err);
 	if (rc)
 		return rc;
@@ -276,7 +291,8 @@ bool tr_spiffe_id_ok(struct tr_view id)
 	return split_spiffe(id, &domain, &path);
 }
 
-TR_RC tr_cert_agent_id(const struct tr_cert *c, const char *trust_domain, struct tr_view *ret, struct tr_err *err)
+TR_RC tr_cert_agent_id(const struct tr_cert *c, const char *trust_domain, struct tr_view *ret,
+		       struct tr_err *err)
 {
 	struct tr_view domain, path;
 
@@ -399,7 +415,9 @@ static TR_RC check_leaf_usage(const struct tr_cert *c, struct tr_err *err)
 	if (!is_critical(c->x, NID_key_usage))
 		return bad(err, "the certificate has no critical key usage");
 	if (!(ku & KU_DIGITAL_SIGNATURE) || (ku & (KU_KEY_CERT_SIGN | KU_CRL_SIGN)))
-		return bad(err, "the certificate's key usage must have digitalSignature and no certificate signing");
+		return bad(
+			err,
+			"the certificate's key usage must have digitalSignature and no certificate signing");
 	if (X509_get_ext_by_NID(c->x, NID_name_constraints, -1) >= 0)
 		return bad(err, "name constraints do not belong in a leaf certificate");
 	return TR_OK;
@@ -425,9 +443,12 @@ static TR_RC check_eku(const struct tr_cert *c, enum tr_cert_use use, struct tr_
 		return bad(err, "the certificate has no extended key usage");
 	/* X509-SVID 4.4: both or none. Ours say only what they are for. */
 	if (use == TR_USE_SVID)
-		return server && client ? TR_OK : bad(err, "an SVID's extended key usage must have both kinds of auth");
+		return server && client
+			       ? TR_OK
+			       : bad(err, "an SVID's extended key usage must have both kinds of auth");
 	if (other || crit == 1)
-		return bad(err, "the certificate's extended key usage is wider than client and server authentication");
+		return bad(err, "the certificate's extended key usage is wider than client and server "
+				"authentication");
 	if (use == TR_USE_AGENT && !client)
 		return bad(err, "the certificate is not for client authentication");
 	if (use == TR_USE_SERVER && !server)
@@ -478,7 +499,8 @@ TR_RC tr_cert_check_ca_shape(const struct tr_cert *ca, struct tr_err *err)
 		return rc;
 	if (ca_flag(ca->x) != 1 || !is_critical(ca->x, NID_basic_constraints))
 		return bad(err, "a certificate of the chain is not a CA");
-	if (X509_get_ext_by_NID(ca->x, NID_key_usage, -1) < 0 || !(X509_get_key_usage(ca->x) & KU_KEY_CERT_SIGN))
+	if (X509_get_ext_by_NID(ca->x, NID_key_usage, -1) < 0 ||
+	    !(X509_get_key_usage(ca->x) & KU_KEY_CERT_SIGN))
 		return bad(err, "a CA certificate of the chain may not sign certificates");
 	/* X509-SVID 2: "the SPIFFE ID of a signing certificate must not have a path component". */
 	if (tr_view_starts(tr_view_str(ca->spiffe), "spiffe:") &&
@@ -511,7 +533,8 @@ static TR_RC add_ca(struct tr_ca_set *s, struct tr_view der, struct tr_err *err)
 	if (X509_get_ext_by_NID(c->x, NID_ext_key_usage, -1) >= 0)
 		return bad(err, "a trusted CA must not carry an extended key usage");
 	if (X509_STORE_add_cert(s->store, c->x) != 1)
-		return tr_ossl_fail(err, TR_E_INTERNAL, "the CA certificate could not be loaded", "X509_STORE");
+		return tr_ossl_fail(err, TR_E_INTERNAL, "the CA certificate could not be loaded",
+				    "X509_STORE");
 	return TR_OK;
 }
 
@@ -535,7 +558,8 @@ static const char *chain_pub(int e)
 {
 	switch (e) {
 	case X509_V_ERR_CERT_HAS_EXPIRED: return "the certificate has expired; renew it or enrol again";
-	case X509_V_ERR_CERT_NOT_YET_VALID: return "the certificate is not valid yet; check the clocks of both sides";
+	case X509_V_ERR_CERT_NOT_YET_VALID:
+		return "the certificate is not valid yet; check the clocks of both sides";
 	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
 	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
 	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
@@ -578,7 +602,7 @@ static TR_RC check_chain(X509_STORE_CTX *ctx, struct tr_err *err)
 	return TR_OK;
 }
 
-static TR_RC build_chain(const struct tr_cert *leaf, STACK_OF(X509) *extra, const struct tr_ca_set *cas,
+static TR_RC build_chain(const struct tr_cert *leaf, STACK_OF(X509) * extra, const struct tr_ca_set *cas,
 			 int64_t now_ms, struct tr_err *err)
 {
 	X509_STORE_CTX *ctx = X509_STORE_CTX_new_ex(tr_ossl_ctx(), NULL);
@@ -593,7 +617,7 @@ static TR_RC build_chain(const struct tr_cert *leaf, STACK_OF(X509) *extra, cons
 	(void)X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_X509_STRICT | X509_V_FLAG_CHECK_SS_SIGNATURE);
 	X509_VERIFY_PARAM_set_time(param, (time_t)(now_ms / 1000));
 	X509_VERIFY_PARAM_set_depth(param, TR_CHAIN_MAX - 2); /* counts intermediates */
-	X509_VERIFY_PARAM_set_auth_level(param, 2);           /* 112 bits: RSA-2048, SHA-256 */
+	X509_VERIFY_PARAM_set_auth_level(param, 2);	      /* 112 bits: RSA-2048, SHA-256 */
 	if (X509_verify_cert(ctx) == 1) {
 		rc = check_chain(ctx, err);
 	} else {
@@ -607,8 +631,8 @@ static TR_RC build_chain(const struct tr_cert *leaf, STACK_OF(X509) *extra, cons
 }
 
 TR_RC tr_cert_check(const struct tr_cert *leaf, const struct tr_view *extra, size_t n_extra,
-		    const struct tr_ca_set *cas, enum tr_cert_use use, const char *trust_domain, int64_t now_ms,
-		    struct tr_err *err)
+		    const struct tr_ca_set *cas, enum tr_cert_use use, const char *trust_domain,
+		    int64_t now_ms, struct tr_err *err)
 {
 	struct tr_cert *mid[TR_CHAIN_MAX] = { NULL };
 	STACK_OF(X509) *untrusted = sk_X509_new_null();
