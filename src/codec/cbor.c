@@ -172,9 +172,7 @@ static void skip_any(struct tr_cbor *r, unsigned depth)
 	struct head h;
 
 	switch (tr_cbor_peek(r)) {
-	case TR_CBOR_INT:
-		(void)take_head(r, &h);
-		break;
+	case TR_CBOR_INT: (void)take_head(r, &h); break;
 	case TR_CBOR_BYTES: (void)tr_cbor_bytes(r); break;
 	case TR_CBOR_TEXT: (void)tr_cbor_text(r); break;
 	case TR_CBOR_ARRAY:
@@ -210,8 +208,8 @@ struct tr_cbor tr_cbor_reader(struct tr_view in)
 enum tr_cbor_type tr_cbor_peek(const struct tr_cbor *r)
 {
 	static const enum tr_cbor_type types[] = {
-		[M_UINT] = TR_CBOR_INT,	   [M_NINT] = TR_CBOR_INT, [M_BYTES] = TR_CBOR_BYTES,
-		[M_TEXT] = TR_CBOR_TEXT,   [M_MAP] = TR_CBOR_MAP,  [M_ARRAY] = TR_CBOR_ARRAY,
+		[M_UINT] = TR_CBOR_INT,	 [M_NINT] = TR_CBOR_INT, [M_BYTES] = TR_CBOR_BYTES,
+		[M_TEXT] = TR_CBOR_TEXT, [M_MAP] = TR_CBOR_MAP,	 [M_ARRAY] = TR_CBOR_ARRAY,
 		[M_TAG] = TR_CBOR_TAG,
 	};
 	uint8_t first;
@@ -340,20 +338,26 @@ void tr_cbor_fail(struct tr_cbor *r, const char *static_why)
 TR_RC tr_cbor_end(const struct tr_cbor *r, struct tr_err *err)
 {
 	if (r->error)
-		return tr_err_set(err, TR_E_INVALID, r->error, "%s, at byte %zu of %zu", r->error, r->at, r->in.n);
+		return tr_err_set(err, TR_E_INVALID, r->error, "%s, at byte %zu of %zu", r->error, r->at,
+				  r->in.n);
 	if (left(r))
-		return tr_err_set(err, TR_E_INVALID, "CBOR has bytes after its end", "CBOR: %zu bytes after byte %zu",
-				  left(r), r->at);
+		return tr_err_set(err, TR_E_INVALID, "CBOR has bytes after its end",
+				  "CBOR: %zu bytes after byte %zu", left(r), r->at);
 	return TR_OK;
 }
 
 static void put_head(struct tr_buf *b, enum major major, uint64_t arg)
 {
-	unsigned size = arg < 24 ? 0 : arg <= UINT8_MAX ? 1 : arg <= UINT16_MAX ? 2 : arg <= UINT32_MAX ? 4 : 8;
-	/* info: the number itself below 24, else 24..27 for 1, 2, 4, 8 bytes. */
-	unsigned info = size == 0 ? (unsigned)arg : size == 1 ? 24 : size == 2 ? 25 : size == 4 ? 26 : 27;
-	uint8_t head[9] = { (uint8_t)((unsigned)major << 5 | info) };
+	unsigned size = 0, info = (unsigned)arg;
+	uint8_t head[9];
 
+	/* Below 24 the number is the info itself; else 24..27 say that 1, 2, 4 or 8 bytes of it follow. */
+	if (arg >= 24) {
+		info = 24;
+		for (size = 1; size < 8 && arg >> 8 * size; size *= 2)
+			info++;
+	}
+	head[0] = (uint8_t)((unsigned)major << 5 | info);
 	for (unsigned i = 0; i < size; i++)
 		head[1 + i] = (uint8_t)(arg >> 8 * (size - 1 - i));
 	tr_buf_add(b, head, 1 + size);

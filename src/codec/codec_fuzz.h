@@ -7,12 +7,12 @@
 
 #include "base/buf.h"
 
-#define MUST(cond)                                                                                         \
-	do {                                                                                               \
-		if (!(cond)) {                                                                             \
-			(void)fprintf(stderr, "%s:%d: oracle failed: %s\n", __FILE__, __LINE__, #cond);    \
-			abort();                                                                           \
-		}                                                                                          \
+#define MUST(cond)                                                                                           \
+	do {                                                                                                 \
+		if (!(cond)) {                                                                               \
+			(void)fprintf(stderr, "%s:%d: oracle failed: %s\n", __FILE__, __LINE__, #cond);      \
+			abort();                                                                             \
+		}                                                                                            \
 	} while (0)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -13,10 +13,10 @@
 #include "codec/json.h"
 #include "codec/text.h"
 
-#define CHECK(cond, label)                                                                                 \
-	do {                                                                                               \
-		if (!(cond))                                                                               \
-			fail_msg("%s: %s", (label), #cond);                                                \
+#define CHECK(cond, label)                                                                                   \
+	do {                                                                                                 \
+		if (!(cond))                                                                                 \
+			fail_msg("%s: %s", (label), #cond);                                                  \
 	} while (0)
 
 /* A heap copy of exactly these bytes, so that a sanitizer sees a read past the end. Freed by the caller. */

@@ -197,7 +197,8 @@ TR_RC tr_cose_sign_parse(struct tr_view in, struct tr_cose *ret, struct tr_err *
 	return TR_OK;
 }
 
-void tr_cose_sign1_tbs(struct tr_buf *b, struct tr_view protected_hdr, struct tr_view aad, struct tr_view payload)
+void tr_cose_sign1_tbs(struct tr_buf *b, struct tr_view protected_hdr, struct tr_view aad,
+		       struct tr_view payload)
 {
 	tr_cbor_put_array(b, 4);
 	tr_cbor_put_text(b, TR_VIEW_LIT("Signature1"));
@@ -228,7 +229,8 @@ void tr_cose_put_protected(struct tr_buf *b, int64_t alg, struct tr_view kid)
 	}
 }
 
-void tr_cose_put_sign1(struct tr_buf *b, struct tr_view protected_hdr, struct tr_view payload, struct tr_view sig)
+void tr_cose_put_sign1(struct tr_buf *b, struct tr_view protected_hdr, struct tr_view payload,
+		       struct tr_view sig)
 {
 	tr_cbor_put_tag(b, TAG_SIGN1);
 	tr_cbor_put_array(b, 4);

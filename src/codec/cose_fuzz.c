@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What parses is written again from its parts: the same bytes when no header was unprotected, and in every case
- * a message of the same meaning. */
+/* What parses is written again from its parts: the same bytes when no header was unprotected, and in every
+ * case a message of the same meaning. */
 #include "codec/cose.h"
 
 #include "codec/codec_fuzz.h"

@@ -17,9 +17,11 @@ static void sign1_bytes_are_those_of_the_rfc(void **state)
 	tr_cose_sign1_tbs(&tbs, tr_buf_view(&prot), tr_view(NULL, 0), V(CONTENT));
 	assert_true(tr_view_eq(tr_buf_view(&tbs), V("\x84\x6aSignature1\x43\xa1\x01\x26\x40\x54" CONTENT)));
 	tr_buf_clear(&tbs);
-	tr_cose_sign1_tbs(&tbs, tr_buf_view(&prot), V("\x11\xaa\x22\xbb\x33\xcc\x44\xdd\x55\x00\x66\x99"), V(CONTENT));
-	assert_true(tr_view_eq(tr_buf_view(&tbs), V("\x84\x6aSignature1\x43\xa1\x01\x26\x4c\x11\xaa\x22\xbb\x33\xcc"
-						    "\x44\xdd\x55\x00\x66\x99\x54" CONTENT)));
+	tr_cose_sign1_tbs(&tbs, tr_buf_view(&prot), V("\x11\xaa\x22\xbb\x33\xcc\x44\xdd\x55\x00\x66\x99"),
+			  V(CONTENT));
+	assert_true(tr_view_eq(tr_buf_view(&tbs),
+			       V("\x84\x6aSignature1\x43\xa1\x01\x26\x4c\x11\xaa\x22\xbb\x33\xcc"
+				 "\x44\xdd\x55\x00\x66\x99\x54" CONTENT)));
 }
 
 static void sign_bytes_are_those_of_the_rfc(void **state)
@@ -29,7 +31,8 @@ static void sign_bytes_are_those_of_the_rfc(void **state)
 	(void)state;
 	/* RFC 9052 C.1.1: empty body header, one signer with ES256. */
 	tr_cose_sign_tbs(&tbs, tr_view(NULL, 0), V("\xa1\x01\x26"), tr_view(NULL, 0), V(CONTENT));
-	assert_true(tr_view_eq(tr_buf_view(&tbs), V("\x85\x69Signature\x40\x43\xa1\x01\x26\x40\x54" CONTENT)));
+	assert_true(
+		tr_view_eq(tr_buf_view(&tbs), V("\x85\x69Signature\x40\x43\xa1\x01\x26\x40\x54" CONTENT)));
 }
 
 static void protected_headers_carry_the_key_id(void **state)
@@ -114,24 +117,32 @@ static void sign1_headers_are_strict(void **state)
 		{ "no protected header", V("\xd2\x84\x40\xa0\x41p\x41s"), "no algorithm" },
 		{ "empty protected map", V("\xd2\x84\x41\xa0\xa0\x41p\x41s"), "empty map" },
 		{ "protected not a map", V("\xd2\x84\x41\x80\xa0\x41p\x41s"), "type" },
-		{ "protected with surplus", V("\xd2\x84\x44\xa1\x01\x27\x00\xa0\x41p\x41s"), "after its map" },
+		{ "protected with surplus", V("\xd2\x84\x44\xa1\x01\x27\x00\xa0\x41p\x41s"),
+		  "after its map" },
 		{ "protected unsorted", V("\xd2\x84\x46\xa2\x04\x41k\x01\x27\xa0\x41p\x41s"), "order" },
 		{ "alg twice", V("\xd2\x84\x45\xa2\x01\x27\x01\x26\xa0\x41p\x41s"), "twice" },
 		{ "alg as text", V("\xd2\x84\x44\xa1\x01\x61x\xa0\x41p\x41s"), "type" },
 		{ "alg unprotected", V("\xd2\x84\x40\xa1\x01\x27\x41p\x41s"), "must be protected" },
 		{ "alg in both", V("\xd2\x84\x43\xa1\x01\x27\xa1\x01\x27\x41p\x41s"), "must be protected" },
-		{ "crit unprotected", V("\xd2\x84\x43\xa1\x01\x27\xa1\x02\x81\x01\x41p\x41s"), "must be protected" },
-		{ "content type unprotected", V("\xd2\x84\x43\xa1\x01\x27\xa1\x03\x00\x41p\x41s"), "must be protected" },
-		{ "kid in both", V("\xd2\x84\x46\xa2\x01\x27\x04\x41k\xa1\x04\x41k\x41p\x41s"), "must be protected" },
+		{ "crit unprotected", V("\xd2\x84\x43\xa1\x01\x27\xa1\x02\x81\x01\x41p\x41s"),
+		  "must be protected" },
+		{ "content type unprotected", V("\xd2\x84\x43\xa1\x01\x27\xa1\x03\x00\x41p\x41s"),
+		  "must be protected" },
+		{ "kid in both", V("\xd2\x84\x46\xa2\x01\x27\x04\x41k\xa1\x04\x41k\x41p\x41s"),
+		  "must be protected" },
 		{ "empty kid", V("\xd2\x84\x45\xa2\x01\x27\x04\x40\xa0\x41p\x41s"), "key id" },
-		{ "critical and unknown", V("\xd2\x84\x48\xa3\x01\x27\x02\x81\x05\x05\x00\xa0\x41p\x41s"), "critical" },
-		{ "critical and unknown text", V("\xd2\x84\x47\xa2\x01\x27\x02\x81\x61x\xa0\x41p\x41s"), "critical" },
-		{ "critical and absent", V("\xd2\x84\x46\xa2\x01\x27\x02\x81\x04\xa0\x41p\x41s"), "not protected" },
+		{ "critical and unknown", V("\xd2\x84\x48\xa3\x01\x27\x02\x81\x05\x05\x00\xa0\x41p\x41s"),
+		  "critical" },
+		{ "critical and unknown text", V("\xd2\x84\x47\xa2\x01\x27\x02\x81\x61x\xa0\x41p\x41s"),
+		  "critical" },
+		{ "critical and absent", V("\xd2\x84\x46\xa2\x01\x27\x02\x81\x04\xa0\x41p\x41s"),
+		  "not protected" },
 		{ "critical of nothing", V("\xd2\x84\x45\xa2\x01\x27\x02\x80\xa0\x41p\x41s"), "crit" },
 		{ "negative content type", V("\xd2\x84\x45\xa2\x01\x27\x03\x20\xa0\x41p\x41s"), "type" },
 		{ "detached payload", V("\xd2\x84\x43\xa1\x01\x27\xa0\xf6\x41s"), "type" },
 		{ "empty signature", V("\xd2\x84\x43\xa1\x01\x27\xa0\x41p\x40"), "empty" },
-		{ "unprotected not canonical", V("\xd2\x84\x43\xa1\x01\x27\xa2\x06\x00\x05\x00\x41p\x41s"), "order" },
+		{ "unprotected not canonical", V("\xd2\x84\x43\xa1\x01\x27\xa2\x06\x00\x05\x00\x41p\x41s"),
+		  "order" },
 		{ "unprotected with a tag", V("\xd2\x84\x43\xa1\x01\x27\xa1\x05\xc1\x00\x41p\x41s"), "tag" },
 	};
 
@@ -156,12 +167,16 @@ static void sign_needs_an_algorithm_per_signature(void **state)
 	struct tr_err err;
 
 	(void)state;
-	assert_int_equal(tr_cose_sign_parse(V("\xd8\x62\x84\x40\xa0\x41p\x81\x83\x43\xa1\x01\x27\xa0\x41s"), &c, &err), TR_OK);
-	assert_int_equal(tr_cose_sign_parse(V("\xd8\x62\x84\x43\xa1\x01\x27\xa0\x41p\x81\x83\x40\xa0\x41s"), &c, &err),
-			 TR_E_INVALID);
+	assert_int_equal(
+		tr_cose_sign_parse(V("\xd8\x62\x84\x40\xa0\x41p\x81\x83\x43\xa1\x01\x27\xa0\x41s"), &c, &err),
+		TR_OK);
+	assert_int_equal(
+		tr_cose_sign_parse(V("\xd8\x62\x84\x43\xa1\x01\x27\xa0\x41p\x81\x83\x40\xa0\x41s"), &c, &err),
+		TR_E_INVALID);
 	assert_non_null(strstr(err.pub, "no algorithm"));
-	assert_int_equal(tr_cose_sign_parse(V("\xd8\x62\x84\x40\xa0\x41p\x81\x82\x43\xa1\x01\x27\xa0"), &c, &err),
-			 TR_E_INVALID);
+	assert_int_equal(
+		tr_cose_sign_parse(V("\xd8\x62\x84\x40\xa0\x41p\x81\x82\x43\xa1\x01\x27\xa0"), &c, &err),
+		TR_E_INVALID);
 }
 
 static void key_ids_have_a_limit(void **state)

@@ -17,7 +17,8 @@ static void check_name(struct tr_view v)
 		MUST(v.n >= 1 && v.n <= TR_IDENT_MAX);
 		MUST(!tr_view_is(v, ".") && !tr_view_is(v, ".."));
 		for (size_t i = 0; i < v.n; i++)
-			MUST(v.p[i] > ' ' && v.p[i] < 0x7f && !strchr(":/%\\\"'`$&;<>|*?~#=@,!(){}[]^+", v.p[i]));
+			MUST(v.p[i] > ' ' && v.p[i] < 0x7f &&
+			     !strchr(":/%\\\"'`$&;<>|*?~#=@,!(){}[]^+", v.p[i]));
 	}
 	if (tr_version_ok(v))
 		MUST(v.n >= 1 && v.n <= TR_VERSION_MAX);

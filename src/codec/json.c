@@ -36,14 +36,33 @@ static bool depth_ok(struct tr_view text)
 	return true;
 }
 
-/* The hash seed, from the kernel. Left alone, jansson opens /dev/urandom at its first object, which a sandboxed
- * role must not do. Only the first call in a process has an effect. */
+/* The hash seed, from the kernel. Left alone, jansson opens /dev/urandom at its first object, which a
+ * sandboxed role must not do. Only the first call in a process has an effect. */
 static void seed_hashes(void)
 {
 	uint32_t seed = 0;
 
 	if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) == sizeof(seed))
 		json_object_seed(seed | 1);
+}
+
+static enum tr_code parse_error(struct tr_err *err, const json_error_t *why)
+{
+	/* The library ends with "near '…'": the sender's own text, which may be a token and goes into no log.
+	 */
+	const char *near = strstr(why->text, " near ");
+	int n = near ? (int)(near - why->text) : (int)strlen(why->text);
+	const char *pub = "the text is not valid JSON";
+
+	switch (json_error_code(why)) {
+	case json_error_out_of_memory:
+		return tr_err_set(err, TR_E_INTERNAL, "out of memory", "JSON: out of memory");
+	case json_error_duplicate_key: pub = "the JSON text has an object with one name twice"; break;
+	case json_error_numeric_overflow: pub = "the JSON text has a number that is out of range"; break;
+	default: break;
+	}
+	return tr_err_set(err, TR_E_INVALID, pub, "JSON: line %d column %d: %.*s", why->line, why->column, n,
+			  why->text);
 }
 
 static const json_t *node(tr_jnode n)
@@ -59,7 +78,8 @@ TR_RC tr_json_parse(struct tr_view text, struct tr_json **ret, struct tr_err *er
 	if (text.n > TR_JSON_MAX)
 		return tr_err_set(err, TR_E_INVALID, "the JSON text is too long", "JSON: %zu bytes", text.n);
 	if (!tr_utf8_ok(text) || (text.n && memchr(text.p, 0, text.n)))
-		return tr_err_set(err, TR_E_INVALID, "the JSON text is not valid UTF-8", "JSON: not UTF-8, or a NUL");
+		return tr_err_set(err, TR_E_INVALID, "the JSON text is not valid UTF-8",
+				  "JSON: not UTF-8, or a NUL");
 	if (!depth_ok(text))
 		return tr_err_set(err, TR_E_INVALID, "the JSON text is nested too deeply",
 				  "JSON: deeper than %d levels", TR_JSON_DEPTH_MAX);
@@ -67,19 +87,10 @@ TR_RC tr_json_parse(struct tr_view text, struct tr_json **ret, struct tr_err *er
 	if (!j)
 		return tr_err_set(err, TR_E_INTERNAL, "out of memory", "JSON: out of memory");
 	seed_hashes();
-	j->root = json_loadb(text.n ? (const char *)text.p : "", text.n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY,
-			     &why);
-	if (!j->root && json_error_code(&why) == json_error_out_of_memory)
-		return tr_err_set(err, TR_E_INTERNAL, "out of memory", "JSON: out of memory");
-	if (!j->root && json_error_code(&why) == json_error_duplicate_key)
-		return tr_err_set(err, TR_E_INVALID, "the JSON text has an object with one name twice",
-				  "JSON: %d:%d: %s", why.line, why.column, why.text);
-	if (!j->root && json_error_code(&why) == json_error_numeric_overflow)
-		return tr_err_set(err, TR_E_INVALID, "the JSON text has a number that is out of range",
-				  "JSON: %d:%d: %s", why.line, why.column, why.text);
+	j->root = json_loadb(text.n ? (const char *)text.p : "", text.n,
+			     JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
 	if (!j->root)
-		return tr_err_set(err, TR_E_INVALID, "the text is not valid JSON", "JSON: %d:%d: %s", why.line,
-				  why.column, why.text);
+		return parse_error(err, &why);
 	*ret = TR_TAKE(j);
 	return TR_OK;
 }

@@ -80,7 +80,10 @@ static void parsing_is_strict(void **state)
 		{ "UTF-16", V("\xff\xfe\x31\x00"), "UTF-8" },
 		{ "byte order mark", V("\xef\xbb\xbf[]"), "not valid JSON" },
 		{ "form feed as space", V("\f1"), "not valid JSON" },
-		{ "no-break space", V("\xc2\xa0" "1"), "not valid JSON" },
+		{ "no-break space",
+		  V("\xc2\xa0"
+		    "1"),
+		  "not valid JSON" },
 	};
 
 	(void)state;
@@ -95,6 +98,26 @@ static void parsing_is_strict(void **state)
 		if (rc && !strstr(err.pub, cases[i].error))
 			fail_msg("%s: %s (%s)", cases[i].label, err.pub, err.detail);
 		free((void *)(uintptr_t)in.p);
+	}
+}
+
+static void errors_never_quote_the_text(void **state)
+{
+	static const char *const cases[] = {
+		"{\"token\":\"s3cret\" 1}",    "{\"token\":\"s3cret",
+		"{\"s3cret\":1,\"s3cret\":2}", "s3cret",
+		"[\"s3cret\\u0000\"]",	       "{\"s3cret near \":1,\"s3cret near \":2}",
+		"[1,\"\\ud800s3cret\"]",       "1 \"s3cret\"",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < TR_ARRAY_LEN(cases); i++) {
+		struct tr_json *j = NULL;
+		struct tr_err err = { 0 };
+
+		CHECK(tr_json_parse(tr_view_str(cases[i]), &j, &err) == TR_E_INVALID, cases[i]);
+		CHECK(!strstr(err.detail, "s3cret") && !strstr(err.pub, "s3cret"), cases[i]);
+		CHECK(strstr(err.detail, "JSON: line 1 column "), cases[i]);
 	}
 }
 
@@ -126,8 +149,11 @@ static void nodes_answer_for_their_own_type(void **state)
 	bool b = false;
 
 	(void)state;
-	assert_int_equal(tr_json_parse(V("{\"s\":\"x\\u00e9\",\"n\":-5,\"r\":1.0,\"e\":1e3,\"t\":true,\"z\":null,"
-					 "\"l\":[1,2,3],\"o\":{}}"), &j, &err), TR_OK);
+	assert_int_equal(
+		tr_json_parse(V("{\"s\":\"x\\u00e9\",\"n\":-5,\"r\":1.0,\"e\":1e3,\"t\":true,\"z\":null,"
+				"\"l\":[1,2,3],\"o\":{}}"),
+			      &j, &err),
+		TR_OK);
 	root = tr_json_root(j);
 	list = tr_json_get(root, "l");
 	assert_true(tr_json_is_object(root) && !tr_json_is_array(root));
@@ -222,7 +248,7 @@ static void strings_are_escaped(void **state)
 		{ V("\b\f\n\r\t"), "\"\\b\\f\\n\\r\\t\"" },
 		{ V("a\0b\x01\x1f\x7f"), "\"a\\u0000b\\u0001\\u001f\\u007f\"" },
 		{ V("\xc3\xa9\xf0\x9f\x98\x80"), "\"\xc3\xa9\xf0\x9f\x98\x80\"" },
-		{ V("a\xff" "b"), "\"a\xef\xbf\xbd" "b\"" },
+		{ V("a\xff\x62"), "\"a\xef\xbf\xbd\x62\"" },
 		{ V("\xc3"), "\"\xef\xbf\xbd\"" },
 		{ V("\xed\xa0\x80"), "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"" },
 		{ V("\xe2\x82\""), "\"\xef\xbf\xbd\xef\xbf\xbd\\\"\"" },
@@ -242,11 +268,9 @@ static void strings_are_escaped(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(parsing_is_strict),
-		cmocka_unit_test(size_has_a_limit),
-		cmocka_unit_test(nodes_answer_for_their_own_type),
-		cmocka_unit_test(each_stops_when_told),
-		cmocka_unit_test(dump_is_compact_and_keeps_order),
+		cmocka_unit_test(parsing_is_strict),	cmocka_unit_test(errors_never_quote_the_text),
+		cmocka_unit_test(size_has_a_limit),	cmocka_unit_test(nodes_answer_for_their_own_type),
+		cmocka_unit_test(each_stops_when_told), cmocka_unit_test(dump_is_compact_and_keeps_order),
 		cmocka_unit_test(strings_are_escaped),
 	};
 

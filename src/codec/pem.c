@@ -83,7 +83,8 @@ static TR_RC take_body(struct tr_view *text, struct tr_view label, struct tr_buf
 
 		if (tr_view_starts(line, DASHES)) {
 			if (!boundary(line, END, &end_label) || !tr_view_eq(label, end_label))
-				return tr_err_set(err, TR_E_INVALID, "the PEM block's END line does not match",
+				return tr_err_set(err, TR_E_INVALID,
+						  "the PEM block's END line does not match",
 						  "PEM: END line does not match");
 			return TR_OK;
 		}
@@ -96,14 +97,15 @@ static TR_RC take_body(struct tr_view *text, struct tr_view label, struct tr_buf
 					  "PEM: header line inside the block");
 		/* Strict on empty lines too: they are where header blocks end. */
 		if (!line.n)
-			return tr_err_set(err, TR_E_INVALID, "the PEM block has an empty line", "PEM: empty line");
+			return tr_err_set(err, TR_E_INVALID, "the PEM block has an empty line",
+					  "PEM: empty line");
 		tr_buf_addv(flat, line);
 	}
 	return tr_err_set(err, TR_E_INVALID, "the PEM block has no END line", "PEM: no END line");
 }
 
-TR_RC tr_pem_get(struct tr_view text, struct tr_view *ret_label, struct tr_buf *ret_der, struct tr_view *ret_rest,
-		 struct tr_err *err)
+TR_RC tr_pem_get(struct tr_view text, struct tr_view *ret_label, struct tr_buf *ret_der,
+		 struct tr_view *ret_rest, struct tr_err *err)
 {
 	tr_auto(tr_buf_done) struct tr_buf flat = { .max = text.n + 1 };
 	struct tr_view label;
@@ -113,9 +115,11 @@ TR_RC tr_pem_get(struct tr_view text, struct tr_view *ret_label, struct tr_buf *
 	if (rc)
 		return rc;
 	if (tr_view_is(label, "ENCRYPTED PRIVATE KEY"))
-		return tr_err_set(err, TR_E_INVALID, "the PEM key is encrypted; give it decrypted (openssl pkey -in)",
+		return tr_err_set(err, TR_E_INVALID,
+				  "the PEM key is encrypted; give it decrypted (openssl pkey -in)",
 				  "PEM: encrypted PKCS#8");
-	/* The body may be a private key: room for all of it first, so that growing leaves no copies behind. */
+	/* The body may be a private key: room for all of it first, so that growing leaves no copies behind.
+	 */
 	if (!tr_buf_space(&flat, text.n))
 		return tr_buf_check(&flat, err);
 	tr_buf_clear(&flat);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A block that is read is written and read again the same; a DER element is its tag, its length and its body. */
+/* A block that is read is written and read again the same; a DER element is its tag, its length and its body.
+ */
 #include "codec/pem.h"
 
 #include "codec/codec_fuzz.h"
@@ -24,7 +25,8 @@ static void check_pem(struct tr_view in)
 		label_text[label.n] = 0;
 		tr_pem_add(&text, label_text, tr_buf_view(&der));
 		MUST(tr_pem_get(tr_buf_view(&text), &name, &back, &rest, &err) == TR_OK);
-		MUST(tr_view_eq(name, label) && tr_view_eq(tr_buf_view(&back), tr_buf_view(&der)) && rest.n == 0);
+		MUST(tr_view_eq(name, label) && tr_view_eq(tr_buf_view(&back), tr_buf_view(&der)) &&
+		     rest.n == 0);
 		tr_buf_clear(&back);
 		MUST(tr_pem_get(left, &label, &back, &left, &err) == TR_OK);
 	}

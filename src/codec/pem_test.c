@@ -17,12 +17,13 @@ static void blocks_are_read_as_stock_tools_write_them(void **state)
 		{ "no last line end", TR_VIEW_LIT(BEGIN_X "Zm9v\n-----END X-----"), "X", "foo", "" },
 		{ "CRLF", TR_VIEW_LIT("-----BEGIN X-----\r\nZm9v\r\n-----END X-----\r\n"), "X", "foo", "" },
 		{ "blank line behind", TR_VIEW_LIT(BEGIN_X "Zm9v\n" END_X "\n"), "X", "foo", "\n" },
-		{ "text before", TR_VIEW_LIT("Certificate:\n    Data: 1\n" BEGIN_X "Zm9v\n" END_X), "X", "foo", "" },
+		{ "text before", TR_VIEW_LIT("Certificate:\n    Data: 1\n" BEGIN_X "Zm9v\n" END_X), "X",
+		  "foo", "" },
 		{ "any width", TR_VIEW_LIT(BEGIN_X "Z\nm9\nvYg\n==\n" END_X), "X", "foob", "" },
 		{ "two words", TR_VIEW_LIT("-----BEGIN PUBLIC KEY-----\nZm9v\n-----END PUBLIC KEY-----\n"),
 		  "PUBLIC KEY", "foo", "" },
-		{ "hyphen in the label", TR_VIEW_LIT("-----BEGIN X-Y Z-----\nZm9v\n-----END X-Y Z-----\n"), "X-Y Z",
-		  "foo", "" },
+		{ "hyphen in the label", TR_VIEW_LIT("-----BEGIN X-Y Z-----\nZm9v\n-----END X-Y Z-----\n"),
+		  "X-Y Z", "foo", "" },
 		{ "second block", TR_VIEW_LIT(BEGIN_X "Zm9v\n" END_X BEGIN_X), "X", "foo", BEGIN_X },
 	};
 
@@ -58,9 +59,11 @@ static void damaged_blocks_are_refused(void **state)
 		{ "six dashes behind", TR_VIEW_LIT("-----BEGIN X------\nZm9v\n-----END X------\n"), "BEGIN" },
 		{ "END first", TR_VIEW_LIT(END_X BEGIN_X "Zm9v\n" END_X), "BEGIN" },
 		{ "empty label", TR_VIEW_LIT("-----BEGIN -----\nZm9v\n-----END -----\n"), "BEGIN" },
-		{ "space behind the label", TR_VIEW_LIT("-----BEGIN X -----\nZm9v\n-----END X -----\n"), "BEGIN" },
+		{ "space behind the label", TR_VIEW_LIT("-----BEGIN X -----\nZm9v\n-----END X -----\n"),
+		  "BEGIN" },
 		{ "two spaces", TR_VIEW_LIT("-----BEGIN X  Y-----\nZm9v\n-----END X  Y-----\n"), "BEGIN" },
-		{ "control in the label", TR_VIEW_LIT("-----BEGIN X\tY-----\nZm9v\n-----END X\tY-----\n"), "BEGIN" },
+		{ "control in the label", TR_VIEW_LIT("-----BEGIN X\tY-----\nZm9v\n-----END X\tY-----\n"),
+		  "BEGIN" },
 		{ "space behind BEGIN line", TR_VIEW_LIT("-----BEGIN X----- \nZm9v\n" END_X), "BEGIN" },
 		{ "lower case", TR_VIEW_LIT("-----begin X-----\nZm9v\n" END_X), "BEGIN" },
 		{ "only a BEGIN line", TR_VIEW_LIT(BEGIN_X), "no END" },
@@ -81,11 +84,13 @@ static void damaged_blocks_are_refused(void **state)
 		{ "base64url", TR_VIEW_LIT(BEGIN_X "-_-_\n" END_X), "base64" },
 		{ "NUL", TR_VIEW_LIT(BEGIN_X "Zm9v\0\n" END_X), "base64" },
 		{ "RFC 1421 header", TR_VIEW_LIT(BEGIN_X "Comment: a\n\nZm9v\n" END_X), "headers" },
-		{ "encrypted, old", TR_VIEW_LIT("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n"
-						"DEK-Info: AES-256-CBC,00\n\nZm9v\n-----END RSA PRIVATE KEY-----\n"),
+		{ "encrypted, old",
+		  TR_VIEW_LIT("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n"
+			      "DEK-Info: AES-256-CBC,00\n\nZm9v\n-----END RSA PRIVATE KEY-----\n"),
 		  "encrypted" },
 		{ "encrypted, PKCS#8",
-		  TR_VIEW_LIT("-----BEGIN ENCRYPTED PRIVATE KEY-----\nZm9v\n-----END ENCRYPTED PRIVATE KEY-----\n"),
+		  TR_VIEW_LIT("-----BEGIN ENCRYPTED PRIVATE KEY-----\nZm9v\n-----END ENCRYPTED PRIVATE "
+			      "KEY-----\n"),
 		  "encrypted" },
 	};
 
@@ -180,8 +185,9 @@ static void der_headers_have_one_form(void **state)
 
 		CHECK(tr_der_next(&in, &d) == cases[i].ok, cases[i].label);
 		if (cases[i].ok)
-			CHECK(d.tag == copy.p[0] && d.body.n == cases[i].body && d.whole.n == cases[i].whole &&
-			      in.n == copy.n - d.whole.n, cases[i].label);
+			CHECK(d.tag == copy.p[0] && d.body.n == cases[i].body &&
+				      d.whole.n == cases[i].whole && in.n == copy.n - d.whole.n,
+			      cases[i].label);
 		else
 			CHECK(d.tag == 0x77 && in.n == copy.n, cases[i].label);
 		free((void *)(uintptr_t)copy.p);

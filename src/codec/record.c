@@ -16,7 +16,7 @@ static const char *const must_be[] = {
 	[TR_F_TIME_MS] = "must be an RFC 3339 time such as 2026-01-31T12:00:00Z",
 	[TR_F_BOOL] = "must be true or false",
 	[TR_F_TEXT] = "must be text",
-	[TR_F_IDENT] = "must be a name of letters, digits, '.', '_' and '-', at most 64, starting with a letter or digit",
+	[TR_F_IDENT] = "must be a name: letters, digits, '.', '_', '-', at most 64, no mark first",
 	[TR_F_BYTES] = "must be standard base64 with padding",
 	[TR_F_HEX] = "must be hexadecimal digits, two per byte",
 	[TR_F_RAW] = "cannot be set",
@@ -119,8 +119,8 @@ static TR_RC decode_field(const struct tr_field *f, struct tr_view *in, void *re
 		if (!take_view(in, &v))
 			return tr_err_set(err, TR_E_INVALID, pub, "%s: cut short", f->name);
 		if (v.n > f->max || !content_ok(f, v))
-			return tr_err_set(err, TR_E_INVALID, pub, "%s: %zu bytes, limit %u, or bad content", f->name,
-					  v.n, f->max);
+			return tr_err_set(err, TR_E_INVALID, pub, "%s: %zu bytes, limit %u, or bad content",
+					  f->name, v.n, f->max);
 		set_view(f, rec, v);
 		return TR_OK;
 	}
@@ -132,8 +132,9 @@ static TR_RC decode_field(const struct tr_field *f, struct tr_view *in, void *re
 	return TR_OK;
 }
 
-/* The sender must learn which field it was, and `pub` has no place for a name: the sentence lives here until the
- * thread's next one. An unknown name is the sender's own text, so only harmless characters of it return. */
+/* The sender must learn which field it was, and `pub` has no place for a name: the sentence lives here until
+ * the thread's next one. An unknown name is the sender's own text, so only harmless characters of it return.
+ */
 static enum tr_code field_error(struct tr_err *err, struct tr_view name, const char *what)
 {
 	static _Thread_local char sentence[220];
@@ -141,7 +142,7 @@ static enum tr_code field_error(struct tr_err *err, struct tr_view name, const c
 	size_t n = name.n < sizeof(safe) - 1 ? name.n : sizeof(safe) - 1;
 
 	for (size_t i = 0; i < n; i++)
-		safe[i] = tr_ident_ok(tr_view(name.p + i, 1)) || memchr("._-", name.p[i], 3) ? (char)name.p[i] : '?';
+		safe[i] = tr_ident_ok(tr_view(name.p + i, 1)) || name.p[i] == '_' ? (char)name.p[i] : '?';
 	safe[n] = 0;
 	(void)snprintf(sentence, sizeof(sentence), "field \"%s\" %s", safe, what);
 	return tr_err_set(err, TR_E_INVALID, sentence, "%s", sentence);
@@ -453,7 +454,8 @@ TR_RC tr_record_from_json(const struct tr_record *def, tr_jnode object, struct t
 	if (!rec)
 		return tr_err_set(err, TR_E_INTERNAL, "out of memory", "%s: out of memory", def->name);
 	if (!tr_json_is_object(object))
-		return tr_err_set(err, TR_E_INVALID, "the JSON text must be an object", "%s: not an object", def->name);
+		return tr_err_set(err, TR_E_INVALID, "the JSON text must be an object", "%s: not an object",
+				  def->name);
 	if (!def->lenient)
 		tr_json_each(object, look_for_stranger, &strangers);
 	if (strangers.first)
@@ -493,8 +495,9 @@ TR_RC tr_record_from_query(const struct tr_record *def, struct tr_view query, st
 		return tr_err_set(err, TR_E_INTERNAL, "the server made a mistake; see its log",
 				  "%s: table of over %d fields", def->name, FIELDS_MAX);
 	/* Twice: once for the text behind its escapes, once for the bytes behind its hex or base64. */
-	rc = query.n <= TR_BUF_MAX_DEFAULT / 2 ? arena_reserve(arena, query.n * 2, err)
-					       : tr_err_set(err, TR_E_INVALID, "the query is too long", "query");
+	rc = query.n <= TR_BUF_MAX_DEFAULT / 2
+		     ? arena_reserve(arena, query.n * 2, err)
+		     : tr_err_set(err, TR_E_INVALID, "the query is too long", "query");
 	while (!rc && more)
 		rc = take_param(def, take_until(&query, '&', &more), seen, arena, rec, err);
 	for (size_t i = 0; !rc && i < def->n; i++)

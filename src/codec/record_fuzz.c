@@ -14,16 +14,11 @@ struct thing {
 };
 
 static const struct tr_field thing_fields[] = {
-	TR_FIELD(thing, u, TR_F_U64, 0, 0),
-	TR_FIELD(thing, i, TR_F_I64, 0, 0),
-	TR_FIELD(thing, when, TR_F_TIME_MS, 0, 0),
-	TR_FIELD(thing, flag, TR_F_BOOL, 0, 0),
-	TR_FIELD(thing, text, TR_F_TEXT, 64, 0),
-	TR_FIELD(thing, id, TR_F_IDENT, 64, TR_FIELD_REQUIRED),
-	TR_FIELD(thing, bytes, TR_F_BYTES, 32, 0),
-	TR_FIELD(thing, hex, TR_F_HEX, 32, 0),
-	TR_FIELD(thing, raw, TR_F_RAW, 64, 0),
-	TR_FIELD(thing, hidden, TR_F_TEXT, 64, TR_FIELD_SECRET),
+	TR_FIELD(thing, u, TR_F_U64, 0, 0),	   TR_FIELD(thing, i, TR_F_I64, 0, 0),
+	TR_FIELD(thing, when, TR_F_TIME_MS, 0, 0), TR_FIELD(thing, flag, TR_F_BOOL, 0, 0),
+	TR_FIELD(thing, text, TR_F_TEXT, 64, 0),   TR_FIELD(thing, id, TR_F_IDENT, 64, TR_FIELD_REQUIRED),
+	TR_FIELD(thing, bytes, TR_F_BYTES, 32, 0), TR_FIELD(thing, hex, TR_F_HEX, 32, 0),
+	TR_FIELD(thing, raw, TR_F_RAW, 64, 0),	   TR_FIELD(thing, hidden, TR_F_TEXT, 64, TR_FIELD_SECRET),
 };
 static TR_RECORD(thing_def, thing, thing_fields);
 /* The same without what JSON input refuses or JSON output leaves out. */
@@ -40,7 +35,8 @@ static void check_wire(struct tr_view in)
 		MUST(is_inside(one, in) && is_inside(list, in));
 	if (tr_record_decode(&thing_def, in, &t, &err))
 		return;
-	MUST(is_inside(t.text, in) && is_inside(t.id, in) && is_inside(t.bytes, in) && is_inside(t.hidden, in));
+	MUST(is_inside(t.text, in) && is_inside(t.id, in) && is_inside(t.bytes, in) &&
+	     is_inside(t.hidden, in));
 	tr_record_encode(&thing_def, &t, &b);
 	MUST(tr_buf_ok(&b) && tr_view_eq(tr_buf_view(&b), in));
 	tr_buf_clear(&b);

@@ -14,16 +14,11 @@ struct thing {
 };
 
 static const struct tr_field thing_fields[] = {
-	TR_FIELD(thing, u, TR_F_U64, 0, 0),
-	TR_FIELD(thing, i, TR_F_I64, 0, 0),
-	TR_FIELD(thing, when, TR_F_TIME_MS, 0, 0),
-	TR_FIELD(thing, flag, TR_F_BOOL, 0, 0),
-	TR_FIELD(thing, text, TR_F_TEXT, 8, 0),
-	TR_FIELD(thing, id, TR_F_IDENT, 64, TR_FIELD_REQUIRED),
-	TR_FIELD(thing, bytes, TR_F_BYTES, 4, 0),
-	TR_FIELD(thing, hex, TR_F_HEX, 4, 0),
-	TR_FIELD(thing, raw, TR_F_RAW, 64, 0),
-	TR_FIELD(thing, hidden, TR_F_TEXT, 8, TR_FIELD_SECRET),
+	TR_FIELD(thing, u, TR_F_U64, 0, 0),	   TR_FIELD(thing, i, TR_F_I64, 0, 0),
+	TR_FIELD(thing, when, TR_F_TIME_MS, 0, 0), TR_FIELD(thing, flag, TR_F_BOOL, 0, 0),
+	TR_FIELD(thing, text, TR_F_TEXT, 8, 0),	   TR_FIELD(thing, id, TR_F_IDENT, 64, TR_FIELD_REQUIRED),
+	TR_FIELD(thing, bytes, TR_F_BYTES, 4, 0),  TR_FIELD(thing, hex, TR_F_HEX, 4, 0),
+	TR_FIELD(thing, raw, TR_F_RAW, 64, 0),	   TR_FIELD(thing, hidden, TR_F_TEXT, 8, TR_FIELD_SECRET),
 };
 static TR_RECORD(thing_def, thing, thing_fields);
 static TR_RECORD_LENIENT(lenient_def, thing, thing_fields);
@@ -31,21 +26,37 @@ static TR_RECORD_LENIENT(lenient_def, thing, thing_fields);
 static struct thing full(void)
 {
 	return (struct thing){
-		.u = UINT64_MAX, .i = INT64_MIN, .when = 1500, .flag = true, .text = V("t\"\xc3\xa9"), .id = V("web-1"),
-		.bytes = V("\x00\xff"), .hex = V("\xab\x01"), .raw = V("[1]"), .hidden = V("s3cret"),
+		.u = UINT64_MAX,
+		.i = INT64_MIN,
+		.when = 1500,
+		.flag = true,
+		.text = V("t\"\xc3\xa9"),
+		.id = V("web-1"),
+		.bytes = V("\x00\xff"),
+		.hex = V("\xab\x01"),
+		.raw = V("[1]"),
+		.hidden = V("s3cret"),
 	};
 }
 
-static const struct tr_view full_wire =
-	V("\xff\xff\xff\xff\xff\xff\xff\xff" "\x00\x00\x00\x00\x00\x00\x00\x80" "\xdc\x05\x00\x00\x00\x00\x00\x00" "\x01"
-	  "\x04\x00\x00\x00t\"\xc3\xa9" "\x05\x00\x00\x00web-1" "\x02\x00\x00\x00\x00\xff" "\x02\x00\x00\x00\xab\x01"
-	  "\x03\x00\x00\x00[1]" "\x06\x00\x00\x00s3cret");
+static const struct tr_view full_wire = V("\xff\xff\xff\xff\xff\xff\xff\xff"
+					  "\x00\x00\x00\x00\x00\x00\x00\x80"
+					  "\xdc\x05\x00\x00\x00\x00\x00\x00"
+					  "\x01"
+					  "\x04\x00\x00\x00t\"\xc3\xa9"
+					  "\x05\x00\x00\x00web-1"
+					  "\x02\x00\x00\x00\x00\xff"
+					  "\x02\x00\x00\x00\xab\x01"
+					  "\x03\x00\x00\x00[1]"
+					  "\x06\x00\x00\x00s3cret");
 
 static void check_same(const struct thing *a, const struct thing *b)
 {
 	assert_true(a->u == b->u && a->i == b->i && a->when == b->when && a->flag == b->flag);
-	assert_true(tr_view_eq(a->text, b->text) && tr_view_eq(a->id, b->id) && tr_view_eq(a->bytes, b->bytes));
-	assert_true(tr_view_eq(a->hex, b->hex) && tr_view_eq(a->raw, b->raw) && tr_view_eq(a->hidden, b->hidden));
+	assert_true(tr_view_eq(a->text, b->text) && tr_view_eq(a->id, b->id) &&
+		    tr_view_eq(a->bytes, b->bytes));
+	assert_true(tr_view_eq(a->hex, b->hex) && tr_view_eq(a->raw, b->raw) &&
+		    tr_view_eq(a->hidden, b->hidden));
 }
 
 static void the_wire_form_round_trips(void **state)
@@ -71,7 +82,8 @@ static void every_cut_and_surplus_is_refused(void **state)
 		struct thing out = { .u = 77 };
 		struct tr_err err;
 
-		assert_int_equal(tr_record_decode(&thing_def, in, &out, &err), n == full_wire.n ? TR_OK : TR_E_INVALID);
+		assert_int_equal(tr_record_decode(&thing_def, in, &out, &err),
+				 n == full_wire.n ? TR_OK : TR_E_INVALID);
 		if (n < full_wire.n)
 			assert_int_equal(out.u, 77);
 		free((void *)(uintptr_t)in.p);
@@ -103,11 +115,11 @@ static void field_rules_hold_on_both_sides(void **state)
 		{ "long hidden", offsetof(struct thing, hidden), V("123456789") },
 	};
 	static const struct tr_field loose[] = {
-		TR_FIELD(thing, u, TR_F_U64, 0, 0),	  TR_FIELD(thing, i, TR_F_I64, 0, 0),
+		TR_FIELD(thing, u, TR_F_U64, 0, 0),	   TR_FIELD(thing, i, TR_F_I64, 0, 0),
 		TR_FIELD(thing, when, TR_F_TIME_MS, 0, 0), TR_FIELD(thing, flag, TR_F_BOOL, 0, 0),
-		TR_FIELD(thing, text, TR_F_BYTES, 99, 0), TR_FIELD(thing, id, TR_F_BYTES, 99, 0),
+		TR_FIELD(thing, text, TR_F_BYTES, 99, 0),  TR_FIELD(thing, id, TR_F_BYTES, 99, 0),
 		TR_FIELD(thing, bytes, TR_F_BYTES, 99, 0), TR_FIELD(thing, hex, TR_F_BYTES, 99, 0),
-		TR_FIELD(thing, raw, TR_F_BYTES, 99, 0), TR_FIELD(thing, hidden, TR_F_BYTES, 99, 0),
+		TR_FIELD(thing, raw, TR_F_BYTES, 99, 0),   TR_FIELD(thing, hidden, TR_F_BYTES, 99, 0),
 	};
 	static TR_RECORD(loose_def, thing, loose);
 
@@ -122,7 +134,8 @@ static void field_rules_hold_on_both_sides(void **state)
 		CHECK(!tr_buf_ok(&b), cases[i].label);
 		tr_record_encode(&loose_def, &t, &wire);
 		CHECK(tr_buf_ok(&wire), cases[i].label);
-		CHECK(tr_record_decode(&thing_def, tr_buf_view(&wire), &out, &err) == TR_E_INVALID, cases[i].label);
+		CHECK(tr_record_decode(&thing_def, tr_buf_view(&wire), &out, &err) == TR_E_INVALID,
+		      cases[i].label);
 	}
 }
 
@@ -154,8 +167,8 @@ static void json_output_follows_the_table(void **state)
 						"\"id\":\"\",\"bytes\":\"\",\"hex\":\"\",\"raw\":null}");
 }
 
-static enum tr_code from_json(const struct tr_record *def, struct tr_view text, struct thing *ret, struct tr_err *err,
-			      struct tr_buf *arena, struct tr_json **doc)
+static enum tr_code from_json(const struct tr_record *def, struct tr_view text, struct thing *ret,
+			      struct tr_err *err, struct tr_buf *arena, struct tr_json **doc)
 {
 	assert_int_equal(tr_json_parse(text, doc, err), TR_OK);
 	return tr_record_from_json(def, tr_json_root(*doc), arena, ret, err);
@@ -172,10 +185,13 @@ static void json_input_fills_the_record(void **state)
 	want.u = 7;
 	want.raw = tr_view(NULL, 0);
 	want.when = -62167219200000 + 1;
-	assert_int_equal(from_json(&thing_def, V("{\"u\":7,\"i\":-9223372036854775808,\"flag\":true,"
-						 "\"when\":\"0000-01-01T00:00:00.001Z\",\"text\":\"t\\\"\\u00e9\","
-						 "\"id\":\"web-1\",\"bytes\":\"AP8=\",\"hex\":\"aB01\",\"hidden\":\"s3cret\"}"),
-				   &got, &err, &arena, &doc), TR_OK);
+	assert_int_equal(
+		from_json(&thing_def,
+			  V("{\"u\":7,\"i\":-9223372036854775808,\"flag\":true,"
+			    "\"when\":\"0000-01-01T00:00:00.001Z\",\"text\":\"t\\\"\\u00e9\","
+			    "\"id\":\"web-1\",\"bytes\":\"AP8=\",\"hex\":\"aB01\",\"hidden\":\"s3cret\"}"),
+			  &got, &err, &arena, &doc),
+		TR_OK);
 	check_same(&want, &got);
 }
 
@@ -240,7 +256,8 @@ static void a_lenient_record_overlooks_strangers(void **state)
 	struct tr_err err;
 
 	(void)state;
-	assert_int_equal(from_json(&lenient_def, V("{\"id\":\"a\",\"extra\":{}}"), &got, &err, &arena, &doc), TR_OK);
+	assert_int_equal(from_json(&lenient_def, V("{\"id\":\"a\",\"extra\":{}}"), &got, &err, &arena, &doc),
+			 TR_OK);
 	assert_int_equal(tr_record_from_query(&lenient_def, V("x=1&id=b"), &arena, &got, &err), TR_OK);
 	assert_true(tr_view_is(got.id, "b"));
 }
@@ -329,10 +346,12 @@ static void query_values_arrive_decoded(void **state)
 	struct tr_err err;
 
 	(void)state;
-	assert_int_equal(tr_record_from_query(&thing_def, V("text=a+b%2Bc%c3%A9&u=18446744073709551615&id=x&hex=00fF&"
-							    "i=-9223372036854775808&bytes=AP8%3d&flag=false&"
-							    "when=1970-01-01T00:00:00.25Z"),
-					      &arena, &t, &err), TR_OK);
+	assert_int_equal(tr_record_from_query(&thing_def,
+					      V("text=a+b%2Bc%c3%A9&u=18446744073709551615&id=x&hex=00fF&"
+						"i=-9223372036854775808&bytes=AP8%3d&flag=false&"
+						"when=1970-01-01T00:00:00.25Z"),
+					      &arena, &t, &err),
+			 TR_OK);
 	assert_true(t.u == UINT64_MAX && t.i == INT64_MIN && t.when == 250 && !t.flag);
 	assert_true(tr_view_is(t.text, "a b+c\xc3\xa9") && tr_view_is(t.id, "x"));
 	assert_true(tr_view_eq(t.hex, V("\x00\xff")) && tr_view_eq(t.bytes, V("\x00\xff")));

@@ -156,7 +156,8 @@ bool tr_hex_get(struct tr_view text, uint8_t *out, size_t n)
 		if (hex_value(text.p[i]) < 0)
 			return false;
 	for (size_t i = 0; i < n; i++)
-		out[i] = (uint8_t)((unsigned)hex_value(text.p[2 * i]) << 4 | (unsigned)hex_value(text.p[2 * i + 1]));
+		out[i] = (uint8_t)((unsigned)hex_value(text.p[2 * i]) << 4 |
+				   (unsigned)hex_value(text.p[2 * i + 1]));
 	return true;
 }
 
@@ -200,7 +201,8 @@ TR_RC tr_b64_get(struct tr_view text, enum tr_b64 kind, struct tr_buf *ret, stru
 
 	if (kind == TR_B64_STD) {
 		if (n % 4)
-			return tr_err_set(err, TR_E_INVALID, pub, "base64: %zu characters, not a multiple of 4", n);
+			return tr_err_set(err, TR_E_INVALID, pub,
+					  "base64: %zu characters, not a multiple of 4", n);
 		for (int pad = 0; pad < 2 && n && text.p[n - 1] == '='; pad++)
 			n--;
 	}
@@ -300,7 +302,8 @@ bool tr_rfc3339_get(struct tr_view text, int64_t *ret_unix_ms)
 		return false;
 	if (mon < 1 || mon > 12 || d < 1 || d > days_in_month(y, mon) || h > 23 || min > 59 || s > 60)
 		return false;
-	t = days_from_date(y, mon, d) * MS_PER_DAY + (h * 60 + min - off) * INT64_C(60000) + s * 1000 + ms;
+	t = days_from_date(y, mon, d) * MS_PER_DAY + (h * 60 + min - off) * INT64_C(60000) +
+	    s * INT64_C(1000) + ms;
 	/* RFC 3339 5.7: a leap second ends a UTC day, so the second after it starts one. */
 	if (s == 60 && ((t - ms) % MS_PER_DAY) != 0)
 		return false;

@@ -14,7 +14,8 @@ static void check_hex(struct tr_view in)
 		tr_hex_add(&text, tr_buf_view(&bytes));
 		MUST(text.n == in.n);
 		for (size_t i = 0; i < in.n; i++)
-			MUST(text.p[i] == in.p[i] || (in.p[i] >= 'A' && in.p[i] <= 'F' && text.p[i] == in.p[i] + 32));
+			MUST(text.p[i] == in.p[i] ||
+			     (in.p[i] >= 'A' && in.p[i] <= 'F' && text.p[i] == in.p[i] + 32));
 	}
 	tr_buf_clear(&text);
 	tr_hex_add(&text, in);

@@ -25,10 +25,10 @@ static void hex_is_strict(void **state)
 		size_t n;
 		bool ok;
 	} cases[] = {
-		{ "", 0, true },      { "aB", 1, true },   { "a", 0, false },    { "abc", 1, false },
-		{ "abcd", 1, false }, { "ab", 2, false },  { "0g", 1, false },   { " 0", 1, false },
-		{ "0x", 1, false },   { "@0", 1, false },  { "`0", 1, false },   { "/0", 1, false },
-		{ ":0", 1, false },   { "G0", 1, false },  { "-1", 1, false },   { "abzz", 2, false },
+		{ "", 0, true },      { "aB", 1, true },  { "a", 0, false },  { "abc", 1, false },
+		{ "abcd", 1, false }, { "ab", 2, false }, { "0g", 1, false }, { " 0", 1, false },
+		{ "0x", 1, false },   { "@0", 1, false }, { "`0", 1, false }, { "/0", 1, false },
+		{ ":0", 1, false },   { "G0", 1, false }, { "-1", 1, false }, { "abzz", 2, false },
 	};
 
 	(void)state;
