@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Command line of troth-agent: reads options, hands on to one function per command. */
+#include "agent/agent.h"
+#include "agent/image.h"
+#include "agent/state.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/secret.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#define EXITS                                                                                                \
+	"\vExit codes: 0 done; 1 usage; 2 refused by the server; 3 no server could be reached; 4 a problem " \
+	"with the state folder or another local file; 5 wrong server (its root or certificate is not the "   \
+	"one "                                                                                               \
+	"that was pinned).\n"
+
+enum opt {
+	OPT_VERSION = 256,
+	OPT_SERVER,
+	OPT_TOKEN,
+	OPT_TOKEN_FILE,
+	OPT_ROOT,
+	OPT_STATEMENT,
+	OPT_ORIGINAL,
+	OPT_FLEET_KEY,
+	OPT_OFFSET,
+	OPT_SAVE,
+	OPT_REPLAY,
+	OPT_ID,
+	OPT_KEY_TYPE,
+	OPT_DEBUG
+};
+
+struct args {
+	const char *id, *key_type, *token_file;
+	struct tr_secret *token;
+	struct tr_enroll_opts enroll; /* its state_dir is every command's */
+	bool json, debug;
+};
+
+static void keep_token(struct args *a, struct tr_view text, const struct argp_state *state)
+{
+	while (text.n &&
+	       (text.p[text.n - 1] == '\n' || text.p[text.n - 1] == '\r' || text.p[text.n - 1] == ' '))
+		text.n--;
+	a->token = tr_secret_free(a->token);
+	a->token = tr_secret_new(text.n + 1); /* zeroed: the text stays terminated */
+	if (!a->token)
+		argp_failure(state, TR_EXIT_STATE, ENOMEM, "token");
+	memcpy(tr_secret_p(a->token), text.p, text.n);
+	a->enroll.token = (const char *)tr_secret_p(a->token);
+}
+
+static void token_from_file(struct args *a, const char *path, const struct argp_state *state)
+{
+	struct tr_buf text = TR_BUF_INIT;
+	struct tr_err err = { 0 };
+
+	if (tr_file_read(path, 4096, &text, &err))
+		argp_failure(state, TR_EXIT_STATE, 0, "--token-file: %s", err.detail);
+	keep_token(a, tr_buf_view(&text), state);
+	tr_wipe(text.p, text.cap);
+	tr_buf_done(&text);
+}
+
+/* Whole, decimal, in range: "10m" is not ten. */
+static int64_t seconds(const char *text, const struct argp_state *state)
+{
+	char *end;
+	long long v;
+
+	errno = 0;
+	v = strtoll(text, &end, 10);
+	if (errno || *end || end == text || v < -315360000 || v > 315360000)
+		argp_error(state, "--claim-time-offset takes whole seconds, not \"%s\"", text);
+	return v;
+}
+
+static error_t parse_common(int key, char *arg, struct argp_state *state)
+{
+	struct args *a = state->input;
+
+	switch (key) {
+	case 's': a->enroll.state_dir = arg; return 0;
+	case 'o':
+		if (strcmp(arg, "json") != 0 && strcmp(arg, "text") != 0)
+			argp_error(state, "-o takes text or json");
+		a->json = strcmp(arg, "json") == 0;
+		return 0;
+	case OPT_ID: a->id = arg; return 0;
+	case OPT_KEY_TYPE: a->key_type = arg; return 0;
+	case OPT_DEBUG: a->debug = true; return 0;
+	case ARGP_KEY_ARG: argp_error(state, "unexpected argument \"%s\"", arg); return EINVAL;
+	default: return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static error_t parse_enroll(int key, char *arg, struct argp_state *state)
+{
+	struct args *a = state->input;
+	struct tr_enroll_opts *e = &a->enroll;
+
+	switch (key) {
+	case OPT_SERVER: e->servers = arg; return 0;
+	case OPT_TOKEN:
+		keep_token(a, tr_view_str(arg), state);
+		/* argv is world-readable in /proc: take it out as soon as possible. */
+		memset(arg, 'x', strlen(arg));
+		return 0;
+	case OPT_TOKEN_FILE: a->token_file = arg; return 0;
+	case OPT_ROOT: e->root = arg; return 0;
+	case OPT_STATEMENT: e->statement = arg; return 0;
+	case OPT_VERSION: e->version = arg; return 0;
+	case OPT_ORIGINAL: e->original = true; return 0;
+	case OPT_FLEET_KEY: e->fleet_key = arg; return 0;
+	case OPT_OFFSET: e->claim_time_offset_s = seconds(arg, state); return 0;
+	case OPT_SAVE: e->save_request = arg; return 0;
+	case OPT_REPLAY: e->replay = arg; return 0;
+	case ARGP_KEY_END:
+		if (a->token_file)
+			token_from_file(a, a->token_file, state);
+		return 0;
+	default: return parse_common(key, arg, state);
+	}
+}
+
+#define OPTION_STATE                                                                                         \
+	{                                                                                                    \
+		"state", 's', "DIR", 0,                                                                      \
+			"state folder (environment TROTH_AGENT_STATE; default " TR_AGENT_STATE_DEFAULT ")",  \
+			1                                                                                    \
+	}
+
+static const struct argp_option init_options[] = {
+	OPTION_STATE,
+	{ "id", OPT_ID, "ID", 0,
+	  "agent id: letters, digits, '.', '_', '-' (default: host name and 8 digits of the key)", 1 },
+	{ "key-type", OPT_KEY_TYPE, "TYPE", 0, "ed25519 (default), p256 or rsa", 1 },
+	{ 0 },
+};
+
+static const struct argp_option enroll_options[] = {
+	OPTION_STATE,
+	{ "server", OPT_SERVER, "URL[,URL]", 0,
+	  "https://host:port, tried in this order (default: those of the last time)", 1 },
+	{ "token", OPT_TOKEN, "TOKEN", 0,
+	  "enrolment token trt_…; other users may see it in the process list for a moment: prefer "
+	  "--token-file or the "
+	  "environment TROTH_TOKEN",
+	  1 },
+	{ "token-file", OPT_TOKEN_FILE, "FILE", 0, "file that holds the enrolment token", 1 },
+	{ "root", OPT_ROOT, "HEX", 0, "root fingerprint to trust, where the token does not carry it", 1 },
+	{ "statement", OPT_STATEMENT, "FILE", 0,
+	  "release statement of the running binary (default: <binary>.release)", 1 },
+	{ "version", OPT_VERSION, "V", 0,
+	  "version to claim (environment AGENT_VERSION; default: the statement's, or this program's)", 1 },
+	{ 0, 0, 0, 0, "The original claim, for servers that accept it:", 2 },
+	{ "original", OPT_ORIGINAL, 0, 0,
+	  "send the original claim, signed by a key that the fleet shares; gives no certificate", 2 },
+	{ "attestation-key", OPT_FLEET_KEY, "FILE", 0,
+	  "that private key (environment ATTESTATION_PRIVATE_KEY_PATH)", 2 },
+	{ 0, 0, 0, 0, "For tests (a server that is right refuses what they send):", 3 },
+	{ "claim-time-offset", OPT_OFFSET, "SECONDS", 0, "sign the claim with a clock that is this wrong",
+	  3 },
+	{ "save-request", OPT_SAVE, "FILE", 0, "keep the body of the registration request in FILE", 3 },
+	{ "replay", OPT_REPLAY, "FILE", 0, "send the recorded body of FILE again, and nothing else", 3 },
+	{ 0 },
+};
+
+static const struct argp_option run_options[] = {
+	OPTION_STATE,
+	{ "debug", OPT_DEBUG, 0, 0, "log every heartbeat", 1 },
+	{ 0 },
+};
+
+static const struct argp_option status_options[] = {
+	OPTION_STATE,
+	{ "output", 'o', "FORMAT", 0, "text (default) or json", 1 },
+	{ 0 },
+};
+
+static const struct argp_option no_options[] = { { 0 } };
+
+static int command_init(struct args *a)
+{
+	return tr_agent_init(a->enroll.state_dir, a->id, a->key_type);
+}
+
+static int command_enroll(struct args *a)
+{
+	return tr_agent_enroll(&a->enroll);
+}
+
+static int command_run(struct args *a)
+{
+	tr_log_init("agent", a->debug ? TR_LOG_DEBUG : TR_LOG_INFO);
+	return tr_agent_run(a->enroll.state_dir);
+}
+
+static int command_status(struct args *a)
+{
+	return tr_agent_status(a->enroll.state_dir, a->json);
+}
+
+static int command_version(struct args *a)
+{
+	static struct tr_image im; /* paths of 4 KiB: not for the stack */
+	struct tr_err err = { 0 };
+
+	(void)a;
+	if (tr_image_read(getenv("AGENT_BINARY_PATH"), &im, &err))
+		return tr_agent_fail(TR_EXIT_STATE, &err);
+	printf("troth-agent " TROTH_VERSION "\nimage sha256:");
+	for (size_t i = 0; i < sizeof(im.hash); i++)
+		printf("%02x", im.hash[i]);
+	printf("\nfrom %s%s\n", im.path,
+	       im.disk_missing	 ? " (no file there any more)"
+	       : im.disk_differs ? " (the file on disk differs)"
+				 : "");
+	return TR_EXIT_OK;
+}
+
+static const struct command {
+	const char *name, *doc;
+	int (*run)(struct args *a);
+	struct argp argp;
+} commands[] = {
+	{ "init",
+	  "make the state folder and the device key",
+	  command_init,
+	  { init_options, parse_common, NULL,
+	    "Makes the state folder (0700) and the device key (0600). Never overwrites: "
+	    "what exists is checked and used again." EXITS,
+	    NULL, NULL, NULL } },
+	{ "enroll",
+	  "prove what runs here and get a certificate",
+	  command_enroll,
+	  { enroll_options, parse_enroll, NULL,
+	    "Fetches the server's keyset, checks it against the root fingerprint in the token, "
+	    "proves the running binary and gets this agent's certificate." EXITS,
+	    NULL, NULL, NULL } },
+	{ "run",
+	  "send heartbeats until SIGTERM",
+	  command_run,
+	  { run_options, parse_common, NULL,
+	    "Sends heartbeats and renews the certificate until SIGTERM; SIGHUP reads the "
+	    "state folder again." EXITS,
+	    NULL, NULL, NULL } },
+	{ "status",
+	  "show identity, certificate and last heartbeat",
+	  command_status,
+	  { status_options, parse_common, NULL,
+	    "Shows identity, certificate and how the last heartbeat went." EXITS, NULL, NULL, NULL } },
+	{ "version",
+	  "show version and hash of the running image",
+	  command_version,
+	  { no_options, parse_common, NULL, "Shows version and hash of the running image." EXITS, NULL, NULL,
+	    NULL } },
+};
+
+static void usage(FILE *to)
+{
+	fputs("Usage: troth-agent COMMAND [OPTION...]\n\n", to);
+	for (size_t i = 0; i < TR_ARRAY_LEN(commands); i++)
+		fprintf(to, "  %-10s%s\n", commands[i].name, commands[i].doc);
+	fputs("\n`troth-agent COMMAND --help` shows a command's options.\n\n", to);
+	fputs(EXITS + 1, to);
+}
+
+/* Small on purpose: an agent shares its host with the host's work. */
+static void harden(void)
+{
+	const struct rlimit none = { 0, 0 };
+
+	(void)mallopt(M_ARENA_MAX, 1);
+	(void)mallopt(M_TRIM_THRESHOLD, 65536);
+	(void)mallopt(M_MMAP_THRESHOLD, 65536);
+	(void)setrlimit(RLIMIT_CORE, &none);
+	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	(void)umask(077);
+}
+
+/* The token of the environment, taken out of it at once: children and /proc/self/environ keep nothing. */
+static void token_from_env(struct args *a)
+{
+	char *v = getenv("TROTH_TOKEN");
+
+	if (!v)
+		return;
+	if (*v)
+		keep_token(a, tr_view_str(v), NULL);
+	tr_wipe(v, strlen(v));
+	(void)unsetenv("TROTH_TOKEN");
+}
+
+int main(int argc, char **argv)
+{
+	struct args a = { 0 };
+	const char *state = getenv("TROTH_AGENT_STATE");
+	struct tr_err err = { 0 };
+
+	harden();
+	argp_err_exit_status = TR_EXIT_USAGE;
+	a.enroll.state_dir = state && *state ? state : TR_AGENT_STATE_DEFAULT;
+	token_from_env(&a);
+	tr_log_init("agent", TR_LOG_WARN);
+	if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+		usage(argc < 2 ? stderr : stdout);
+		return argc < 2 ? TR_EXIT_USAGE : TR_EXIT_OK;
+	}
+	if (strcmp(argv[1], "--version") == 0)
+		argv[1] = (char[]){ "version" };
+	for (size_t i = 0; i < TR_ARRAY_LEN(commands); i++) {
+		char name[32];
+		int rc;
+
+		if (strcmp(argv[1], commands[i].name) != 0)
+			continue;
+		(void)snprintf(name, sizeof(name), "troth-agent %s", commands[i].name);
+		argv[1] = name;
+		if (argp_parse(&commands[i].argp, argc - 1, argv + 1, 0, NULL, &a))
+			return TR_EXIT_USAGE;
+		if (tr_crypto_init(&err))
+			return tr_agent_fail(TR_EXIT_STATE, &err);
+		rc = commands[i].run(&a);
+		a.token = tr_secret_free(a.token);
+		return rc;
+	}
+	fprintf(stderr, "troth-agent: no command \"%s\"\n", argv[1]);
+	usage(stderr);
+	return TR_EXIT_USAGE;
+}
