@@ -59,7 +59,8 @@ void tr_check_seen(struct tr_check *c, const char *fmt, ...)
 	va_end(ap);
 }
 
-bool tr_check_line(struct tr_run *run, const char *name, enum tr_reason why, const char *expected, const char *seen)
+bool tr_check_line(struct tr_run *run, const char *name, enum tr_reason why, const char *expected,
+		   const char *seen)
 {
 	struct tr_check *c = tr_check_add(run, name, why);
 
@@ -82,7 +83,10 @@ bool tr_run_form(struct tr_run *run, bool accepted, const char *form)
 	bool native = run->p->accept_native, original = run->p->accept_original;
 
 	tr_check_expected(c, "a claim of a form that attestation.accept lists: %s",
-			  native && original ? "native, original" : native ? "native" : original ? "original" : "none");
+			  native && original ? "native, original"
+			  : native	     ? "native"
+			  : original	     ? "original"
+					     : "none");
 	tr_check_seen(c, "a claim of the %s form", form);
 	return accepted;
 }
@@ -91,8 +95,8 @@ void tr_run_end(struct tr_run *run)
 {
 	struct tr_appraisal *a = run->a;
 
-	a->admitted = a->reason == TR_R_OK ||
-		      (run->p->mode != TR_MODE_ENFORCE && tr_reason_tolerated(a->reason));
+	a->admitted =
+		a->reason == TR_R_OK || (run->p->mode != TR_MODE_ENFORCE && tr_reason_tolerated(a->reason));
 }
 
 void tr_appraisal_checks_json(const struct tr_appraisal *a, struct tr_buf *b)

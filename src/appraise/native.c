@@ -12,7 +12,7 @@ struct native {
 	tr_jnode root;
 	struct tr_view exporter;
 	struct tr_buf csr, claim; /* DER, COSE_Sign1 */
-	struct tr_pubkey *key;    /* once the CSR was good */
+	struct tr_pubkey *key;	  /* once the CSR was good */
 	struct tr_claim c;
 };
 
@@ -45,8 +45,8 @@ static bool read_native(struct tr_run *run, struct native *n)
 	    !get_base64(run, n->root, "claim", TR_CLAIM_MAX, &n->claim))
 		return false;
 	if (tr_claim_digest(tr_buf_view(&n->claim), run->a->claim_digest, &err))
-		return tr_check_line(run, "body", TR_R_MALFORMED, "a claim that is a COSE_Sign1 of the documented form",
-				     err.pub);
+		return tr_check_line(run, "body", TR_R_MALFORMED,
+				     "a claim that is a COSE_Sign1 of the documented form", err.pub);
 	return tr_check_line(run, "body", TR_R_OK, "a certificate request and a claim", "both, well formed");
 }
 
@@ -55,10 +55,11 @@ static bool csr_spki(struct tr_view der, struct tr_view *ret)
 {
 	struct tr_der csr, info, version, subject, spki;
 
-	if (!tr_der_next(&der, &csr) || csr.tag != DER_SEQUENCE || der.n != 0 || !tr_der_next(&csr.body, &info) ||
-	    info.tag != DER_SEQUENCE || !tr_der_next(&info.body, &version) || version.tag != DER_INTEGER ||
-	    !tr_der_next(&info.body, &subject) || subject.tag != DER_SEQUENCE || !tr_der_next(&info.body, &spki) ||
-	    spki.tag != DER_SEQUENCE)
+	if (!tr_der_next(&der, &csr) || csr.tag != DER_SEQUENCE || der.n != 0 ||
+	    !tr_der_next(&csr.body, &info) || info.tag != DER_SEQUENCE ||
+	    !tr_der_next(&info.body, &version) || version.tag != DER_INTEGER ||
+	    !tr_der_next(&info.body, &subject) || subject.tag != DER_SEQUENCE ||
+	    !tr_der_next(&info.body, &spki) || spki.tag != DER_SEQUENCE)
 		return false;
 	*ret = spki.whole;
 	return true;
@@ -80,7 +81,8 @@ static bool check_csr(struct tr_run *run, struct native *n)
 			return tr_check_line(run, "csr", TR_R_MALFORMED, want_sig, err.pub);
 		/* Is it the key that was refused? Its own sentence helps more than the request's. */
 		if (tr_pubkey_from_spki(spki, &k, &key_err))
-			return tr_check_line(run, "key", key_err.code == TR_E_INTERNAL ? TR_R_LIMIT : TR_R_KEY_REFUSED,
+			return tr_check_line(run, "key",
+					     key_err.code == TR_E_INTERNAL ? TR_R_LIMIT : TR_R_KEY_REFUSED,
 					     want_key, key_err.pub);
 		(void)tr_check_line(run, "key", TR_R_OK, want_key, tr_pubkey_type_name(k));
 		return tr_check_line(run, "csr",
@@ -119,7 +121,8 @@ static bool check_claim(struct tr_run *run, struct native *n)
 	if (n->c.disk_differs)
 		tr_copy_text(a->disk_path, sizeof(a->disk_path), n->c.disk_path);
 	(void)tr_check_line(run, "signature", TR_R_OK, want, "a good signature");
-	return tr_check_line(run, "key_binding", TR_R_OK, "a claim that names the key which signed it", "the same key");
+	return tr_check_line(run, "key_binding", TR_R_OK, "a claim that names the key which signed it",
+			     "the same key");
 }
 
 /* Relay: a good claim that came over a connection which its author did not open (RFC 9266). */
@@ -129,7 +132,8 @@ static bool check_channel(struct tr_run *run, const struct native *n)
 
 	if (n->exporter.n == 0)
 		return tr_check_line(run, "channel", TR_R_OK, "nothing: not appraised on a TLS connection",
-				     n->c.exporter.n ? "bound to a TLS connection" : "not bound to a TLS connection");
+				     n->c.exporter.n ? "bound to a TLS connection"
+						     : "not bound to a TLS connection");
 	if (tr_view_eq(n->exporter, n->c.exporter))
 		return tr_check_line(run, "channel", TR_R_OK, want, "bound to this connection");
 	return tr_check_line(run, "channel", TR_R_CHANNEL_MISMATCH, want,
@@ -140,11 +144,12 @@ static void appraise_native(struct tr_run *run, struct native *n)
 {
 	struct tr_view stated = { 0 };
 
-	if (!tr_run_form(run, run->p->accept_native, "native") || !read_native(run, n) || !check_csr(run, n) ||
-	    !check_claim(run, n) || !check_channel(run, n))
+	if (!tr_run_form(run, run->p->accept_native, "native") || !read_native(run, n) ||
+	    !check_csr(run, n) || !check_claim(run, n) || !check_channel(run, n))
 		return;
 	if (run->p->mode == TR_MODE_OFF) {
-		(void)tr_check_line(run, "mode", TR_R_OK, "possession of the device key only: the mode is off",
+		(void)tr_check_line(run, "mode", TR_R_OK,
+				    "possession of the device key only: the mode is off",
 				    "time, binary and version were not looked at");
 		return;
 	}

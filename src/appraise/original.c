@@ -38,7 +38,10 @@ static bool check_fleet_key(struct tr_run *run, const struct tr_claim_original *
 		return tr_check_line(run, "signature", TR_R_OK, want, "a good signature by a fleet key");
 	memset(run->a->vkey_id, 0, sizeof(run->a->vkey_id));
 	return tr_check_line(run, "signature",
-			     by_bad ? TR_R_KEY_REVOKED : any ? TR_R_BAD_SIGNATURE : TR_R_UNKNOWN_KEY, want,
+			     by_bad ? TR_R_KEY_REVOKED
+			     : any  ? TR_R_BAD_SIGNATURE
+				    : TR_R_UNKNOWN_KEY,
+			     want,
 			     by_bad ? found.seen
 			     : any  ? "a signature that no fleet key verifies"
 				    : "no fleet key is configured");
@@ -53,7 +56,8 @@ static void rule_pinned(struct tr_run *run)
 		return;
 	}
 	/* As in the original: without a pin the fleet key's word is all there is. */
-	(void)tr_check_line(run, "hash", TR_R_OK, "any: no hash is pinned", "what the holder of the fleet key says");
+	(void)tr_check_line(run, "hash", TR_R_OK, "any: no hash is pinned",
+			    "what the holder of the fleet key says");
 }
 
 static void appraise_original(struct tr_run *run, tr_jnode root)
@@ -68,18 +72,20 @@ static void appraise_original(struct tr_run *run, tr_jnode root)
 	if (!tr_run_form(run, run->p->accept_original, "original"))
 		return;
 	if (!tr_json_str(tr_json_get(root, "node_id"), &node) || !tr_ident_ok(node)) {
-		(void)tr_check_line(run, "body", TR_R_MALFORMED, "member \"node_id\": a plain name of at most 64 bytes",
+		(void)tr_check_line(run, "body", TR_R_MALFORMED,
+				    "member \"node_id\": a plain name of at most 64 bytes",
 				    "none, or with other characters");
 		return;
 	}
 	if (run->p->mode == TR_MODE_OFF) {
 		tr_copy_text(a->node_id, sizeof(a->node_id), node);
-		(void)tr_check_line(run, "mode", TR_R_OK, "nothing: the mode is off", "the claim was not looked at");
+		(void)tr_check_line(run, "mode", TR_R_OK, "nothing: the mode is off",
+				    "the claim was not looked at");
 		return;
 	}
 	if (tr_claim_original_read(tr_json_get(root, "attestation"), &c, &err)) {
-		(void)tr_check_line(run, "body", TR_R_MALFORMED, "a claim of the documented form in \"attestation\"",
-				    err.pub);
+		(void)tr_check_line(run, "body", TR_R_MALFORMED,
+				    "a claim of the documented form in \"attestation\"", err.pub);
 		return;
 	}
 	/* The outer one is signed by nobody. */
@@ -96,7 +102,8 @@ static void appraise_original(struct tr_run *run, tr_jnode root)
 	(void)tr_sha256_name_ok(c.binary_hash, a->binary_hash);
 	a->claim_time_ms = c.timestamp_s * 1000;
 	good = check_fleet_key(run, &c);
-	/* Without a good signature the rest are an unknown's words; audit mode wants to hear them all the same. */
+	/* Without a good signature the rest are an unknown's words; audit mode wants to hear them all the
+	 * same. */
 	if (!good && !tr_reason_tolerated(a->reason))
 		return;
 	a->tier = good ? TR_TIER_SELF_ASSERTED : TR_TIER_NONE;

@@ -34,15 +34,15 @@ static struct tr_json *parse_body(const struct tr_policy *p, struct tr_view body
 	else if (tr_json_parse(body, &j, &err) == TR_OK && tr_json_is_object(tr_json_root(j)))
 		return j;
 	tr_run_begin(&run, p, ret, now_ms, native);
-	(void)tr_check_line(&run, "body", err.code == TR_E_INTERNAL ? TR_R_LIMIT : TR_R_MALFORMED, "a JSON object",
-			    err.pub ? err.pub : "JSON, but not an object");
+	(void)tr_check_line(&run, "body", err.code == TR_E_INTERNAL ? TR_R_LIMIT : TR_R_MALFORMED,
+			    "a JSON object", err.pub ? err.pub : "JSON, but not an object");
 	tr_run_end(&run);
 	(void)tr_json_free(j);
 	return NULL;
 }
 
-void tr_appraise_native(const struct tr_policy *p, struct tr_view body, struct tr_view exporter, int64_t now_ms,
-			struct tr_appraisal *ret, struct tr_pubkey **ret_key)
+void tr_appraise_native(const struct tr_policy *p, struct tr_view body, struct tr_view exporter,
+			int64_t now_ms, struct tr_appraisal *ret, struct tr_pubkey **ret_key)
 {
 	tr_auto(tr_json_free) struct tr_json *j = parse_body(p, body, now_ms, true, ret);
 
@@ -51,7 +51,8 @@ void tr_appraise_native(const struct tr_policy *p, struct tr_view body, struct t
 		tr_run_native(p, tr_json_root(j), exporter, now_ms, ret, ret_key);
 }
 
-void tr_appraise_original(const struct tr_policy *p, struct tr_view body, int64_t now_ms, struct tr_appraisal *ret)
+void tr_appraise_original(const struct tr_policy *p, struct tr_view body, int64_t now_ms,
+			  struct tr_appraisal *ret)
 {
 	tr_auto(tr_json_free) struct tr_json *j = parse_body(p, body, now_ms, false, ret);
 
@@ -81,7 +82,8 @@ void tr_appraise_body(const struct tr_policy *p, struct tr_view body, struct tr_
 	} else {
 		tr_run_begin(&run, p, ret, now_ms, false);
 		(void)tr_check_line(&run, "body", TR_R_MALFORMED,
-				    "either \"csr\" and \"claim\" (native), or \"node_id\" and \"attestation\" (original)",
+				    "either \"csr\" and \"claim\" (native), or \"node_id\" and "
+				    "\"attestation\" (original)",
 				    native ? "members of both forms" : "neither form");
 		tr_run_end(&run);
 	}

@@ -53,19 +53,30 @@ static const struct scene native_scenes[] = {
 	{ .label = "ten minutes old", .want = TR_R_CLOCK_DESYNC, .ahead_ms = -600000 },
 	{ .label = "no statement", .want = TR_R_HASH_NOT_ALLOWED, .statement = ST_NONE },
 	{ .label = "no statement, hash listed", .want = TR_R_OK, .statement = ST_NONE, .hash_listed = true },
-	{ .label = "statement about another binary", .want = TR_R_HASH_NOT_ALLOWED, .statement = ST_OTHER_HASH },
+	{ .label = "statement about another binary",
+	  .want = TR_R_HASH_NOT_ALLOWED,
+	  .statement = ST_OTHER_HASH },
 	{ .label = "statement by a stranger", .want = TR_R_UNKNOWN_KEY, .statement = ST_STRANGER },
-	{ .label = "statement by a stranger, hash listed", .want = TR_R_OK, .statement = ST_STRANGER,
+	{ .label = "statement by a stranger, hash listed",
+	  .want = TR_R_OK,
+	  .statement = ST_STRANGER,
 	  .hash_listed = true },
 	{ .label = "no release key at all", .want = TR_R_UNKNOWN_KEY, .no_keys = true },
 	{ .label = "forged statement", .want = TR_R_BAD_SIGNATURE, .statement = ST_FORGED },
 	{ .label = "garbage for a statement", .want = TR_R_MALFORMED, .statement = ST_GARBAGE },
 	{ .label = "expired statement", .want = TR_R_RELEASE_EXPIRED, .statement = ST_EXPIRED },
-	{ .label = "expired statement, hash listed", .want = TR_R_OK, .statement = ST_EXPIRED, .hash_listed = true },
+	{ .label = "expired statement, hash listed",
+	  .want = TR_R_OK,
+	  .statement = ST_EXPIRED,
+	  .hash_listed = true },
 	{ .label = "revoked release key", .want = TR_R_KEY_REVOKED, .key_state = TR_VKEY_REVOKED },
-	{ .label = "key retired after it signed", .want = TR_R_OK, .key_state = TR_VKEY_RETIRED,
+	{ .label = "key retired after it signed",
+	  .want = TR_R_OK,
+	  .key_state = TR_VKEY_RETIRED,
 	  .key_until_ms = -HOUR_MS },
-	{ .label = "key retired before it signed", .want = TR_R_KEY_REVOKED, .key_state = TR_VKEY_RETIRED,
+	{ .label = "key retired before it signed",
+	  .want = TR_R_KEY_REVOKED,
+	  .key_state = TR_VKEY_RETIRED,
 	  .key_until_ms = -3 * DAY_MS },
 	{ .label = "key retired, no date", .want = TR_R_OK, .key_state = TR_VKEY_RETIRED },
 	{ .label = "key ended before it signed", .want = TR_R_KEY_REVOKED, .key_until_ms = -3 * DAY_MS },
@@ -73,7 +84,9 @@ static const struct scene native_scenes[] = {
 	{ .label = "key began before it signed", .want = TR_R_OK, .key_from_ms = -3 * DAY_MS },
 	{ .label = "only pins count", .want = TR_R_HASH_NOT_ALLOWED, .pin_only = true },
 	{ .label = "only pins count, and it is one", .want = TR_R_OK, .pin_only = true, .hash_listed = true },
-	{ .label = "claims another version than its release", .want = TR_R_VERSION_NOT_ALLOWED, .version = "1.2.4" },
+	{ .label = "claims another version than its release",
+	  .want = TR_R_VERSION_NOT_ALLOWED,
+	  .version = "1.2.4" },
 	{ .label = "the same version with a v", .want = TR_R_OK, .version = "v1.2.3" },
 	{ .label = "at the minimum", .want = TR_R_OK, .min_version = "1.2.3" },
 	{ .label = "below the minimum", .want = TR_R_VERSION_NOT_ALLOWED, .min_version = "1.2.10" },
@@ -82,16 +95,25 @@ static const struct scene native_scenes[] = {
 	{ .label = "tier that it has", .want = TR_R_OK, .min_tier = TR_TIER_SELF_ASSERTED },
 	{ .label = "tier that it has not", .want = TR_R_TIER_TOO_LOW, .min_tier = TR_TIER_KERNEL },
 	/* The first failure in the documented order is the reason. */
-	{ .label = "relayed and old", .want = TR_R_CHANNEL_MISMATCH, .binding = BOUND_ELSEWHERE, .ahead_ms = -HOUR_MS },
-	{ .label = "old and of no release", .want = TR_R_CLOCK_DESYNC, .ahead_ms = -HOUR_MS, .statement = ST_NONE },
-	{ .label = "of no release and below the minimum", .want = TR_R_HASH_NOT_ALLOWED, .statement = ST_NONE,
+	{ .label = "relayed and old",
+	  .want = TR_R_CHANNEL_MISMATCH,
+	  .binding = BOUND_ELSEWHERE,
+	  .ahead_ms = -HOUR_MS },
+	{ .label = "old and of no release",
+	  .want = TR_R_CLOCK_DESYNC,
+	  .ahead_ms = -HOUR_MS,
+	  .statement = ST_NONE },
+	{ .label = "of no release and below the minimum",
+	  .want = TR_R_HASH_NOT_ALLOWED,
+	  .statement = ST_NONE,
 	  .min_version = "9" },
 };
 
 static bool tolerated(enum tr_reason r)
 {
 	return r == TR_R_CLOCK_DESYNC || r == TR_R_HASH_NOT_ALLOWED || r == TR_R_VERSION_NOT_ALLOWED ||
-	       r == TR_R_UNKNOWN_KEY || r == TR_R_KEY_REVOKED || r == TR_R_RELEASE_EXPIRED || r == TR_R_TIER_TOO_LOW;
+	       r == TR_R_UNKNOWN_KEY || r == TR_R_KEY_REVOKED || r == TR_R_RELEASE_EXPIRED ||
+	       r == TR_R_TIER_TOO_LOW;
 }
 
 static void flip_last(struct tr_buf *b)
@@ -124,8 +146,9 @@ static void make_statement(const struct scene *s, struct tr_buf *ret)
 		return;
 	}
 	memcpy(r.sha256, s->statement == ST_OTHER_HASH ? another : running, 32);
-	assert_int_equal(tr_release_sign(&r, s->statement == ST_STRANGER ? keys.stranger : keys.release, ret, &err),
-			 TR_OK);
+	assert_int_equal(
+		tr_release_sign(&r, s->statement == ST_STRANGER ? keys.stranger : keys.release, ret, &err),
+		TR_OK);
 	if (s->statement == ST_FORGED)
 		flip_last(ret);
 }
@@ -140,7 +163,8 @@ static void make_request(const struct scene *s, struct tr_buf *ret)
 		tr_buf_adds(ret, "not DER");
 		return;
 	}
-	assert_int_equal(tr_csr_make(s->request == CSR_OTHER_KEY ? keys.other_device : keys.device, ret, &err), TR_OK);
+	assert_int_equal(
+		tr_csr_make(s->request == CSR_OTHER_KEY ? keys.other_device : keys.device, ret, &err), TR_OK);
 	if (s->request == CSR_FORGED)
 		flip_last(ret);
 	if (s->request == CSR_LEAKED) {
@@ -183,7 +207,8 @@ static void make_native(const struct scene *s, struct tr_buf *body)
 	assert_true(tr_buf_ok(body));
 }
 
-static void make_policy(const struct scene *s, enum tr_mode mode, struct tr_vkey vkeys[3], struct tr_policy *ret)
+static void make_policy(const struct scene *s, enum tr_mode mode, struct tr_vkey vkeys[3],
+			struct tr_policy *ret)
 {
 	union {
 		const struct tr_pubkey *in;
@@ -240,19 +265,23 @@ static void native_reason_in_each_mode(void **state)
 		make_native(s, &body);
 		for (enum tr_mode m = TR_MODE_OFF; m <= TR_MODE_ENFORCE; m++) {
 			tr_auto(tr_pubkey_free) struct tr_pubkey *key = NULL;
-			/* Off looks at nothing but the identity: neither the statement nor what audit would tolerate. */
-			bool unseen = tolerated(s->want) || s->statement == ST_FORGED || s->statement == ST_GARBAGE;
+			/* Off looks at nothing but the identity: neither the statement nor what audit would
+			 * tolerate. */
+			bool unseen =
+				tolerated(s->want) || s->statement == ST_FORGED || s->statement == ST_GARBAGE;
 			enum tr_reason want = m == TR_MODE_OFF && unseen ? TR_R_OK : s->want;
 			struct tr_vkey vkeys[3];
 			struct tr_policy p;
 			struct tr_appraisal a;
 
 			make_policy(s, m, vkeys, &p);
-			tr_appraise_body(&p, tr_buf_view(&body), TR_VIEW_ARRAY(this_channel), NOW_MS, &a, &key);
+			tr_appraise_body(&p, tr_buf_view(&body), TR_VIEW_ARRAY(this_channel), NOW_MS, &a,
+					 &key);
 			if (a.reason != want)
 				fail_msg("%s, %s: %s instead of %s", s->label, tr_mode_name(m),
 					 tr_reason_info(a.reason)->slug, tr_reason_info(want)->slug);
-			CHECK(a.admitted == (want == TR_R_OK || (m == TR_MODE_AUDIT && tolerated(want))), s->label);
+			CHECK(a.admitted == (want == TR_R_OK || (m == TR_MODE_AUDIT && tolerated(want))),
+			      s->label);
 			check_lines(&a, s->label);
 			if (!a.admitted)
 				continue;
@@ -325,7 +354,8 @@ static void audit_names_the_reason_that_refuses(void **state)
 	assert_false(a.admitted);
 }
 
-/* --- original -------------------------------------------------------------------------------------------- */
+/* --- original --------------------------------------------------------------------------------------------
+ */
 
 static const struct {
 	struct scene s;
@@ -334,26 +364,39 @@ static const struct {
 } original_scenes[] = {
 	{ { .label = "good", .want = TR_R_OK }, BY_FLEET, NULL },
 	{ { .label = "retired fleet key", .want = TR_R_OK }, BY_OLD_FLEET, NULL },
-	{ { .label = "form not accepted", .want = TR_R_FORMAT_NOT_ACCEPTED, .not_accepted = true }, BY_FLEET, NULL },
+	{ { .label = "form not accepted", .want = TR_R_FORMAT_NOT_ACCEPTED, .not_accepted = true },
+	  BY_FLEET,
+	  NULL },
 	{ { .label = "two node ids", .want = TR_R_MALFORMED }, BY_FLEET, "web-2" },
 	{ { .label = "node id with a colon", .want = TR_R_MALFORMED }, BY_FLEET, "web:1" },
 	{ { .label = "another signer", .want = TR_R_BAD_SIGNATURE }, BY_STRANGER, NULL },
 	{ { .label = "no fleet key", .want = TR_R_UNKNOWN_KEY, .no_keys = true }, BY_FLEET, NULL },
-	{ { .label = "revoked fleet key", .want = TR_R_KEY_REVOKED, .key_state = TR_VKEY_REVOKED }, BY_FLEET, NULL },
-	{ { .label = "fleet key retired an hour ago", .want = TR_R_KEY_REVOKED, .key_state = TR_VKEY_RETIRED,
-	    .key_until_ms = -HOUR_MS }, BY_FLEET, NULL },
+	{ { .label = "revoked fleet key", .want = TR_R_KEY_REVOKED, .key_state = TR_VKEY_REVOKED },
+	  BY_FLEET,
+	  NULL },
+	{ { .label = "fleet key retired an hour ago",
+	    .want = TR_R_KEY_REVOKED,
+	    .key_state = TR_VKEY_RETIRED,
+	    .key_until_ms = -HOUR_MS },
+	  BY_FLEET,
+	  NULL },
 	{ { .label = "300 s behind", .want = TR_R_OK, .ahead_ms = -300000 }, BY_FLEET, NULL },
 	{ { .label = "300 s ahead", .want = TR_R_OK, .ahead_ms = 300000 }, BY_FLEET, NULL },
 	{ { .label = "301 s behind", .want = TR_R_CLOCK_DESYNC, .ahead_ms = -301000 }, BY_FLEET, NULL },
 	{ { .label = "301 s ahead", .want = TR_R_CLOCK_DESYNC, .ahead_ms = 301000 }, BY_FLEET, NULL },
 	{ { .label = "only pins count", .want = TR_R_HASH_NOT_ALLOWED, .pin_only = true }, BY_FLEET, NULL },
 	{ { .label = "a pin", .want = TR_R_OK, .pin_only = true, .hash_listed = true }, BY_FLEET, NULL },
-	{ { .label = "below the minimum", .want = TR_R_VERSION_NOT_ALLOWED, .min_version = "2" }, BY_FLEET, NULL },
-	{ { .label = "not a listed version", .want = TR_R_VERSION_NOT_ALLOWED, .versions = "1.0" }, BY_FLEET, NULL },
+	{ { .label = "below the minimum", .want = TR_R_VERSION_NOT_ALLOWED, .min_version = "2" },
+	  BY_FLEET,
+	  NULL },
+	{ { .label = "not a listed version", .want = TR_R_VERSION_NOT_ALLOWED, .versions = "1.0" },
+	  BY_FLEET,
+	  NULL },
 	{ { .label = "tier", .want = TR_R_TIER_TOO_LOW, .min_tier = TR_TIER_HARDWARE }, BY_FLEET, NULL },
 };
 
-static void make_original(const struct scene *s, const struct tr_privkey *k, const char *outer, struct tr_buf *body)
+static void make_original(const struct scene *s, const struct tr_privkey *k, const char *outer,
+			  struct tr_buf *body)
 {
 	tr_auto(tr_buf_done) struct tr_buf hash = TR_BUF_INIT;
 	struct tr_claim_original c = {
@@ -366,7 +409,8 @@ static void make_original(const struct scene *s, const struct tr_privkey *k, con
 	tr_buf_adds(&hash, "sha256:");
 	tr_hex_add(&hash, TR_VIEW_ARRAY(running));
 	c.binary_hash = tr_buf_view(&hash);
-	tr_buf_addf(body, "{\"node_id\":\"%s\",\"hostname\":\"ignored\",\"attestation\":", outer ? outer : "web-1");
+	tr_buf_addf(body,
+		    "{\"node_id\":\"%s\",\"hostname\":\"ignored\",\"attestation\":", outer ? outer : "web-1");
 	assert_int_equal(tr_claim_original_sign(&c, k, TR_SIG_RS256, body, &err), TR_OK);
 	tr_buf_adds(body, "}");
 }
@@ -392,14 +436,16 @@ static void original_reason_in_each_mode(void **state)
 			struct tr_appraisal a;
 
 			/* As in the original: off does not look at the claim. */
-			if (m == TR_MODE_OFF && want != TR_R_FORMAT_NOT_ACCEPTED && !(outer && strchr(outer, ':')))
+			if (m == TR_MODE_OFF && want != TR_R_FORMAT_NOT_ACCEPTED &&
+			    !(outer && strchr(outer, ':')))
 				want = TR_R_OK;
 			make_policy(s, m, vkeys, &p);
 			tr_appraise_body(&p, tr_buf_view(&body), tr_view(NULL, 0), NOW_MS, &a, &key);
 			if (a.reason != want)
 				fail_msg("%s, %s: %s instead of %s", s->label, tr_mode_name(m),
 					 tr_reason_info(a.reason)->slug, tr_reason_info(want)->slug);
-			CHECK(a.admitted == (want == TR_R_OK || (m == TR_MODE_AUDIT && tolerated(want))), s->label);
+			CHECK(a.admitted == (want == TR_R_OK || (m == TR_MODE_AUDIT && tolerated(want))),
+			      s->label);
 			CHECK(!key && !a.native, s->label);
 			check_lines(&a, s->label);
 			CHECK(a.tier <= TR_TIER_SELF_ASSERTED, s->label);
@@ -407,7 +453,8 @@ static void original_reason_in_each_mode(void **state)
 				CHECK(a.tier == TR_TIER_NONE, s->label);
 			if (a.vouched)
 				CHECK(memcmp(a.vkey_id,
-					     tr_pubkey_id(tr_privkey_pub(by[original_scenes[i].signer])), 32) == 0,
+					     tr_pubkey_id(tr_privkey_pub(by[original_scenes[i].signer])),
+					     32) == 0,
 				      s->label);
 		}
 	}
@@ -464,12 +511,24 @@ static void every_flipped_bit_of_a_native_body_is_refused(void **state)
 static void bodies_of_no_form_are_malformed(void **state)
 {
 	static const char *const bodies[] = {
-		"", "null", "[]", "{}", "\"csr\"", "{\"csr\":1,\"claim\":2}", "{\"csr\":\"\"}", "{\"claim\":\"AA==\"}",
-		"{\"csr\":\"\",\"claim\":\"\"}", "{\"csr\":\"AA=\",\"claim\":\"AA==\"}",
-		"{\"node_id\":\"a\",\"attestation\":null}", "{\"node_id\":\"a\",\"attestation\":{}}",
-		"{\"node_id\":1,\"attestation\":{}}", "{\"attestation\":{}}", "{\"node_id\":\"a\"}",
+		"",
+		"null",
+		"[]",
+		"{}",
+		"\"csr\"",
+		"{\"csr\":1,\"claim\":2}",
+		"{\"csr\":\"\"}",
+		"{\"claim\":\"AA==\"}",
+		"{\"csr\":\"\",\"claim\":\"\"}",
+		"{\"csr\":\"AA=\",\"claim\":\"AA==\"}",
+		"{\"node_id\":\"a\",\"attestation\":null}",
+		"{\"node_id\":\"a\",\"attestation\":{}}",
+		"{\"node_id\":1,\"attestation\":{}}",
+		"{\"attestation\":{}}",
+		"{\"node_id\":\"a\"}",
 		"{\"node_id\":\"a\",\"attestation\":{},\"csr\":\"\",\"claim\":\"\"}",
-		"{\"csr\":\"AA==\",\"csr\":\"AA==\",\"claim\":\"AA==\"}", "{\"csr\":\"AA==\",\"claim\":\"AA==\"} x",
+		"{\"csr\":\"AA==\",\"csr\":\"AA==\",\"claim\":\"AA==\"}",
+		"{\"csr\":\"AA==\",\"claim\":\"AA==\"} x",
 	};
 	const struct scene s = { .label = "any" };
 

@@ -43,7 +43,8 @@ void tr_rule_clock(struct tr_run *run, int64_t diff_ms)
 	struct tr_check *c = tr_check_add(run, "clock", off <= limit ? TR_R_OK : TR_R_CLOCK_DESYNC);
 
 	run->a->skew_ms = diff_ms;
-	tr_check_expected(c, "within %lld s of the server's time %s", (long long)(limit / 1000), stamp(run->now_ms).s);
+	tr_check_expected(c, "within %lld s of the server's time %s", (long long)(limit / 1000),
+			  stamp(run->now_ms).s);
 	if (off < 1000)
 		tr_check_seen(c, "%s, less than a second off", stamp(run->a->claim_time_ms).s);
 	else
@@ -58,12 +59,13 @@ bool tr_vkey_good_at(const struct tr_vkey *k, int64_t signed_ms, struct tr_check
 	if (k->state == TR_VKEY_REVOKED)
 		tr_check_seen(c, "signed by key %s, which was revoked", id.s);
 	else if (k->not_before_ms && signed_ms < k->not_before_ms)
-		tr_check_seen(c, "signed at %s by key %s, which is valid only from %s", stamp(signed_ms).s, id.s,
-			      stamp(k->not_before_ms).s);
+		tr_check_seen(c, "signed at %s by key %s, which is valid only from %s", stamp(signed_ms).s,
+			      id.s, stamp(k->not_before_ms).s);
 	/* A retired key signs nothing new; what it signed before stays good, so rotation leaves no gap. */
 	else if (k->not_after_ms && signed_ms > k->not_after_ms)
 		tr_check_seen(c, "signed at %s by key %s, which %s at %s", stamp(signed_ms).s, id.s,
-			      k->state == TR_VKEY_RETIRED ? "was retired" : "ended", stamp(k->not_after_ms).s);
+			      k->state == TR_VKEY_RETIRED ? "was retired" : "ended",
+			      stamp(k->not_after_ms).s);
 	else
 		return true;
 	return false;
@@ -113,7 +115,8 @@ static enum tr_reason judge_release(struct tr_run *run, struct tr_view bytes, st
 	if (!tr_vkey_good_at(k, ret->issued_ms, c))
 		return TR_R_KEY_REVOKED;
 	if (memcmp(ret->sha256, run->a->binary_hash, TR_SHA256_LEN) != 0) {
-		tr_check_seen(c, "a good statement, but for another binary: sha256:%s", hex(TR_VIEW_ARRAY(ret->sha256)).s);
+		tr_check_seen(c, "a good statement, but for another binary: sha256:%s",
+			      hex(TR_VIEW_ARRAY(ret->sha256)).s);
 		return TR_R_HASH_NOT_ALLOWED;
 	}
 	if (ret->expires_ms && run->now_ms >= ret->expires_ms) {
@@ -158,13 +161,15 @@ void tr_rule_hash(struct tr_run *run, struct tr_view release, struct tr_view *re
 	if (run->p->pin_only && !listed)
 		why = TR_R_HASH_NOT_ALLOWED;
 	c = tr_check_add(run, "hash", listed ? TR_R_OK : why);
-	tr_check_expected(c, run->p->pin_only ? "one of %zu allowed hashes"
-					      : "one of %zu allowed hashes, or vouched for by a release statement",
+	tr_check_expected(c,
+			  run->p->pin_only
+				  ? "one of %zu allowed hashes"
+				  : "one of %zu allowed hashes, or vouched for by a release statement",
 			  run->p->n_hashes);
 	tr_check_seen(c, "sha256:%s%s", hex(TR_VIEW_ARRAY(a->binary_hash)).s,
-		      listed		? ", which is on the list"
-		      : why == TR_R_OK	? ", vouched for by its release statement"
-					: ", which nothing vouches for");
+		      listed	       ? ", which is on the list"
+		      : why == TR_R_OK ? ", vouched for by its release statement"
+				       : ", which nothing vouches for");
 }
 
 /* "v1.2.3" and "1.2.3" are one version. */
@@ -205,14 +210,17 @@ void tr_rule_version(struct tr_run *run, struct tr_view version, struct tr_view 
 	else
 		why = TR_R_OK;
 	line = tr_check_add(run, "version", why);
-	tr_check_expected(line, "%s", why ? c.expected : p->min_version.n || p->versions.n ? "a version that the policy allows"
-								: "any version");
+	tr_check_expected(line, "%s",
+			  why				      ? c.expected
+			  : p->min_version.n || p->versions.n ? "a version that the policy allows"
+							      : "any version");
 	tr_check_seen(line, "version %.*s", TR_VIEW_FMT(version));
 }
 
 void tr_rule_tier(struct tr_run *run)
 {
-	struct tr_check *c = tr_check_add(run, "tier", run->a->tier >= run->p->min_tier ? TR_R_OK : TR_R_TIER_TOO_LOW);
+	struct tr_check *c =
+		tr_check_add(run, "tier", run->a->tier >= run->p->min_tier ? TR_R_OK : TR_R_TIER_TOO_LOW);
 
 	tr_check_expected(c, "evidence of tier %s or stronger", tr_tier_name(run->p->min_tier));
 	tr_check_seen(c, "%s: %s", tr_tier_name(run->a->tier),

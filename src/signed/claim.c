@@ -5,12 +5,12 @@
 #include "codec/text.h"
 #include "signed/release.h"
 
-/* Payload keys; documented in docs/protocol/claim.cddl, in encoded order. Registered CWT and EAT claims where they
- * exist, the rest from CWT's private range below -65536 (RFC 8392 9.1). */
+/* Payload keys; documented in docs/protocol/claim.cddl, in encoded order. Registered CWT and EAT claims where
+ * they exist, the rest from CWT's private range below -65536 (RFC 8392 9.1). */
 enum {
-	KEY_IAT = 6,      /* seconds */
-	KEY_CNF = 8,      /* {3: SHA-256 of the device key's SPKI} (RFC 8747 3.4) */
-	KEY_NONCE = 10,   /* the server's challenge */
+	KEY_IAT = 6,	/* seconds */
+	KEY_CNF = 8,	/* {3: SHA-256 of the device key's SPKI} (RFC 8747 3.4) */
+	KEY_NONCE = 10, /* the server's challenge */
 	KEY_PROFILE = 265,
 	KEY_SWNAME = 270,
 	KEY_SWVERSION = 271, /* [version] (RFC 9711 4.2.7) */
@@ -23,8 +23,18 @@ enum {
 };
 #define CNF_KID 3
 
-enum { HAS_IAT = 1, HAS_CNF = 2, HAS_NONCE = 4, HAS_PROFILE = 8, HAS_SWNAME = 16, HAS_SWVERSION = 32, HAS_MILLIS = 64,
-       HAS_NODE = 128, HAS_HASH = 256, HAS_REQUIRED = 511 };
+enum {
+	HAS_IAT = 1,
+	HAS_CNF = 2,
+	HAS_NONCE = 4,
+	HAS_PROFILE = 8,
+	HAS_SWNAME = 16,
+	HAS_SWVERSION = 32,
+	HAS_MILLIS = 64,
+	HAS_NODE = 128,
+	HAS_HASH = 256,
+	HAS_REQUIRED = 511
+};
 
 /* Year 9999: later times have no RFC 3339 form. */
 #define TIME_MAX_S INT64_C(253402300799)
@@ -54,7 +64,8 @@ static TR_RC check(const struct tr_claim *c, struct tr_err *err)
 
 static void encode(const struct tr_claim *c, const uint8_t *key_id, struct tr_buf *b)
 {
-	tr_cbor_put_map(b, 9 + (size_t)(c->exporter.n > 0) + (size_t)(c->release.n > 0) + (size_t)c->disk_differs);
+	tr_cbor_put_map(b, 9 + (size_t)(c->exporter.n > 0) + (size_t)(c->release.n > 0) +
+				   (size_t)c->disk_differs);
 	tr_cbor_put_int(b, KEY_IAT);
 	tr_cbor_put_int(b, c->timestamp_ms / 1000);
 	tr_cbor_put_int(b, KEY_CNF);
@@ -92,8 +103,8 @@ static void encode(const struct tr_claim *c, const uint8_t *key_id, struct tr_bu
 	}
 }
 
-TR_RC tr_claim_sign_alg(const struct tr_claim *c, const struct tr_privkey *k, enum tr_sig_alg alg, struct tr_buf *ret,
-			struct tr_err *err)
+TR_RC tr_claim_sign_alg(const struct tr_claim *c, const struct tr_privkey *k, enum tr_sig_alg alg,
+			struct tr_buf *ret, struct tr_err *err)
 {
 	tr_auto(tr_buf_done) struct tr_buf payload = TR_BUF_INIT, out = TR_BUF_INIT;
 	struct tr_claim full = *c;
@@ -106,7 +117,8 @@ TR_RC tr_claim_sign_alg(const struct tr_claim *c, const struct tr_privkey *k, en
 		return rc;
 	/* CBOR text is UTF-8; a path on disk need not be. */
 	if (full.disk_differs && !tr_utf8_ok(full.disk_path))
-		return tr_err_set(err, TR_E_INVALID, "the path of the file on disk is not UTF-8", "disk_path");
+		return tr_err_set(err, TR_E_INVALID, "the path of the file on disk is not UTF-8",
+				  "disk_path");
 	encode(&full, tr_pubkey_id(tr_privkey_pub(k)), &payload);
 	rc = tr_buf_check(&payload, err);
 	if (rc)
@@ -120,7 +132,8 @@ TR_RC tr_claim_sign_alg(const struct tr_claim *c, const struct tr_privkey *k, en
 	return tr_buf_check(ret, err);
 }
 
-TR_RC tr_claim_sign(const struct tr_claim *c, const struct tr_privkey *k, struct tr_buf *ret, struct tr_err *err)
+TR_RC tr_claim_sign(const struct tr_claim *c, const struct tr_privkey *k, struct tr_buf *ret,
+		    struct tr_err *err)
 {
 	return tr_claim_sign_alg(c, k, tr_privkey_alg(k), ret, err);
 }
@@ -243,7 +256,8 @@ TR_RC tr_claim_verify(struct tr_view in, const struct tr_pubkey *k, struct tr_cl
 	if (rc)
 		return rc;
 	if (memcmp(out.key_id, tr_pubkey_id(k), sizeof(out.key_id)) != 0)
-		return tr_err_set(err, TR_E_CONFLICT, "the claim speaks of another key than the one that signed it",
+		return tr_err_set(err, TR_E_CONFLICT,
+				  "the claim speaks of another key than the one that signed it",
 				  "cnf differs");
 	*ret = out;
 	return TR_OK;

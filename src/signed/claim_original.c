@@ -17,8 +17,8 @@ void tr_claim_original_tbs(const struct tr_claim_original *c, struct tr_buf *b)
 	tr_buf_addf(b, ":%lld", (long long)c->timestamp_s);
 }
 
-/* The grammars of node id and version exclude ':' and the hash has a fixed form, so that the joined text splits in
- * one way only; without them {"a:b", "c"} and {"a", "b:c"} would share a signature. */
+/* The grammars of node id and version exclude ':' and the hash has a fixed form, so that the joined text
+ * splits in one way only; without them {"a:b", "c"} and {"a", "b:c"} would share a signature. */
 static TR_RC check(const struct tr_claim_original *c, struct tr_err *err)
 {
 	uint8_t hash[TR_SHA256_LEN];
@@ -35,8 +35,8 @@ static TR_RC check(const struct tr_claim_original *c, struct tr_err *err)
 	return why ? tr_err_set(err, TR_E_INVALID, why, "original claim fields") : TR_OK;
 }
 
-TR_RC tr_claim_original_sign(const struct tr_claim_original *c, const struct tr_privkey *k, enum tr_sig_alg alg,
-			     struct tr_buf *ret_json, struct tr_err *err)
+TR_RC tr_claim_original_sign(const struct tr_claim_original *c, const struct tr_privkey *k,
+			     enum tr_sig_alg alg, struct tr_buf *ret_json, struct tr_err *err)
 {
 	tr_auto(tr_buf_done) struct tr_buf tbs = TR_BUF_INIT;
 	uint8_t sig[TR_SIG_MAX];
@@ -94,7 +94,8 @@ TR_RC tr_claim_original_read(tr_jnode object, struct tr_claim_original *ret, str
 	return TR_OK;
 }
 
-TR_RC tr_claim_original_verify(const struct tr_claim_original *c, const struct tr_pubkey *k, struct tr_err *err)
+TR_RC tr_claim_original_verify(const struct tr_claim_original *c, const struct tr_pubkey *k,
+			       struct tr_err *err)
 {
 	tr_auto(tr_buf_done) struct tr_buf tbs = TR_BUF_INIT, sig = TR_BUF_INIT;
 	/* The form carries no algorithm: it follows from the key, so that nobody can choose a weaker one. */
@@ -109,7 +110,8 @@ TR_RC tr_claim_original_verify(const struct tr_claim_original *c, const struct t
 	if (rc)
 		return tr_err_wrap(err, "original claim's signature");
 	if (sig.n == 0 || sig.n > TR_SIG_MAX)
-		return tr_err_set(err, TR_E_INVALID, "the claim's signature is empty or too long", "%zu bytes", sig.n);
+		return tr_err_set(err, TR_E_INVALID, "the claim's signature is empty or too long",
+				  "%zu bytes", sig.n);
 	tr_claim_original_tbs(c, &tbs);
 	rc = tr_buf_check(&tbs, err);
 	if (rc)

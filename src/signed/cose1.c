@@ -6,8 +6,8 @@ struct tr_view tr_cose1_kid(const struct tr_pubkey *k)
 	return tr_view(tr_pubkey_id(k), TR_KID_LEN);
 }
 
-TR_RC tr_cose1_sign_alg(const struct tr_privkey *k, enum tr_sig_alg alg, const char *domain, struct tr_view payload,
-			struct tr_buf *ret, struct tr_err *err)
+TR_RC tr_cose1_sign_alg(const struct tr_privkey *k, enum tr_sig_alg alg, const char *domain,
+			struct tr_view payload, struct tr_buf *ret, struct tr_err *err)
 {
 	tr_auto(tr_buf_done) struct tr_buf hdr = TR_BUF_INIT, tbs = TR_BUF_INIT;
 	uint8_t sig[TR_SIG_MAX];
@@ -15,7 +15,8 @@ TR_RC tr_cose1_sign_alg(const struct tr_privkey *k, enum tr_sig_alg alg, const c
 	enum tr_code rc;
 
 	if (tr_sig_alg_cose(alg) == 0)
-		return tr_err_set(err, TR_E_INVALID, "the signature scheme has no COSE form", "alg %d", (int)alg);
+		return tr_err_set(err, TR_E_INVALID, "the signature scheme has no COSE form", "alg %d",
+				  (int)alg);
 	tr_cose_put_protected(&hdr, tr_sig_alg_cose(alg), tr_cose1_kid(tr_privkey_pub(k)));
 	tr_cose_sign1_tbs(&tbs, tr_buf_view(&hdr), tr_view_str(domain), payload);
 	rc = tr_buf_check(&tbs, err);
@@ -28,8 +29,8 @@ TR_RC tr_cose1_sign_alg(const struct tr_privkey *k, enum tr_sig_alg alg, const c
 	return tr_buf_check(ret, err);
 }
 
-TR_RC tr_cose1_sign(const struct tr_privkey *k, const char *domain, struct tr_view payload, struct tr_buf *ret,
-		    struct tr_err *err)
+TR_RC tr_cose1_sign(const struct tr_privkey *k, const char *domain, struct tr_view payload,
+		    struct tr_buf *ret, struct tr_err *err)
 {
 	return tr_cose1_sign_alg(k, tr_privkey_alg(k), domain, payload, ret, err);
 }
@@ -41,8 +42,8 @@ TR_RC tr_cose1_parse(struct tr_view in, size_t max, struct tr_cose *ret, struct 
 	enum tr_code rc;
 
 	if (in.n > max)
-		return tr_err_set(err, TR_E_INVALID, "the signed object is too long", "%zu bytes, at most %zu", in.n,
-				  max);
+		return tr_err_set(err, TR_E_INVALID, "the signed object is too long",
+				  "%zu bytes, at most %zu", in.n, max);
 	rc = tr_cose_sign1_parse(in, &c, err);
 	if (rc)
 		return rc;
@@ -62,17 +63,19 @@ TR_RC tr_cose1_parse(struct tr_view in, size_t max, struct tr_cose *ret, struct 
 	return TR_OK;
 }
 
-TR_RC tr_cose1_verify(const struct tr_cose *c, const struct tr_pubkey *k, const char *domain, struct tr_err *err)
+TR_RC tr_cose1_verify(const struct tr_cose *c, const struct tr_pubkey *k, const char *domain,
+		      struct tr_err *err)
 {
 	tr_auto(tr_buf_done) struct tr_buf tbs = TR_BUF_INIT;
 	const struct tr_cose_sig *s = &c->sigs[0];
 	enum tr_sig_alg alg;
 	enum tr_code rc;
 
-	/* The algorithm is the key's, never the message's choice (RFC 8725 3.1): PS256 and RS256 are both RSA's. */
+	/* The algorithm is the key's, never the message's choice (RFC 8725 3.1): PS256 and RS256 are both
+	 * RSA's. */
 	if (!tr_sig_alg_from_cose(s->alg, &alg) || !tr_pubkey_can(k, alg))
-		return tr_err_set(err, TR_E_DENIED, "the signature algorithm does not fit the key", "alg %lld, key %s",
-				  (long long)s->alg, tr_pubkey_type_name(k));
+		return tr_err_set(err, TR_E_DENIED, "the signature algorithm does not fit the key",
+				  "alg %lld, key %s", (long long)s->alg, tr_pubkey_type_name(k));
 	if (!tr_view_eq(s->kid, tr_cose1_kid(k)))
 		return tr_err_set(err, TR_E_DENIED, "the signature is by another key", "kid differs");
 	tr_cose_sign1_tbs(&tbs, s->protected_hdr, tr_view_str(domain), c->payload);

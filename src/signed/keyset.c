@@ -5,8 +5,18 @@
 #include "signed/cose1.h"
 
 /* Payload keys; documented in docs/protocol/keyset.cddl. Never reused. */
-enum { KEY_DOMAIN = 1, KEY_EPOCH, KEY_ISSUED, KEY_EXPIRES, KEY_THRESHOLD, KEY_ROOTS, KEY_KEYS, KEY_REVNO, KEY_REVOKED,
-       KEY_PREV /* absent in epoch 1 */ };
+enum {
+	KEY_DOMAIN = 1,
+	KEY_EPOCH,
+	KEY_ISSUED,
+	KEY_EXPIRES,
+	KEY_THRESHOLD,
+	KEY_ROOTS,
+	KEY_KEYS,
+	KEY_REVNO,
+	KEY_REVOKED,
+	KEY_PREV /* absent in epoch 1 */
+};
 
 /* Year 9999: later times have no RFC 3339 form. */
 #define TIME_MAX_MS INT64_C(253402300799999)
@@ -54,7 +64,8 @@ static const char *check_keys(const struct tr_keyset *k)
 			return "the keyset gives a key an unknown role";
 		if (key->key.n == 0 || key->key.n > TR_CERT_DER_MAX)
 			return "the keyset holds an empty or oversized key";
-		if (!time_ok(key->not_before_ms) || !time_ok(key->not_after_ms) || !time_ok(key->no_sign_after_ms))
+		if (!time_ok(key->not_before_ms) || !time_ok(key->not_after_ms) ||
+		    !time_ok(key->no_sign_after_ms))
 			return "the keyset gives a key a time out of range";
 		if (key->not_after_ms && key->not_after_ms <= key->not_before_ms)
 			return "the keyset holds a key that ends before it begins";
@@ -149,8 +160,8 @@ TR_RC tr_keyset_payload(const struct tr_keyset *k, struct tr_buf *ret, struct tr
 	return tr_buf_check(ret, err);
 }
 
-TR_RC tr_keyset_sign(struct tr_view payload, const struct tr_privkey *const *roots, size_t n, struct tr_buf *ret,
-		     struct tr_err *err)
+TR_RC tr_keyset_sign(struct tr_view payload, const struct tr_privkey *const *roots, size_t n,
+		     struct tr_buf *ret, struct tr_err *err)
 {
 	tr_auto(tr_buf_done) struct tr_buf hdrs = TR_BUF_INIT;
 	uint8_t sigs[TR_COSE_SIGS_MAX][TR_SIG_MAX];
@@ -159,7 +170,8 @@ TR_RC tr_keyset_sign(struct tr_view payload, const struct tr_privkey *const *roo
 	enum tr_code rc;
 
 	if (n == 0 || n > TR_COSE_SIGS_MAX)
-		return tr_err_set(err, TR_E_INVALID, "a keyset needs 1 to 16 root signatures", "%zu signers", n);
+		return tr_err_set(err, TR_E_INVALID, "a keyset needs 1 to 16 root signatures", "%zu signers",
+				  n);
 	/* All headers first: the buffer may move while it grows. */
 	for (size_t i = 0; i < n; i++) {
 		tr_cose_put_protected(&hdrs, tr_sig_alg_cose(tr_privkey_alg(roots[i])),
@@ -174,7 +186,8 @@ TR_RC tr_keyset_sign(struct tr_view payload, const struct tr_privkey *const *roo
 		size_t len = 0;
 
 		list[i].protected_hdr = tr_view(hdrs.p + at[i], at[i + 1] - at[i]);
-		tr_cose_sign_tbs(&tbs, tr_view(NULL, 0), list[i].protected_hdr, TR_VIEW_LIT(TR_KEYSET_DOMAIN), payload);
+		tr_cose_sign_tbs(&tbs, tr_view(NULL, 0), list[i].protected_hdr, TR_VIEW_LIT(TR_KEYSET_DOMAIN),
+				 payload);
 		rc = tr_buf_check(&tbs, err);
 		if (rc)
 			return rc;
@@ -281,7 +294,8 @@ static TR_RC check_form(struct tr_view in, const struct tr_cose *c, struct tr_er
 	if (rc)
 		return rc;
 	if (!plain || !tr_view_eq(tr_buf_view(&whole), in))
-		return tr_err_set(err, TR_E_INVALID, "the keyset carries headers other than algorithm and key id",
+		return tr_err_set(err, TR_E_INVALID,
+				  "the keyset carries headers other than algorithm and key id",
 				  "re-encoding differs");
 	return TR_OK;
 }
@@ -309,12 +323,14 @@ static TR_RC verify_one(const struct tr_cose *c, const struct tr_cose_sig *s, co
 		if (rc)
 			return tr_err_wrap(err, "keyset root");
 		if (!tr_sig_alg_from_cose(s->alg, &alg) || alg == TR_SIG_RS256 || !tr_pubkey_can(root, alg))
-			return tr_err_set(err, TR_E_DENIED, "the keyset's signature algorithm does not fit the root key",
+			return tr_err_set(err, TR_E_DENIED,
+					  "the keyset's signature algorithm does not fit the root key",
 					  "alg %lld", (long long)s->alg);
 		*ret_root = i;
 		return tr_verify(root, alg, tr_buf_view(&tbs), s->sig, err);
 	}
-	return tr_err_set(err, TR_E_DENIED, "the keyset is signed by a key that is not one of its roots", "kid");
+	return tr_err_set(err, TR_E_DENIED, "the keyset is signed by a key that is not one of its roots",
+			  "kid");
 }
 
 TR_RC tr_keyset_verify_pinned(struct tr_view in, const uint8_t pin[32], int64_t now_ms, struct tr_keyset *ret,
@@ -342,10 +358,11 @@ TR_RC tr_keyset_verify_pinned(struct tr_view in, const uint8_t pin[32], int64_t 
 		return rc;
 	tr_keyset_root_fingerprint(&out, print);
 	if (memcmp(print, pin, sizeof(print)) != 0)
-		return tr_err_set(err, TR_E_DENIED,
-				  "the server's root keys are not the pinned ones: this is another installation, or "
-				  "somebody is in between",
-				  "root fingerprint differs");
+		return tr_err_set(
+			err, TR_E_DENIED,
+			"the server's root keys are not the pinned ones: this is another installation, or "
+			"somebody is in between",
+			"root fingerprint differs");
 	/* Every signature has to hold, also surplus ones: an object with a damaged part is a damaged object. */
 	for (size_t i = 0; i < c.n_sigs; i++) {
 		size_t root = 0;
@@ -361,11 +378,13 @@ TR_RC tr_keyset_verify_pinned(struct tr_view in, const uint8_t pin[32], int64_t 
 	}
 	if (valid < out.threshold)
 		return tr_err_set(err, TR_E_DENIED, "too few root keys have signed the keyset",
-				  "%llu of %llu needed", (unsigned long long)valid, (unsigned long long)out.threshold);
+				  "%llu of %llu needed", (unsigned long long)valid,
+				  (unsigned long long)out.threshold);
 	if (now_ms >= out.expires_ms)
-		return tr_err_set(err, TR_E_DENIED,
-				  "the keyset has expired: the operators must sign a new one (or this clock is wrong)",
-				  "expired %lld ms ago", (long long)(now_ms - out.expires_ms));
+		return tr_err_set(
+			err, TR_E_DENIED,
+			"the keyset has expired: the operators must sign a new one (or this clock is wrong)",
+			"expired %lld ms ago", (long long)(now_ms - out.expires_ms));
 	*ret = out;
 	return TR_OK;
 }

@@ -77,8 +77,10 @@ static void a_keyset_comes_back_as_it_was_signed(void **state)
 	if (tr_keyset_verify_pinned(tr_buf_view(&b), pin, NOW_MS, &out, &err))
 		fail_msg("%s: %s", err.pub, err.detail);
 	assert_true(tr_view_eq(in.trust_domain, out.trust_domain));
-	assert_true(in.epoch == out.epoch && in.issued_ms == out.issued_ms && in.expires_ms == out.expires_ms);
-	assert_true(in.threshold == out.threshold && out.n_roots == 1 && tr_view_eq(in.roots[0], out.roots[0]));
+	assert_true(in.epoch == out.epoch && in.issued_ms == out.issued_ms &&
+		    in.expires_ms == out.expires_ms);
+	assert_true(in.threshold == out.threshold && out.n_roots == 1 &&
+		    tr_view_eq(in.roots[0], out.roots[0]));
 	assert_int_equal(out.n_keys, 2);
 	for (size_t i = 0; i < 2; i++) {
 		assert_int_equal(in.keys[i].role, out.keys[i].role);
@@ -179,15 +181,27 @@ static void an_expired_keyset_is_denied(void **state)
 	(void)state;
 	make(&k, by, 1, &b, pin);
 	assert_int_equal(tr_keyset_verify_pinned(tr_buf_view(&b), pin, k.expires_ms - 1, &out, &err), TR_OK);
-	assert_int_equal(tr_keyset_verify_pinned(tr_buf_view(&b), pin, k.expires_ms, &out, &err), TR_E_DENIED);
+	assert_int_equal(tr_keyset_verify_pinned(tr_buf_view(&b), pin, k.expires_ms, &out, &err),
+			 TR_E_DENIED);
 }
 
 static void an_inconsistent_keyset_is_not_made(void **state)
 {
-	static const char *const labels[] = { "good", "domain", "epoch 0", "prev in epoch 1", "no prev in epoch 2",
-					      "expires first", "no threshold", "threshold over roots",
-					      "unsorted roots", "root twice", "no root", "empty key", "key ends first",
-					      "unsorted revocations", "unknown role" };
+	static const char *const labels[] = { "good",
+					      "domain",
+					      "epoch 0",
+					      "prev in epoch 1",
+					      "no prev in epoch 2",
+					      "expires first",
+					      "no threshold",
+					      "threshold over roots",
+					      "unsorted roots",
+					      "root twice",
+					      "no root",
+					      "empty key",
+					      "key ends first",
+					      "unsorted revocations",
+					      "unknown role" };
 
 	(void)state;
 	for (size_t i = 0; i < TR_ARRAY_LEN(labels); i++) {

@@ -26,7 +26,8 @@ static TR_RC check(const struct tr_release *r, struct tr_err *err)
 	return why ? tr_err_set(err, TR_E_INVALID, why, "release fields") : TR_OK;
 }
 
-TR_RC tr_release_sign(const struct tr_release *r, const struct tr_privkey *k, struct tr_buf *ret, struct tr_err *err)
+TR_RC tr_release_sign(const struct tr_release *r, const struct tr_privkey *k, struct tr_buf *ret,
+		      struct tr_err *err)
 {
 	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
 	enum tr_code rc = check(r, err);
@@ -94,8 +95,8 @@ static TR_RC parse(struct tr_view payload, struct tr_release *ret, struct tr_err
 	if (rc)
 		return tr_err_wrap(err, "release statement");
 	if ((seen | 1u << KEY_EXPIRES) != 0x1feu || hash.n != sizeof(out.sha256))
-		return tr_err_set(err, TR_E_INVALID, "the release statement lacks a field", "fields %#x, hash of %zu",
-				  seen, hash.n);
+		return tr_err_set(err, TR_E_INVALID, "the release statement lacks a field",
+				  "fields %#x, hash of %zu", seen, hash.n);
 	memcpy(out.sha256, hash.p, sizeof(out.sha256));
 	rc = check(&out, err);
 	if (rc)
@@ -104,7 +105,8 @@ static TR_RC parse(struct tr_view payload, struct tr_release *ret, struct tr_err
 	return TR_OK;
 }
 
-TR_RC tr_release_verify(struct tr_view in, const struct tr_pubkey *k, struct tr_release *ret, struct tr_err *err)
+TR_RC tr_release_verify(struct tr_view in, const struct tr_pubkey *k, struct tr_release *ret,
+			struct tr_err *err)
 {
 	struct tr_cose c;
 	enum tr_code rc = tr_cose1_parse(in, TR_RELEASE_MAX, &c, err);

@@ -44,8 +44,8 @@ static void a_statement_comes_back_as_it_was_signed(void **state)
 		assert_int_equal(tr_release_verify(tr_buf_view(&b), tr_privkey_pub(k), &out, &err), TR_OK);
 		assert_true(tr_view_eq(in.name, out.name) && tr_view_eq(in.version, out.version) &&
 			    tr_view_eq(in.platform, out.platform));
-		assert_true(in.size == out.size && in.counter == out.counter && in.issued_ms == out.issued_ms &&
-			    in.expires_ms == out.expires_ms);
+		assert_true(in.size == out.size && in.counter == out.counter &&
+			    in.issued_ms == out.issued_ms && in.expires_ms == out.expires_ms);
 		assert_memory_equal(in.sha256, out.sha256, 32);
 		assert_int_equal(tr_release_unverified_kid(tr_buf_view(&b), &kid, &err), TR_OK);
 		assert_int_equal(kid.n, TR_KID_LEN);
