@@ -61,7 +61,7 @@ TR_RC tr_evidence_read(const char *statement, const char *version, const struct 
 		return take_version(tr_view_str(env), ret, err);
 	if (conf && conf->version.n && conf->image.n == 32 && memcmp(conf->image.p, ret->image.hash, 32) == 0)
 		return take_version(conf->version, ret, err);
-	if (ret->statement.n && !rc)
+	if (ret->statement.n && !ret->statement_is_of_other_image)
 		return take_version(r.version, ret, err);
 	return take_version(tr_view_str(TROTH_VERSION), ret, err);
 }

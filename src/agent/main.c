@@ -271,7 +271,7 @@ static void usage(FILE *to)
 	for (size_t i = 0; i < TR_ARRAY_LEN(commands); i++)
 		fprintf(to, "  %-10s%s\n", commands[i].name, commands[i].doc);
 	fputs("\n`troth-agent COMMAND --help` shows a command's options.\n\n", to);
-	fputs(EXITS + 1, to);
+	fputs(&EXITS[1], to);
 }
 
 /* Small on purpose: an agent shares its host with the host's work. */
