@@ -25,6 +25,7 @@ struct tr_item {
 	unsigned inflight; /* transactions under way that touch this row */
 	bool ending;       /* revocation under way: already treated as revoked */
 	unsigned reserved; /* tokens: uses promised, not yet committed */
+	unsigned sent;     /* tokens: those of them whose row is on its way to the store */
 	struct tr_live live;
 };
 

@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Registration, from the raw body to the 201: token → appraise → challenge, replay, identity → keys → store → answer.
+ * Every attempt, good or bad, becomes an attestation row and an audit row; a refused one never becomes an agent. */
+#include "server/core.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "codec/ident.h"
+#include "codec/pem.h"
+#include "codec/text.h"
+
+/* A flood of refusals must not fill the disk: so many are recorded per second, the rest is counted and the count recorded. */
+#define REFUSALS_RECORDED_PER_SECOND 50
+
+struct admission {
+	struct tr_core *core;
+	struct tr_req *req;
+	struct tr_item *token;           /* reserved use; NULL for none */
+	struct tr_item *existing;        /* the same device, enrolling again */
+	bool spend_token, token_sent;
+	struct tr_msg_appraised a;       /* views borrow from bytes */
+	struct tr_buf bytes;
+	uint8_t key_id[32];
+	enum tr_reason tolerated;        /* audit mode: what would have been refused */
+	struct tr_buf cert_pem;
+	char serial[65];
+	int64_t cert_not_after;
+};
+
+static void admission_free(struct admission *m)
+{
+	if (m->spend_token)
+		m->token->reserved--;
+	if (m->token_sent)
+		m->token->sent--;
+	(void)tr_req_free(m->req);
+	tr_buf_done(&m->bytes);
+	tr_buf_done(&m->cert_pem);
+	m->core->registrations--;
+	free(m);
+}
+
+/* ---- what is recorded ---- */
+
+static void record(struct admission *m, struct tr_tx *tx, const char *outcome, enum tr_reason reason)
+{
+	const struct tr_token_row *token = m->token ? m->token->row : NULL;
+	const char *slug = tr_reason_info(reason)->slug;
+	struct tr_attestation_row row = {
+		.time = tr_now_ms(),
+		.node_id = m->a.node_id,
+		.form = tr_view_str(m->a.native ? "native" : "original"),
+		.outcome = tr_view_str(outcome),
+		.reason = tr_view_str(slug),
+		.tier = tr_view_str(tr_tier_name((enum tr_tier)m->a.tier)),
+		.binary_hash = m->a.binary_hash,
+		.version = m->a.version,
+		.vouched_by = m->a.vkey_id,
+		.token_id = token ? token->id : tr_view(NULL, 0),
+		.source = m->req->q.source,
+		.claim_time = m->a.claim_time,
+		.checks = m->a.checks.n ? m->a.checks : TR_VIEW_LIT("[]"),
+		.evidence = m->req->q.in.n <= 16384 ? m->req->q.in : tr_view(NULL, 0),
+	};
+	char actor[80];
+
+	(void)snprintf(actor, sizeof(actor), "agent:%.*s", TR_VIEW_FMT(m->a.node_id));
+	tr_tx_add(tx, TR_OP_APPEND, TR_T_ATTESTATION, &row);
+	tr_audit(tx, m->a.node_id.n ? actor : "anonymous", "agent.register", m->a.node_id, outcome, slug, m->req->q.source,
+		 tr_view(NULL, 0));
+}
+
+/* Counts the verification and raises the failure-rate alert. */
+static void count(struct tr_core *c, bool ok, enum tr_reason reason, struct tr_tx *tx)
+{
+	if (!ok) {
+		c->metrics.rejections++;
+		c->metrics.by_reason[reason]++;
+	}
+	if (!tr_metrics_verified(&c->metrics, ok, tr_now_ms()))
+		return;
+	tr_log(TR_LOG_WARN, "attestation_failure_rate", "failed", tr_fmt("%llu", (unsigned long long)c->metrics.window_failed),
+	       "verified", tr_fmt("%llu", (unsigned long long)c->metrics.window_ok), NULL);
+	if (tx)
+		tr_audit(tx, "system", "attestation.failure_rate", tr_view(NULL, 0), "alert", "",
+			 tr_view(NULL, 0), tr_view(NULL, 0));
+}
+
+/* ---- refusing ---- */
+
+static void answer_refusal(struct admission *m, enum tr_reason reason)
+{
+	const struct tr_reason_info *info = tr_reason_info(reason);
+	tr_auto(tr_buf_done) struct tr_buf extra = TR_BUF_INIT;
+	struct tr_problem p = { .status = info->status, .slug = info->slug, .title = info->title, .detail = info->sentence };
+
+	tr_buf_adds(&extra, "\"error\":");
+	tr_json_put_str(&extra, tr_view_str(info->slug));
+	tr_buf_adds(&extra, ",\"server_time\":\"");
+	tr_rfc3339_add(&extra, tr_now_ms());
+	tr_buf_adds(&extra, "\"");
+	if (m->a.claim_time) {
+		tr_buf_adds(&extra, ",\"claim_time\":\"");
+		tr_rfc3339_add(&extra, m->a.claim_time);
+		tr_buf_addf(&extra, "\",\"skew_seconds\":%lld", (long long)(m->a.skew / 1000));
+	}
+	/* Explaining each check to a stranger would help a forger to aim; the token holder may hear it. */
+	if (m->token && m->a.checks.n) {
+		tr_buf_adds(&extra, ",\"checks\":");
+		tr_buf_addv(&extra, m->a.checks);
+	}
+	p.extra = tr_buf_view(&extra);
+	if (info->status == 429)
+		p.retry_after_s = 1;
+	tr_req_problem(m->req, &p);
+}
+
+static void refusal_recorded(void *arg, enum tr_code rc, const char *why)
+{
+	struct admission *m = arg;
+
+	/* The refusal stands whether or not it could be written down; the log line has it too. */
+	if (rc)
+		tr_log(TR_LOG_ERROR, "refusal_not_recorded", "why", why, NULL);
+	answer_refusal(m, (enum tr_reason)m->a.reason);
+	admission_free(m);
+}
+
+static void refuse(struct admission *m, enum tr_reason reason)
+{
+	struct tr_core *c = m->core;
+	struct tr_tx *tx;
+
+	m->a.reason = reason;
+	tr_log(TR_LOG_WARN, "registration_refused", "reason", tr_reason_info(reason)->slug, "agent",
+	       tr_fmt_view(m->a.node_id), "source", tr_fmt_view(m->req->q.source), NULL);
+	if (c->recent_refusals++ >= REFUSALS_RECORDED_PER_SECOND) {
+		c->unrecorded++;
+		c->metrics.unrecorded_refusals++;
+		count(c, false, reason, NULL);
+		answer_refusal(m, reason);
+		admission_free(m);
+		return;
+	}
+	tx = tr_tx_new(c);
+	count(c, false, reason, tx);
+	if (tx) {
+		record(m, tx, "refused", reason);
+		if (c->unrecorded) {
+			tr_auto(tr_buf_done) struct tr_buf d = TR_BUF_INIT;
+
+			tr_buf_addf(&d, "{\"unrecorded\":%llu}", (unsigned long long)c->unrecorded);
+			tr_audit(tx, "system", "agent.register.flood", tr_view(NULL, 0), "refused", "", tr_view(NULL, 0),
+				 tr_buf_view(&d));
+			c->unrecorded = 0;
+		}
+	}
+	tr_tx_commit(tx, refusal_recorded, m);
+}
+
+/* ---- admitting ---- */
+
+static enum tr_reason judge(struct admission *m);
+
+static void answer_admission(struct admission *m)
+{
+	struct tr_core *c = m->core;
+	const struct tr_item *i = tr_table_get(&c->agents, m->a.node_id);
+	const struct tr_agent_row *row = i ? i->row : NULL;
+	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
+
+	if (!row) {
+		tr_req_refuse(m->req, 503, "store_unavailable", "the registration could not be read back; try again");
+		return;
+	}
+	tr_buf_adds(&b, "{\"status\":\"registered\",\"verification_status\":\"verified\",\"agent_id\":");
+	tr_json_put_str(&b, row->id);
+	tr_buf_adds(&b, ",\"partition\":");
+	tr_json_put_str(&b, row->partition);
+	tr_buf_adds(&b, ",\"agent_type\":");
+	tr_json_put_str(&b, row->agent_type);
+	tr_buf_adds(&b, ",\"trust_tier\":");
+	tr_json_put_str(&b, row->tier);
+	tr_buf_adds(&b, ",\"verdict\":");
+	tr_json_put_str(&b, tr_view_str(m->tolerated ? "admitted_audit" : "admitted"));
+	if (m->tolerated) {
+		tr_buf_adds(&b, ",\"would_refuse\":");
+		tr_json_put_str(&b, tr_view_str(tr_reason_info(m->tolerated)->slug));
+	}
+	if (m->cert_pem.n) {
+		tr_buf_adds(&b, ",\"certificate\":");
+		tr_json_put_str(&b, tr_buf_view(&m->cert_pem));
+		tr_buf_adds(&b, ",\"ca\":");
+		tr_json_put_str(&b, tr_buf_view(&c->ca_pem));
+		tr_buf_addf(&b, ",\"spiffe_id\":\"spiffe://%s/agent/%.*s\",\"expires_at\":\"", c->cfg->trust_domain,
+			    TR_VIEW_FMT(row->id));
+		tr_rfc3339_add(&b, row->cert_not_after);
+		tr_buf_adds(&b, "\"");
+	}
+	tr_buf_addf(&b, ",\"heartbeat_interval_s\":%u,\"server_time\":\"", c->cfg->heartbeat_seconds);
+	tr_rfc3339_add(&b, tr_now_ms());
+	tr_buf_adds(&b, "\"}");
+	tr_req_answer(m->req, 201, TR_CT_JSON, tr_buf_view(&b));
+}
+
+static void admitted(void *arg, enum tr_code rc, const char *why)
+{
+	struct admission *m = arg;
+
+	if (rc == TR_OK) {
+		m->core->metrics.registrations++;
+		if (m->tolerated)
+			m->core->metrics.audit_admissions++;
+		tr_log(m->tolerated ? TR_LOG_WARN : TR_LOG_INFO, "agent_registered", "agent", tr_fmt_view(m->a.node_id),
+		       "source", tr_fmt_view(m->req->q.source), "tolerated",
+		       m->tolerated ? tr_reason_info(m->tolerated)->slug : "", NULL);
+		answer_admission(m);
+	} else if (rc == TR_E_CONFLICT) {
+		/* Somebody else was quicker with this id, this claim or this challenge: ask again who. */
+		enum tr_reason now = judge(m);
+
+		if (now != TR_R_OK) {
+			refuse(m, now);
+			return;
+		}
+		tr_req_refuse(m->req, 503, "busy", "the same agent is registering twice at once; try again in a second");
+	} else {
+		tr_req_refuse(m->req, 503, "store_unavailable", why);
+	}
+	admission_free(m);
+}
+
+static void put_agent(struct admission *m, struct tr_tx *tx)
+{
+	const struct tr_token_row *token = m->token ? m->token->row : NULL;
+	const struct tr_agent_row *old = m->existing ? m->existing->row : NULL;
+	struct tr_agent_row row = {
+		.id = m->a.node_id,
+		.partition = old ? old->partition : token ? token->partition : TR_VIEW_LIT("default"),
+		.agent_type = old ? old->agent_type : token ? token->agent_type : TR_VIEW_LIT("agent"),
+		.state = TR_VIEW_LIT("active"),
+		.key_id = m->a.native ? TR_VIEW_ARRAY(m->key_id) : tr_view(NULL, 0),
+		.key_type = m->a.device_key_type,
+		.spki = m->a.device_spki,
+		.form = tr_view_str(m->a.native ? "native" : "original"),
+		.verdict = tr_view_str(tr_reason_info(m->tolerated)->slug),
+		.tier = tr_view_str(tr_tier_name((enum tr_tier)m->a.tier)),
+		.binary_hash = m->a.binary_hash,
+		.version = m->a.version,
+		.release_name = m->a.release_name,
+		.platform = m->a.platform,
+		.vouched_by = m->a.vkey_id,
+		.token_id = token ? token->id : old ? old->token_id : tr_view(NULL, 0),
+		.source = m->req->q.source,
+		.enrolled_at = old ? old->enrolled_at : tr_now_ms(),
+		.cert_serial = tr_view_str(m->serial),
+		.cert_not_after = m->cert_not_after,
+		.last_seen = m->existing ? m->existing->live.last_seen : 0,
+		.heartbeats = m->existing ? m->existing->live.heartbeats : 0,
+		.running_hash = old ? old->running_hash : tr_view(NULL, 0),
+		.running_version = old ? old->running_version : tr_view(NULL, 0),
+	};
+
+	tr_tx_touch(tx, m->existing);
+	tr_tx_add(tx, m->existing ? TR_OP_PUT : TR_OP_INSERT, TR_T_AGENT, &row);
+}
+
+static void put_spent(struct admission *m, struct tr_tx *tx)
+{
+	int64_t now = tr_now_ms();
+	struct tr_seen_row seen = { .digest = m->a.native ? m->a.challenge : m->a.claim_digest,
+				    .expires_at = now + 2 * TR_CLAIM_SKEW_MS + TR_CHALLENGE_TTL_MS };
+
+	tr_tx_add(tx, TR_OP_INSERT, TR_T_SEEN, &seen);
+	if (m->token && m->spend_token) {
+		struct tr_token_row t = *(const struct tr_token_row *)m->token->row;
+
+		/* Rows sent before this one commit before it: each carries the count after its own use. */
+		t.uses += ++m->token->sent;
+		m->token_sent = true;
+		tr_tx_touch(tx, m->token);
+		tr_tx_add(tx, TR_OP_PUT, TR_T_TOKEN, &t);
+	}
+	if (m->a.vouched) {
+		struct tr_item *k = tr_table_get(&m->core->vkeys, m->a.vkey_id);
+
+		/* Use counts of keys are for people: they may lag, and never race a revocation under way. */
+		if (k && k->inflight == 0) {
+			struct tr_vkey_row row = *(const struct tr_vkey_row *)k->row;
+
+			row.uses++;
+			row.last_used = now;
+			tr_tx_touch(tx, k);
+			tr_tx_add(tx, TR_OP_PUT, TR_T_VKEY, &row);
+		}
+	}
+}
+
+static void commit(struct admission *m)
+{
+	struct tr_tx *tx = tr_tx_new(m->core);
+
+	if (tx) {
+		put_agent(m, tx);
+		put_spent(m, tx);
+		record(m, tx, m->tolerated ? "admitted_audit" : "admitted", m->tolerated);
+		count(m->core, true, TR_R_OK, tx);
+	}
+	tr_tx_commit(tx, admitted, m);
+}
+
+static void on_issued(void *arg, const void *answer)
+{
+	struct admission *m = arg;
+	const struct tr_msg_issued *i = answer;
+
+	if (!i || i->code) {
+		tr_req_refuse(m->req, 503, "certificate_not_issued",
+			      "the certificate could not be issued now; try again in a moment");
+		admission_free(m);
+		return;
+	}
+	tr_pem_add(&m->cert_pem, "CERTIFICATE", i->der);
+	(void)snprintf(m->serial, sizeof(m->serial), "%.*s", TR_VIEW_FMT(i->serial));
+	commit(m);
+}
+
+static void issue(struct admission *m)
+{
+	struct tr_core *c = m->core;
+	int64_t until = tr_now_ms() + (int64_t)c->cfg->certificate_hours * 3600000;
+	struct tr_msg_issue q = { .spki = m->a.device_spki, .agent_id = m->a.node_id, .not_after = until };
+	uint64_t id = c->keys ? tr_calls_add(c->calls, c->keys, on_issued, m) : 0;
+
+	m->cert_not_after = until;
+	if (!id) {
+		on_issued(m, NULL);
+		return;
+	}
+	tr_chan_send_record(c->keys, TR_M_ISSUE, id, &tr_msg_issue_def, &q);
+}
+
+/* ---- judging ---- */
+
+/* What only core can know: is the challenge ours and fresh, was this claim used, whose is this id, whose is this key. */
+static enum tr_reason judge(struct admission *m)
+{
+	struct tr_core *c = m->core;
+	struct tr_item *by_id = tr_table_get(&c->agents, m->a.node_id);
+	struct tr_item *by_key = m->a.native ? tr_table_get_alt(&c->agents, TR_VIEW_ARRAY(m->key_id)) : NULL;
+	const struct tr_agent_row *row = by_id ? by_id->row : NULL;
+	const struct tr_agent_row *key_row = by_key ? by_key->row : NULL;
+
+	if (m->a.native && !tr_challenge_ok(c->challenge_key, tr_now_ms(), m->a.challenge))
+		return TR_R_CHALLENGE_INVALID;
+	if (tr_table_get(&c->seen, m->a.native ? m->a.challenge : m->a.claim_digest))
+		return TR_R_REPLAY;
+	if (key_row && (by_key->ending || !tr_view_is(key_row->state, "active")))
+		return TR_R_AGENT_REVOKED;
+	if (key_row && by_key != by_id)
+		return TR_R_ID_TAKEN; /* this device is enrolled under another id */
+	if (!row)
+		return TR_R_OK;
+	if (by_id->ending || !tr_view_is(row->state, "active"))
+		return m->a.native && !key_row ? TR_R_ID_TAKEN : TR_R_AGENT_REVOKED;
+	if (m->a.native ? by_id != by_key : !tr_view_is(row->form, "original"))
+		return TR_R_ID_TAKEN;
+	m->existing = by_id;
+	return TR_R_OK;
+}
+
+static bool token_usable(const struct tr_item *i, int64_t now)
+{
+	const struct tr_token_row *t = i->row;
+
+	return !i->ending && !t->revoked_at && t->expires_at > now;
+}
+
+/* A token with no uses left still lets the very agent back in that it admitted. */
+static enum tr_reason judge_token(struct admission *m)
+{
+	const struct tr_token_row *t;
+
+	if (!m->token)
+		return m->a.native || m->req->q.bearer.n ? TR_R_TOKEN_INVALID : TR_R_OK;
+	t = m->token->row;
+	if (m->existing && tr_view_eq(((const struct tr_agent_row *)m->existing->row)->token_id, t->id))
+		return TR_R_OK;
+	if (!token_usable(m->token, tr_now_ms()) || t->uses + m->token->reserved >= t->max_uses)
+		return TR_R_TOKEN_INVALID;
+	m->token->reserved++;
+	m->spend_token = true;
+	return TR_R_OK;
+}
+
+static void on_appraised(void *arg, const void *answer)
+{
+	struct admission *m = arg;
+	const struct tr_msg_appraised *a = answer;
+	struct tr_err err = { 0 };
+	enum tr_reason reason;
+
+	if (!a) {
+		tr_req_refuse(m->req, 503, "verifier_unavailable", "the verifier is restarting; try again in a moment");
+		admission_free(m);
+		return;
+	}
+	tr_record_encode(&tr_msg_appraised_def, a, &m->bytes);
+	if (tr_record_decode(&tr_msg_appraised_def, tr_buf_view(&m->bytes), &m->a, &err)) {
+		tr_req_error(m->req, &err);
+		admission_free(m);
+		return;
+	}
+	tr_metrics_duration(&m->core->metrics, m->a.duration_ns);
+	if (m->a.reason >= TR_R_N)
+		m->a.reason = TR_R_MALFORMED;
+	/* A token that was sent and is wrong is said first: nothing else is worth telling its bearer. */
+	if (m->req->q.bearer.n && !m->token) {
+		refuse(m, TR_R_TOKEN_INVALID);
+		return;
+	}
+	if (!m->a.admitted || (m->a.native && m->a.device_spki.n == 0) || m->a.node_id.n == 0) {
+		refuse(m, m->a.reason ? (enum tr_reason)m->a.reason : TR_R_MALFORMED);
+		return;
+	}
+	m->tolerated = (enum tr_reason)m->a.reason;
+	if (m->a.native)
+		tr_sha256(m->a.device_spki, m->key_id);
+	reason = judge(m);
+	if (reason == TR_R_OK)
+		reason = judge_token(m);
+	if (reason != TR_R_OK) {
+		refuse(m, reason);
+		return;
+	}
+	if (m->existing && m->existing->inflight) {
+		tr_req_refuse(m->req, 503, "busy", "another change of this agent is under way; try again in a second");
+		admission_free(m);
+		return;
+	}
+	if (m->a.native)
+		issue(m);
+	else
+		commit(m);
+}
+
+void tr_api_register(struct tr_core *c, struct tr_req *r)
+{
+	struct admission *m;
+	struct tr_msg_appraise q = { .body = r->q.in, .exporter = r->q.exporter, .now = tr_now_ms() };
+	uint64_t id;
+
+	if (c->registrations >= c->cfg->limits->registrations_in_flight || !(m = calloc(1, sizeof(*m)))) {
+		tr_req_refuse(r, 503, "busy", "too many registrations at once; try again in a few seconds");
+		return;
+	}
+	c->registrations++;
+	m->core = c;
+	m->req = tr_req_keep(r);
+	if (!m->req) {
+		tr_req_refuse(r, 503, "out_of_memory", "the server is out of memory; try again later");
+		admission_free(m);
+		return;
+	}
+	m->token = tr_table_get_alt(&c->tokens, r->q.bearer);
+	id = c->appraise ? tr_calls_add(c->calls, c->appraise, on_appraised, m) : 0;
+	if (!id) {
+		on_appraised(m, NULL);
+		return;
+	}
+	tr_chan_send_record(c->appraise, TR_M_APPRAISE, id, &tr_msg_appraise_def, &q);
+}
+
+void tr_api_challenge(struct tr_core *c, struct tr_req *r)
+{
+	uint8_t challenge[TR_CHALLENGE_LEN];
+	int64_t now = tr_now_ms();
+	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
+
+	tr_challenge_make(c->challenge_key, now, challenge);
+	tr_buf_adds(&b, "{\"challenge\":\"");
+	tr_b64_add(&b, TR_VIEW_ARRAY(challenge), TR_B64_STD);
+	tr_buf_adds(&b, "\",\"expires_at\":\"");
+	tr_rfc3339_add(&b, now + TR_CHALLENGE_TTL_MS);
+	tr_buf_adds(&b, "\",\"server_time\":\"");
+	tr_rfc3339_add(&b, now);
+	tr_buf_adds(&b, "\"}");
+	tr_req_answer(r, 200, TR_CT_JSON, tr_buf_view(&b));
+}

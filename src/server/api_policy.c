@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The appraisal policy in force. Three sources, in this order: what configuration or environment set (pinned: the API
+ * refuses to change it and says so), what an operator set (stored), the default (enforce, native only). */
+#include "server/core.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "codec/ident.h"
+#include "codec/text.h"
+
+#define HASHES_MAX 128
+
+struct tr_view tr_setting(const struct tr_core *c, const char *name)
+{
+	struct tr_item *i = tr_table_get(&c->settings, tr_view_str(name));
+
+	return i ? ((const struct tr_setting_row *)i->row)->value : tr_view(NULL, 0);
+}
+
+/* Calls back for each comma-separated part; empty parts are skipped. */
+static bool each_part(struct tr_view list, bool (*fn)(void *arg, struct tr_view part), void *arg)
+{
+	while (list.n) {
+		const uint8_t *comma = memchr(list.p, ',', list.n);
+		size_t n = comma ? (size_t)(comma - list.p) : list.n;
+
+		if (n && !fn(arg, tr_view(list.p, n)))
+			return false;
+		list = comma ? tr_view(comma + 1, list.n - n - 1) : tr_view(NULL, 0);
+	}
+	return true;
+}
+
+static bool accept_part(void *arg, struct tr_view part)
+{
+	struct tr_policy_view *p = arg;
+
+	p->accept_native |= tr_view_is(part, "native");
+	p->accept_original |= tr_view_is(part, "original");
+	return tr_view_is(part, "native") || tr_view_is(part, "original");
+}
+
+static bool hash_part(void *arg, struct tr_view part)
+{
+	uint8_t hash[32];
+	struct tr_buf *b = arg;
+
+	if (!tr_sha256_name_ok(part, hash) || b->n / 32 >= HASHES_MAX)
+		return false;
+	tr_buf_add(b, hash, 32);
+	return true;
+}
+
+static bool version_part(void *arg, struct tr_view part)
+{
+	(void)arg;
+	return tr_version_ok(part);
+}
+
+/* Joins configured strings once; the text lives as long as the process, like the configuration itself. */
+static struct tr_view join(char *const *v, unsigned n, struct tr_buf *keep)
+{
+	if (keep->n == 0)
+		for (unsigned i = 0; i < n; i++)
+			tr_buf_addf(keep, "%s%s", i ? "," : "", v[i]);
+	return tr_buf_view(keep);
+}
+
+void tr_core_policy(const struct tr_core *c, struct tr_policy_view *ret)
+{
+	static struct tr_buf versions;
+	const struct tr_config_attestation *a = c->cfg->attestation;
+	struct tr_view mode = a->mode ? tr_view_str(a->mode) : tr_setting(c, "policy.mode");
+	struct tr_view tier = a->min_tier ? tr_view_str(a->min_tier) : tr_setting(c, "policy.min_tier");
+	struct tr_view accept = tr_setting(c, "policy.accept");
+
+	*ret = (struct tr_policy_view){
+		.mode = TR_MODE_ENFORCE,
+		.min_tier = TR_TIER_SELF_ASSERTED,
+		.mode_pinned = a->mode != NULL,
+		.accept_pinned = a->accept_count != 0,
+		.hashes_pinned = a->expected_hash != NULL,
+		.min_version_pinned = a->min_version != NULL,
+		.versions_pinned = a->versions_count != 0,
+		.min_tier_pinned = a->min_tier != NULL,
+	};
+	if (mode.n)
+		(void)tr_mode_from_name(mode, &ret->mode);
+	if (tier.n)
+		(void)tr_tier_from_name(tier, &ret->min_tier);
+	for (unsigned i = 0; i < a->accept_count; i++)
+		(void)accept_part(ret, tr_view_str(a->accept[i]));
+	if (!a->accept_count && accept.n)
+		(void)each_part(accept, accept_part, ret);
+	else if (!a->accept_count)
+		ret->accept_native = true;
+	/* BA-2: naming a fleet key turns the original form on. */
+	ret->accept_original |= a->public_key_path != NULL;
+	ret->hashes = a->expected_hash ? tr_view_str(a->expected_hash) : tr_setting(c, "policy.hashes");
+	ret->min_version = a->min_version ? tr_view_str(a->min_version) : tr_setting(c, "policy.min_version");
+	ret->versions = a->versions_count ? join(a->versions, a->versions_count, &versions)
+					  : tr_setting(c, "policy.versions");
+}
+
+/* Published statements that still count: not withdrawn, not expired, by a key that is not revoked. */
+static void add_releases(struct tr_core *c, struct tr_buf *hashes)
+{
+	int64_t now = tr_now_ms();
+
+	for (size_t i = 0; i < c->releases.n; i++) {
+		const struct tr_release_row *r = c->releases.by_key[i]->row;
+		const struct tr_item *k = tr_table_get(&c->vkeys, r->vkey_id);
+
+		if (r->withdrawn_at || (r->expires_at && r->expires_at <= now) || !k ||
+		    tr_view_is(((const struct tr_vkey_row *)k->row)->state, "revoked"))
+			continue;
+		if (r->expires_at && (!c->policy_until || r->expires_at < c->policy_until))
+			c->policy_until = r->expires_at;
+		tr_buf_addv(hashes, r->sha256);
+	}
+}
+
+void tr_core_send_policy(struct tr_core *c)
+{
+	struct tr_policy_view p;
+	struct tr_msg_policy m;
+	tr_auto(tr_buf_done) struct tr_buf hashes = TR_BUF_INIT;
+	tr_auto(tr_buf_done) struct tr_buf vkeys = TR_BUF_INIT;
+
+	c->policy_until = 0;
+	if (!c->appraise)
+		return;
+	tr_core_policy(c, &p);
+	(void)each_part(p.hashes, hash_part, &hashes);
+	m = (struct tr_msg_policy){ .mode = p.mode, .min_tier = p.min_tier, .accept_native = p.accept_native,
+				    .accept_original = p.accept_original, .pin_only = hashes.n != 0,
+				    .min_version = p.min_version, .versions = p.versions };
+	if (!m.pin_only)
+		add_releases(c, &hashes);
+	for (size_t i = 0; i < c->vkeys.n; i++)
+		tr_records_add(&vkeys, &tr_vkey_def, c->vkeys.by_key[i]->row);
+	m.hashes = tr_buf_view(&hashes);
+	m.vkeys = tr_buf_view(&vkeys);
+	tr_chan_send_record(c->appraise, TR_M_POLICY, 0, &tr_msg_policy_def, &m);
+}
+
+/* ---- the fleet key that configuration names ---- */
+
+static void on_seeded(void *arg, enum tr_code rc, const char *why)
+{
+	(void)arg;
+	if (rc && rc != TR_E_CONFLICT)
+		tr_log(TR_LOG_ERROR, "configured_key_not_stored", "why", why, NULL);
+}
+
+static void on_fleet_key(void *arg, const void *answer)
+{
+	struct tr_core *c = arg;
+	const struct tr_msg_key_read *k = answer;
+	struct tr_vkey_row row;
+	struct tr_tx *tx;
+
+	if (!k || k->code) {
+		tr_log(TR_LOG_ERROR, "configured_key_unusable", "why", k ? tr_fmt_view(k->why) : "", NULL);
+		return;
+	}
+	if (tr_table_get(&c->vkeys, k->key_id))
+		return; /* known already, with whatever state an operator gave it since */
+	row = (struct tr_vkey_row){ .id = k->key_id, .use = TR_VIEW_LIT("fleet"), .state = TR_VIEW_LIT("active"),
+				    .name = TR_VIEW_LIT("configured"), .key_type = k->key_type, .spki = k->spki,
+				    .added_at = tr_now_ms(), .added_by = TR_VIEW_LIT("configuration") };
+	tx = tr_tx_new(c);
+	if (tx) {
+		tr_tx_add(tx, TR_OP_INSERT, TR_T_VKEY, &row);
+		tr_audit(tx, "system", "key.add", TR_VIEW_LIT("configured"), "ok", "", tr_view(NULL, 0), tr_view(NULL, 0));
+	}
+	tr_tx_commit(tx, on_seeded, NULL);
+}
+
+void tr_core_seed(struct tr_core *c)
+{
+	struct tr_msg_read_key q = { .pem = tr_buf_view(&c->fleet_pem) };
+	uint64_t id;
+
+	if (!c->fleet_pem.n || !c->appraise)
+		return;
+	id = tr_calls_add(c->calls, c->appraise, on_fleet_key, c);
+	if (id)
+		tr_chan_send_record(c->appraise, TR_M_READ_KEY, id, &tr_msg_read_key_def, &q);
+}
+
+/* ---- routes ---- */
+
+static void put(struct tr_buf *b, const char *name, struct tr_view value, bool pinned)
+{
+	tr_buf_addf(b, "%s\"%s\":", b->n > 1 ? "," : "", name);
+	tr_json_put_str(b, value);
+	tr_buf_addf(b, ",\"%s_set_by\":\"%s\"", name, pinned ? "configuration" : "api");
+}
+
+static void policy_json(const struct tr_core *c, struct tr_buf *b)
+{
+	struct tr_policy_view p;
+
+	tr_core_policy(c, &p);
+	tr_buf_adds(b, "{");
+	put(b, "mode", tr_view_str(tr_mode_name(p.mode)), p.mode_pinned);
+	put(b, "accept",
+	    tr_view_str(p.accept_native && p.accept_original ? "native,original"
+			: p.accept_native		     ? "native"
+			: p.accept_original		     ? "original"
+							     : ""),
+	    p.accept_pinned);
+	put(b, "hashes", p.hashes, p.hashes_pinned);
+	put(b, "min_version", p.min_version, p.min_version_pinned);
+	put(b, "versions", p.versions, p.versions_pinned);
+	put(b, "min_tier", tr_view_str(tr_tier_name(p.min_tier)), p.min_tier_pinned);
+	tr_buf_adds(b, "}");
+}
+
+void tr_api_policy_get(struct tr_core *c, struct tr_req *r)
+{
+	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
+
+	policy_json(c, &b);
+	tr_req_answer(r, 200, TR_CT_JSON, tr_buf_view(&b));
+}
+
+static const char *check(const struct tr_in_policy *in)
+{
+	struct tr_policy_view unused = { 0 };
+	tr_auto(tr_buf_done) struct tr_buf hashes = TR_BUF_INIT;
+	enum tr_mode mode;
+	enum tr_tier tier;
+#define CLEARED(v) tr_view_is((v), "-")
+	if (in->mode.n && !tr_mode_from_name(in->mode, &mode))
+		return "mode must be off, audit or enforce";
+	if (in->accept.n && !each_part(in->accept, accept_part, &unused))
+		return "accept must be native, original or native,original";
+	if (in->hashes.n && !CLEARED(in->hashes) && !each_part(in->hashes, hash_part, &hashes))
+		return "hashes must be at most 128 names of the form sha256:<64 lower-case hex digits>, joined by commas; - clears";
+	if (in->min_version.n && !CLEARED(in->min_version) && !tr_version_ok(in->min_version))
+		return "min_version must be a version such as 1.4.2; - clears";
+	if (in->versions.n && !CLEARED(in->versions) && !each_part(in->versions, version_part, NULL))
+		return "versions must be versions joined by commas; - clears";
+	if (in->min_tier.n && !tr_tier_from_name(in->min_tier, &tier))
+		return "min_tier must be none, self-asserted, kernel or hardware";
+	return NULL;
+}
+
+struct changing {
+	struct tr_core *core;
+	struct tr_req *req;
+};
+
+static void on_changed(void *arg, enum tr_code rc, const char *why)
+{
+	struct changing *g = arg;
+
+	if (rc)
+		tr_req_refuse(g->req, 503, "store_unavailable", why);
+	else
+		tr_api_policy_get(g->core, g->req);
+	(void)tr_req_free(g->req);
+	free(g);
+}
+
+void tr_api_policy_set(struct tr_core *c, struct tr_req *r)
+{
+	struct tr_in_policy in;
+	struct tr_policy_view p;
+	struct tr_err err = { 0 };
+	struct changing *g;
+	struct tr_tx *tx;
+	const char *why;
+
+	if (tr_req_in(r, &in, &err)) {
+		tr_req_error(r, &err);
+		return;
+	}
+	tr_core_policy(c, &p);
+	const struct {
+		const char *name;
+		struct tr_view value;
+		bool pinned;
+	} rows[] = {
+		{ "policy.mode", in.mode, p.mode_pinned },
+		{ "policy.accept", in.accept, p.accept_pinned },
+		{ "policy.hashes", in.hashes, p.hashes_pinned },
+		{ "policy.min_version", in.min_version, p.min_version_pinned },
+		{ "policy.versions", in.versions, p.versions_pinned },
+		{ "policy.min_tier", in.min_tier, p.min_tier_pinned },
+	};
+
+	why = check(&in);
+	if (why) {
+		tr_req_refuse(r, 400, "out_of_range", why);
+		return;
+	}
+	for (size_t i = 0; i < TR_ARRAY_LEN(rows); i++)
+		if (rows[i].value.n && rows[i].pinned) {
+			tr_req_refuse(r, 409, "pinned_by_configuration",
+				      "trothd.yaml or the environment sets this; change it there and reload");
+			return;
+		}
+	g = calloc(1, sizeof(*g));
+	tx = tr_tx_new(c);
+	if (!g || !tx || !(g->req = tr_req_keep(r))) {
+		free(g);
+		(void)tr_tx_free(tx);
+		tr_req_refuse(r, 503, "out_of_memory", "the server is out of memory; try again later");
+		return;
+	}
+	g->core = c;
+	for (size_t i = 0; i < TR_ARRAY_LEN(rows); i++) {
+		struct tr_setting_row s = { .name = tr_view_str(rows[i].name), .value = rows[i].value,
+					    .updated_at = tr_now_ms(), .updated_by = tr_view_str(r->actor) };
+
+		if (!s.value.n)
+			continue;
+		if (CLEARED(s.value))
+			s.value = tr_view(NULL, 0);
+		tr_tx_add(tx, TR_OP_PUT, TR_T_SETTING, &s);
+		tr_audit(tx, r->actor, "policy.set", s.name, "ok", "", r->q.source, tr_view(NULL, 0));
+	}
+	tr_tx_commit(tx, on_changed, g);
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Published release statements: reference values that admit their hash without travelling inside the claim. */
+#include "server/core.h"
+
+#include "base/clock.h"
+#include "codec/text.h"
+
+void tr_api_release_list(struct tr_core *c, struct tr_req *r)
+{
+	tr_auto(tr_buf_done) struct tr_buf b = { .max = TR_MSG_ANSWER_MAX - 4096 };
+
+	tr_buf_adds(&b, "{\"releases\":[");
+	for (size_t i = 0; i < c->releases.n; i++) {
+		if (i)
+			tr_buf_adds(&b, ",");
+		tr_record_to_json(&tr_release_def, c->releases.by_key[i]->row, &b);
+	}
+	tr_buf_adds(&b, "]}");
+	tr_req_answer(r, 200, TR_CT_JSON, tr_buf_view(&b));
+}
+
+struct adding {
+	struct tr_core *core;
+	struct tr_req *req;
+};
+
+static void adding_free(struct adding *a)
+{
+	(void)tr_req_free(a->req);
+	free(a);
+}
+
+static void on_read(void *arg, const void *answer)
+{
+	struct adding *a = arg;
+	const struct tr_msg_release_read *m = answer;
+	struct tr_release_row row;
+	struct tr_err err = { 0 };
+	struct tr_buf body = TR_BUF_INIT;
+	tr_auto(tr_buf_done) struct tr_buf hex = TR_BUF_INIT;
+	struct tr_tx *tx;
+
+	if (!m) {
+		tr_req_refuse(a->req, 503, "verifier_unavailable", "the verifier is restarting; try again in a moment");
+		adding_free(a);
+		return;
+	}
+	if (m->reason != TR_R_OK) {
+		const struct tr_reason_info *info = tr_reason_info((enum tr_reason)m->reason);
+
+		tr_req_problem(a->req, &(struct tr_problem){ .status = info->status == 401 ? 403 : info->status,
+							      .slug = info->slug, .title = info->title,
+							      .detail = info->sentence });
+		adding_free(a);
+		return;
+	}
+	if (tr_record_decode(&tr_release_def, m->row, &row, &err)) {
+		tr_req_error(a->req, &err);
+		adding_free(a);
+		return;
+	}
+	row.added_by = tr_view_str(a->req->actor);
+	tr_record_to_json(&tr_release_def, &row, &body);
+	tr_hex_add(&hex, row.sha256);
+	tx = tr_tx_new(a->core);
+	if (tx) {
+		/* Publishing the same binary again (a longer expiry, another key) replaces its statement. */
+		tr_tx_add(tx, TR_OP_PUT, TR_T_RELEASE, &row);
+		tr_audit(tx, a->req->actor, "release.publish", tr_buf_view(&hex), "ok", "", a->req->q.source,
+			 tr_view(NULL, 0));
+	}
+	tr_tx_commit_answer(tx, TR_TAKE(a->req), 201, &body);
+	adding_free(a);
+}
+
+void tr_api_release_add(struct tr_core *c, struct tr_req *r)
+{
+	struct tr_in_release in;
+	struct tr_err err = { 0 };
+	struct tr_msg_read_release q;
+	struct adding *a;
+	uint64_t id;
+
+	if (tr_req_in(r, &in, &err)) {
+		tr_req_error(r, &err);
+		return;
+	}
+	a = calloc(1, sizeof(*a));
+	if (!a || !(a->req = tr_req_keep(r))) {
+		free(a);
+		tr_req_refuse(r, 503, "out_of_memory", "the server is out of memory; try again later");
+		return;
+	}
+	a->core = c;
+	q = (struct tr_msg_read_release){ .statement = in.statement, .now = tr_now_ms() };
+	id = c->appraise ? tr_calls_add(c->calls, c->appraise, on_read, a) : 0;
+	if (!id) {
+		on_read(a, NULL);
+		return;
+	}
+	tr_chan_send_record(c->appraise, TR_M_READ_RELEASE, id, &tr_msg_read_release_def, &q);
+}
+
+void tr_api_release_withdraw(struct tr_core *c, struct tr_req *r)
+{
+	uint8_t hash[32];
+	struct tr_item *i = tr_hex_get(r->q.arg, hash, 32) ? tr_table_get(&c->releases, TR_VIEW_ARRAY(hash)) : NULL;
+	struct tr_release_row row;
+	struct tr_buf body = TR_BUF_INIT;
+	struct tr_tx *tx;
+
+	if (!i) {
+		tr_req_refuse(r, 404, "release_not_found", "no published release has this SHA-256; see troth release list");
+		return;
+	}
+	row = *(const struct tr_release_row *)i->row;
+	if (row.withdrawn_at) {
+		tr_req_refuse(r, 409, "already_ended", "this release is withdrawn already");
+		return;
+	}
+	row.withdrawn_at = tr_now_ms();
+	tr_record_to_json(&tr_release_def, &row, &body);
+	tx = tr_tx_new(c);
+	tr_tx_touch(tx, i);
+	if (tx) {
+		tr_tx_add(tx, TR_OP_PUT, TR_T_RELEASE, &row);
+		tr_audit(tx, r->actor, "release.withdraw", r->q.arg, "ok", "", r->q.source, tr_view(NULL, 0));
+	}
+	tr_tx_commit_answer(tx, tr_req_keep(r), 200, &body);
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/core.h"
+
+#include "base/clock.h"
+#include "codec/text.h"
+
+#define OLD_KEY_MS (90LL * 24 * 3600 * 1000) /* BA-7: warn at 90 days */
+
+void tr_api_livez(struct tr_core *c, struct tr_req *r)
+{
+	(void)c;
+	tr_req_answer(r, 200, TR_CT_TEXT, TR_VIEW_LIT("ok\n"));
+}
+
+/* Ready means: an agent could be admitted now. Each part is named, so that one look says what is missing. */
+void tr_api_readyz(struct tr_core *c, struct tr_req *r)
+{
+	const struct {
+		const char *name;
+		bool ok;
+	} parts[] = {
+		{ "registry", c->loaded },	   { "store", c->store && c->store_ok }, { "store_ro", c->store_ro != NULL },
+		{ "keys", c->keys != NULL },	   { "appraise", c->appraise != NULL },
+		{ "tls_certificate", c->tls_not_after > tr_now_ms() },
+	};
+	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
+	bool all = true;
+
+	for (size_t i = 0; i < TR_ARRAY_LEN(parts); i++)
+		all &= parts[i].ok;
+	tr_buf_addf(&b, "{\"ready\":%s,\"parts\":{", all ? "true" : "false");
+	for (size_t i = 0; i < TR_ARRAY_LEN(parts); i++)
+		tr_buf_addf(&b, "%s\"%s\":%s", i ? "," : "", parts[i].name, parts[i].ok ? "true" : "false");
+	tr_buf_adds(&b, "}");
+	if (!c->store_ok) {
+		tr_buf_adds(&b, ",\"store_problem\":");
+		tr_json_put_str(&b, tr_view_str(c->store_why));
+	}
+	tr_buf_adds(&b, "}");
+	tr_req_answer(r, all ? 200 : 503, TR_CT_JSON, tr_buf_view(&b));
+}
+
+static void measure(const struct tr_core *c, struct tr_gauges *g)
+{
+	int64_t now = tr_now_ms();
+
+	for (size_t i = 0; i < c->agents.n; i++) {
+		const char *reach = tr_agent_reach(c, c->agents.by_key[i], now);
+
+		if (*reach == 'e') {
+			g->agents_ended++;
+			continue;
+		}
+		g->agents_active++;
+		if (*reach == 'l')
+			g->agents_live++;
+		else
+			g->agents_silent++;
+	}
+	for (size_t i = 0; i < TR_FRONTS_MAX; i++)
+		g->connections += c->fronts[i].open;
+	for (size_t i = 0; i < c->tokens.n; i++) {
+		const struct tr_token_row *t = c->tokens.by_key[i]->row;
+
+		g->tokens_usable += !t->revoked_at && t->expires_at > now && t->uses < t->max_uses;
+	}
+	for (size_t i = 0; i < c->vkeys.n; i++) {
+		const struct tr_vkey_row *k = c->vkeys.by_key[i]->row;
+
+		g->vkeys_old += tr_view_is(k->state, "active") && now - k->added_at > OLD_KEY_MS;
+	}
+	g->tls_seconds_left = (c->tls_not_after - now) / 1000;
+	g->uptime_s = (now - c->started_at) / 1000;
+	g->store_ok = c->store_ok;
+}
+
+void tr_api_metrics(struct tr_core *c, struct tr_req *r)
+{
+	struct tr_gauges g = { 0 };
+	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
+
+	measure(c, &g);
+	tr_metrics_print(&c->metrics, &g, &b);
+	tr_req_answer(r, 200, TR_CT_METRICS, tr_buf_view(&b));
+}
+
+void tr_api_version(struct tr_core *c, struct tr_req *r)
+{
+	(void)c;
+	tr_req_answer(r, 200, TR_CT_JSON, TR_VIEW_LIT("{\"name\":\"trothd\",\"version\":\"" TROTH_VERSION "\",\"api\":\"v1\"}"));
+}
+
+void tr_api_keyset(struct tr_core *c, struct tr_req *r)
+{
+	tr_req_answer(r, 200, TR_CT_COSE, tr_buf_view(&c->keyset));
+}
+
+void tr_api_whoami(struct tr_core *c, struct tr_req *r)
+{
+	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
+
+	tr_buf_adds(&b, "{\"actor\":");
+	tr_json_put_str(&b, tr_view_str(r->actor));
+	tr_buf_adds(&b, ",\"role\":\"admin\",\"trust_domain\":");
+	tr_json_put_str(&b, tr_view_str(c->cfg->trust_domain));
+	tr_buf_adds(&b, ",\"root_fingerprint\":\"");
+	tr_hex_add(&b, TR_VIEW_ARRAY(c->root_pin));
+	tr_buf_adds(&b, "\",\"version\":\"" TROTH_VERSION "\"}");
+	tr_req_answer(r, 200, TR_CT_JSON, tr_buf_view(&b));
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/core.h"
+
+#include "base/clock.h"
+#include "base/secret.h"
+#include "codec/text.h"
+#include "signed/token.h"
+
+#define TTL_DEFAULT_S 3600u
+#define TTL_MAX_S (90u * 86400u)
+#define USES_MAX 100000u
+
+static void token_json(const struct tr_token_row *t, struct tr_buf *b)
+{
+	int64_t now = tr_now_ms();
+	const char *state = t->revoked_at	   ? "revoked"
+			    : t->expires_at <= now ? "expired"
+			    : t->uses >= t->max_uses ? "used_up"
+						     : "usable";
+
+	tr_record_to_json(&tr_token_def, t, b);
+	if (b->failed)
+		return;
+	b->n--;
+	tr_buf_addf(b, ",\"state\":\"%s\"}", state);
+}
+
+void tr_api_token_list(struct tr_core *c, struct tr_req *r)
+{
+	tr_auto(tr_buf_done) struct tr_buf b = { .max = TR_MSG_ANSWER_MAX - 4096 };
+
+	tr_buf_adds(&b, "{\"tokens\":[");
+	for (size_t i = 0; i < c->tokens.n; i++) {
+		if (i)
+			tr_buf_adds(&b, ",");
+		token_json(c->tokens.by_key[i]->row, &b);
+	}
+	tr_buf_adds(&b, "]}");
+	tr_req_answer(r, 200, TR_CT_JSON, tr_buf_view(&b));
+}
+
+/* The secret is in this answer and nowhere else, ever. */
+void tr_api_token_create(struct tr_core *c, struct tr_req *r)
+{
+	struct tr_in_token in;
+	struct tr_err err = { 0 };
+	tr_auto(tr_buf_done) struct tr_buf text = TR_BUF_INIT;
+	struct tr_buf body = TR_BUF_INIT;
+	uint8_t hash[32];
+	char id[9];
+	struct tr_token_row row;
+	struct tr_tx *tx;
+
+	if (tr_req_in(r, &in, &err)) {
+		tr_req_error(r, &err);
+		return;
+	}
+	if (in.ttl_s > TTL_MAX_S || in.max_uses > USES_MAX) {
+		tr_req_refuse(r, 400, "out_of_range", "a token lives at most 90 days and admits at most 100000 agents");
+		return;
+	}
+	tr_token_make_enrol(c->root_pin, &text, hash);
+	(void)snprintf(id, sizeof(id), "%02x%02x%02x%02x", hash[0], hash[1], hash[2], hash[3]);
+	row = (struct tr_token_row){
+		.id = tr_view_str(id),
+		.secret_hash = TR_VIEW_ARRAY(hash),
+		.partition = in.partition.n ? in.partition : TR_VIEW_LIT("default"),
+		.agent_type = in.agent_type.n ? in.agent_type : TR_VIEW_LIT("agent"),
+		.max_uses = in.max_uses ? in.max_uses : 1,
+		.created_at = tr_now_ms(),
+		.created_by = tr_view_str(r->actor),
+		.note = in.note,
+	};
+	row.expires_at = row.created_at + (int64_t)(in.ttl_s ? in.ttl_s : TTL_DEFAULT_S) * 1000;
+	tr_buf_adds(&body, "{\"token\":");
+	tr_json_put_str(&body, tr_buf_view(&text));
+	tr_buf_adds(&body, ",\"record\":");
+	token_json(&row, &body);
+	tr_buf_adds(&body, ",\"servers\":[");
+	for (unsigned i = 0; i < c->cfg->urls_count; i++) {
+		if (i)
+			tr_buf_adds(&body, ",");
+		tr_json_put_str(&body, tr_view_str(c->cfg->urls[i]));
+	}
+	if (!c->cfg->urls_count)
+		tr_json_put_str(&body, tr_view_str(c->server_name));
+	tr_buf_adds(&body, "],\"root_fingerprint\":\"");
+	tr_hex_add(&body, TR_VIEW_ARRAY(c->root_pin));
+	tr_buf_adds(&body, "\"}");
+	tx = tr_tx_new(c);
+	if (tx) {
+		tr_tx_add(tx, TR_OP_INSERT, TR_T_TOKEN, &row);
+		tr_audit(tx, r->actor, "token.create", row.id, "ok", "", r->q.source, tr_view(NULL, 0));
+	}
+	tr_tx_commit_answer(tx, tr_req_keep(r), 201, &body);
+	tr_wipe(text.p, text.n);
+}
+
+struct revoking {
+	struct tr_core *core;
+	struct tr_req *req;
+	struct tr_item *token; /* tokens are never deleted */
+};
+
+static void on_revoked(void *arg, enum tr_code rc, const char *why)
+{
+	struct revoking *v = arg;
+	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
+
+	v->token->ending = false;
+	token_json(v->token->row, &b);
+	if (rc)
+		tr_req_refuse(v->req, 503, "store_unavailable", why);
+	else
+		tr_req_answer(v->req, 200, TR_CT_JSON, tr_buf_view(&b));
+	(void)tr_req_free(v->req);
+	free(v);
+}
+
+void tr_api_token_revoke(struct tr_core *c, struct tr_req *r)
+{
+	struct tr_item *i = tr_table_get(&c->tokens, r->q.arg);
+	struct tr_token_row row;
+	struct revoking *v;
+	struct tr_tx *tx;
+
+	if (!i) {
+		tr_req_refuse(r, 404, "token_not_found", "no token of this id; see troth token list");
+		return;
+	}
+	row = *(const struct tr_token_row *)i->row;
+	if (row.revoked_at || i->ending) {
+		tr_req_refuse(r, 409, "already_ended", "this token is revoked already");
+		return;
+	}
+	v = calloc(1, sizeof(*v));
+	tx = tr_tx_new(c);
+	if (!v || !tx || !(v->req = tr_req_keep(r))) {
+		free(v);
+		(void)tr_tx_free(tx);
+		tr_req_refuse(r, 503, "out_of_memory", "the server is out of memory; try again later");
+		return;
+	}
+	v->core = c;
+	v->token = i;
+	row.revoked_at = tr_now_ms();
+	row.uses += i->sent; /* uses whose rows are on their way before this one */
+	i->ending = true;
+	tr_tx_touch(tx, i);
+	tr_tx_add(tx, TR_OP_PUT, TR_T_TOKEN, &row);
+	tr_audit(tx, r->actor, "token.revoke", row.id, "ok", "", r->q.source, tr_view(NULL, 0));
+	tr_tx_commit(tx, on_revoked, v);
+}

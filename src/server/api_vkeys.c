@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Verification keys: whose release statements (and, in the original form, whose claims) are believed. Several at once,
+ * each with its own validity and state, so that rotation has no gap and one compromise distrusts one key. */
+#include "server/core.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "codec/text.h"
+
+#define OLD_KEY_MS (90LL * 24 * 3600 * 1000)
+
+/* Active agents whose admission this key vouched for; *ret_one names one of them. */
+static size_t dependants(const struct tr_core *c, struct tr_view key_id, struct tr_view *ret_one)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->agents.n; i++) {
+		const struct tr_agent_row *a = c->agents.by_key[i]->row;
+
+		if (!tr_view_eq(a->vouched_by, key_id) || !tr_view_is(a->state, "active"))
+			continue;
+		*ret_one = a->id;
+		n++;
+	}
+	return n;
+}
+
+static void vkey_json(const struct tr_core *c, const struct tr_vkey_row *k, struct tr_buf *b)
+{
+	struct tr_view one;
+	int64_t age = tr_now_ms() - k->added_at;
+
+	tr_record_to_json(&tr_vkey_def, k, b);
+	if (b->failed)
+		return;
+	b->n--;
+	tr_buf_addf(b, ",\"age_days\":%lld,\"rotation_due\":%s,\"agents\":%zu}", (long long)(age / 86400000),
+		    tr_view_is(k->state, "active") && age > OLD_KEY_MS ? "true" : "false", dependants(c, k->id, &one));
+}
+
+void tr_api_vkey_list(struct tr_core *c, struct tr_req *r)
+{
+	tr_auto(tr_buf_done) struct tr_buf b = { .max = TR_MSG_ANSWER_MAX - 4096 };
+
+	tr_buf_adds(&b, "{\"verification_keys\":[");
+	for (size_t i = 0; i < c->vkeys.n; i++) {
+		if (i)
+			tr_buf_adds(&b, ",");
+		vkey_json(c, c->vkeys.by_key[i]->row, &b);
+	}
+	tr_buf_adds(&b, "]}");
+	tr_req_answer(r, 200, TR_CT_JSON, tr_buf_view(&b));
+}
+
+struct adding {
+	struct tr_core *core;
+	struct tr_req *req;
+};
+
+static void adding_free(struct adding *a)
+{
+	(void)tr_req_free(a->req);
+	free(a);
+}
+
+static void on_key_read(void *arg, const void *answer)
+{
+	struct adding *a = arg;
+	const struct tr_msg_key_read *k = answer;
+	struct tr_in_vkey in;
+	struct tr_vkey_row row;
+	struct tr_buf body = TR_BUF_INIT;
+	struct tr_err err = { 0 };
+	struct tr_tx *tx;
+	char why[256];
+
+	if (!k) {
+		tr_req_refuse(a->req, 503, "verifier_unavailable", "the verifier is restarting; try again in a moment");
+		adding_free(a);
+		return;
+	}
+	if (k->code) {
+		(void)snprintf(why, sizeof(why), "%.*s", TR_VIEW_FMT(k->why));
+		tr_req_refuse(a->req, 400, k->code == TR_E_DENIED ? "key_refused" : "malformed", why);
+		adding_free(a);
+		return;
+	}
+	if (tr_table_get(&a->core->vkeys, k->key_id)) {
+		tr_req_refuse(a->req, 409, "key_exists",
+			      "this key is known already; a retired or revoked key does not come back: make a new one");
+		adding_free(a);
+		return;
+	}
+	if (tr_req_in(a->req, &in, &err)) {
+		tr_req_error(a->req, &err);
+		adding_free(a);
+		return;
+	}
+	row = (struct tr_vkey_row){
+		.id = k->key_id, .use = in.use.n ? in.use : TR_VIEW_LIT("release"), .state = TR_VIEW_LIT("active"),
+		.name = in.name, .key_type = k->key_type, .spki = k->spki, .added_at = tr_now_ms(),
+		.not_before = in.not_before, .not_after = in.not_after, .added_by = tr_view_str(a->req->actor),
+	};
+	vkey_json(a->core, &row, &body);
+	tx = tr_tx_new(a->core);
+	if (tx) {
+		char id[65] = "";
+		tr_auto(tr_buf_done) struct tr_buf hex = TR_BUF_INIT;
+
+		tr_hex_add(&hex, row.id);
+		(void)snprintf(id, sizeof(id), "%s", tr_buf_cstr(&hex));
+		tr_tx_add(tx, TR_OP_INSERT, TR_T_VKEY, &row);
+		tr_audit(tx, a->req->actor, "key.add", tr_view_str(id), "ok", "", a->req->q.source, tr_view(NULL, 0));
+	}
+	tr_tx_commit_answer(tx, TR_TAKE(a->req), 201, &body);
+	adding_free(a);
+}
+
+void tr_api_vkey_add(struct tr_core *c, struct tr_req *r)
+{
+	struct tr_in_vkey in;
+	struct tr_err err = { 0 };
+	struct adding *a;
+	struct tr_msg_read_key q;
+	uint64_t id;
+
+	if (tr_req_in(r, &in, &err)) {
+		tr_req_error(r, &err);
+		return;
+	}
+	if (in.use.n && !tr_view_is(in.use, "release") && !tr_view_is(in.use, "fleet")) {
+		tr_req_refuse(r, 400, "out_of_range", "use must be release (signs statements) or fleet (signs original claims)");
+		return;
+	}
+	a = calloc(1, sizeof(*a));
+	if (!a || !(a->req = tr_req_keep(r))) {
+		free(a);
+		tr_req_refuse(r, 503, "out_of_memory", "the server is out of memory; try again later");
+		return;
+	}
+	a->core = c;
+	q.pem = in.pem;
+	id = c->appraise ? tr_calls_add(c->calls, c->appraise, on_key_read, a) : 0;
+	if (!id) {
+		on_key_read(a, NULL);
+		return;
+	}
+	tr_chan_send_record(c->appraise, TR_M_READ_KEY, id, &tr_msg_read_key_def, &q);
+}
+
+/* People type the first digits; eight are enough when they are unique. */
+static struct tr_item *named(struct tr_core *c, struct tr_req *r)
+{
+	struct tr_item *found = NULL;
+
+	for (size_t i = 0; i < c->vkeys.n; i++) {
+		tr_auto(tr_buf_done) struct tr_buf hex = TR_BUF_INIT;
+
+		tr_hex_add(&hex, ((const struct tr_vkey_row *)c->vkeys.by_key[i]->row)->id);
+		if (r->q.arg.n < 8 || r->q.arg.n > hex.n || memcmp(hex.p, r->q.arg.p, r->q.arg.n) != 0)
+			continue;
+		if (found) {
+			tr_req_refuse(r, 409, "ambiguous", "several keys begin like this; give more digits");
+			return NULL;
+		}
+		found = c->vkeys.by_key[i];
+	}
+	if (!found)
+		tr_req_refuse(r, 404, "key_not_found", "no verification key begins like this (at least 8 digits); see troth key list");
+	return found;
+}
+
+static void end_key(struct tr_core *c, struct tr_req *r, bool revoke)
+{
+	const char *state = revoke ? "revoked" : "retired";
+	struct tr_item *i = named(c, r);
+	struct tr_in_reason in = { 0 };
+	struct tr_err err = { 0 };
+	struct tr_vkey_row row;
+	struct tr_buf body = TR_BUF_INIT;
+	struct tr_tx *tx;
+	struct tr_view one = { 0 };
+	size_t users;
+
+	if (!i)
+		return;
+	if (tr_req_in(r, &in, &err)) {
+		tr_req_error(r, &err);
+		return;
+	}
+	row = *(const struct tr_vkey_row *)i->row;
+	if (tr_view_is(row.state, "revoked") || tr_view_is(row.state, state)) {
+		tr_req_refuse(r, 409, "already_ended", "this key is retired or revoked already");
+		return;
+	}
+	users = dependants(c, row.id, &one);
+	if (!revoke && users && !in.force) {
+		char why[200];
+
+		(void)snprintf(why, sizeof(why),
+			       "%zu active agents were admitted by this key (%.*s is one); give them a release signed by another key first, or force it",
+			       users, TR_VIEW_FMT(one));
+		tr_req_refuse(r, 409, "key_in_use", why);
+		return;
+	}
+	if (i->inflight) {
+		tr_req_refuse(r, 503, "busy", "this key is being used at this moment; try again in a second");
+		return;
+	}
+	row.state = tr_view_str(state);
+	row.ended_at = tr_now_ms();
+	row.end_reason = in.reason;
+	/* Statements issued until now stay good, later ones do not: retirement has a date. */
+	if (!revoke && (!row.not_after || row.not_after > row.ended_at))
+		row.not_after = row.ended_at;
+	vkey_json(c, &row, &body);
+	tx = tr_tx_new(c);
+	tr_tx_touch(tx, i);
+	if (tx) {
+		tr_auto(tr_buf_done) struct tr_buf hex = TR_BUF_INIT;
+
+		tr_hex_add(&hex, row.id);
+		tr_tx_add(tx, TR_OP_PUT, TR_T_VKEY, &row);
+		tr_audit(tx, r->actor, revoke ? "key.revoke" : "key.retire", tr_buf_view(&hex), "ok", "", r->q.source, tr_view(NULL, 0));
+	}
+	tr_log(TR_LOG_WARN, "verification_key_ended", "state", state, "by", r->actor, NULL);
+	tr_tx_commit_answer(tx, tr_req_keep(r), 200, &body);
+}
+
+void tr_api_vkey_retire(struct tr_core *c, struct tr_req *r)
+{
+	end_key(c, r, false);
+}
+
+void tr_api_vkey_revoke(struct tr_core *c, struct tr_req *r)
+{
+	end_key(c, r, true);
+}

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/init.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/secret.h"
+#include "codec/pem.h"
+#include "codec/text.h"
+#include "crypto/x509.h"
+#include "ipc/sandbox.h"
+#include "server/config.h"
+#include "signed/keyset.h"
+#include "signed/token.h"
+#include "store/store.h"
+
+#include <dirent.h>
+#include <sys/stat.h>
+
+#define DAY_MS (86400LL * 1000)
+#define CA_DAYS (10 * 365)
+#define TLS_DAYS 397
+#define KEYSET_DAYS (5 * 365)
+
+struct making {
+	const struct tr_init *in;
+	int64_t now;
+	struct tr_privkey *root, *ca;
+	struct tr_buf ca_der, keyset;
+	uint8_t pin[32];
+};
+
+static void path_of(const struct making *m, const char *name, char *buf, size_t len)
+{
+	(void)snprintf(buf, len, "%s/%s", m->in->dir, name);
+}
+
+static TR_RC create(const struct making *m, const char *name, struct tr_view bytes, mode_t mode, struct tr_err *err)
+{
+	char path[4096];
+
+	path_of(m, name, path, sizeof(path));
+	return tr_file_create(path, bytes, mode, err);
+}
+
+static TR_RC create_key(const struct making *m, const char *name, const struct tr_privkey *k, struct tr_err *err)
+{
+	tr_auto(tr_buf_done) struct tr_buf pem = TR_BUF_INIT;
+	enum tr_code rc = tr_privkey_pem(k, &pem, err);
+
+	if (!rc)
+		rc = create(m, name, tr_buf_view(&pem), 0600, err);
+	tr_wipe(pem.p, pem.n);
+	return rc;
+}
+
+static TR_RC create_cert(const struct making *m, const char *name, struct tr_view der, struct tr_err *err)
+{
+	tr_auto(tr_buf_done) struct tr_buf pem = TR_BUF_INIT;
+
+	tr_pem_add(&pem, "CERTIFICATE", der);
+	return create(m, name, tr_buf_view(&pem), 0644, err);
+}
+
+/* An empty folder, or none yet: anything else is somebody's and stays as it is. */
+static TR_RC claim_folder(const char *dir, struct tr_err *err)
+{
+	DIR *d;
+	const struct dirent *e;
+	unsigned n = 0;
+
+	if (tr_dir_make(dir, 0700, err))
+		return err->code;
+	d = opendir(dir);
+	if (!d)
+		return tr_err_errno(err, "open %s", dir);
+	while ((e = readdir(d)) != NULL)
+		n += e->d_name[0] != '.' || (e->d_name[1] && e->d_name[1] != '.');
+	(void)closedir(d);
+	if (n)
+		return tr_err_set(err, TR_E_CONFLICT,
+				  "the folder is not empty; an installation is never overwritten: choose another --dir",
+				  "%s holds %u entries", dir, n);
+	return TR_OK;
+}
+
+static TR_RC make_folders(const struct making *m, struct tr_err *err)
+{
+	static const char *const names[] = { "root", "keys", "tls" };
+	char path[4096];
+
+	for (size_t i = 0; i < TR_ARRAY_LEN(names); i++) {
+		path_of(m, names[i], path, sizeof(path));
+		if (tr_dir_make(path, 0700, err))
+			return err->code;
+	}
+	return TR_OK;
+}
+
+static TR_RC make_root(struct making *m, struct tr_err *err)
+{
+	tr_auto(tr_buf_done) struct tr_buf pem = TR_BUF_INIT;
+
+	if (tr_privkey_generate(TR_KEY_ED25519, &m->root, err) || create_key(m, "root/root.key", m->root, err))
+		return err->code;
+	tr_pubkey_pem(tr_privkey_pub(m->root), &pem);
+	return create(m, "root/root.pub", tr_buf_view(&pem), 0644, err);
+}
+
+static TR_RC make_ca(struct making *m, struct tr_err *err)
+{
+	struct tr_cert_spec spec = { .common_name = "Troth agent CA", .not_before_ms = m->now - DAY_MS,
+				     .not_after_ms = m->now + CA_DAYS * DAY_MS, .ca = true };
+	char spiffe[TR_SPIFFE_MAX];
+
+	if (tr_privkey_generate(TR_KEY_ED25519, &m->ca, err) || create_key(m, "keys/ca.key", m->ca, err))
+		return err->code;
+	(void)snprintf(spiffe, sizeof(spiffe), "spiffe://%s", m->in->trust_domain);
+	spec.spiffe = spiffe;
+	spec.spki = tr_pubkey_spki(tr_privkey_pub(m->ca));
+	if (tr_cert_issue(m->ca, tr_view(NULL, 0), &spec, &m->ca_der, err))
+		return err->code;
+	return create_cert(m, "keys/ca.crt", tr_buf_view(&m->ca_der), err);
+}
+
+static TR_RC issue_tls(const struct tr_privkey *ca, struct tr_view ca_der, const char *const *hosts, int64_t now,
+		       struct tr_privkey **ret_key, struct tr_buf *ret_der, struct tr_err *err)
+{
+	struct tr_cert_spec spec = { .common_name = "trothd", .dns = hosts, .not_before_ms = now - DAY_MS,
+				     .not_after_ms = now + TLS_DAYS * DAY_MS, .server_auth = true };
+
+	if (tr_privkey_generate(TR_KEY_P256, ret_key, err))
+		return err->code;
+	spec.spki = tr_pubkey_spki(tr_privkey_pub(*ret_key));
+	return tr_cert_issue(ca, ca_der, &spec, ret_der, err);
+}
+
+static TR_RC make_tls(struct making *m, struct tr_err *err)
+{
+	tr_auto(tr_privkey_free) struct tr_privkey *key = NULL;
+	tr_auto(tr_buf_done) struct tr_buf der = TR_BUF_INIT;
+	uint8_t ticket[64];
+	enum tr_code rc;
+
+	if (issue_tls(m->ca, tr_buf_view(&m->ca_der), m->in->hosts, m->now, &key, &der, err) ||
+	    create_key(m, "tls/server.key", key, err) || create_cert(m, "tls/server.crt", tr_buf_view(&der), err))
+		return err->code;
+	tr_random(ticket, sizeof(ticket));
+	rc = create(m, "tls/ticket.key", TR_VIEW_ARRAY(ticket), 0600, err);
+	tr_wipe(ticket, sizeof(ticket));
+	return rc;
+}
+
+static TR_RC make_keyset(struct making *m, struct tr_err *err)
+{
+	static struct tr_keyset ks;
+	tr_auto(tr_buf_done) struct tr_buf payload = TR_BUF_INIT;
+	tr_auto(tr_buf_done) struct tr_buf hex = TR_BUF_INIT;
+	const struct tr_privkey *const roots[] = { m->root };
+
+	ks.trust_domain = tr_view_str(m->in->trust_domain);
+	ks.epoch = 1;
+	ks.issued_ms = m->now;
+	ks.expires_ms = m->now + KEYSET_DAYS * DAY_MS;
+	ks.threshold = 1;
+	ks.n_roots = 1;
+	ks.roots[0] = tr_pubkey_spki(tr_privkey_pub(m->root));
+	ks.n_keys = 1;
+	ks.keys[0] = (struct tr_keyset_key){ .role = TR_ROLE_CA, .key = tr_buf_view(&m->ca_der),
+					     .not_before_ms = m->now, .not_after_ms = m->now + CA_DAYS * DAY_MS };
+	tr_keyset_root_fingerprint(&ks, m->pin);
+	tr_hex_add(&hex, TR_VIEW_ARRAY(m->pin));
+	tr_buf_adds(&hex, "\n");
+	if (tr_keyset_payload(&ks, &payload, err) ||
+	    tr_keyset_sign(tr_buf_view(&payload), roots, 1, &m->keyset, err) ||
+	    create(m, "keyset.cose", tr_buf_view(&m->keyset), 0644, err))
+		return err->code;
+	return create(m, "root.pin", tr_buf_view(&hex), 0644, err);
+}
+
+static TR_RC make_store(struct making *m, struct tr_err *err)
+{
+	tr_auto(tr_store_free) struct tr_store *s = NULL;
+	tr_auto(tr_buf_done) struct tr_buf token = TR_BUF_INIT;
+	char location[4200];
+	uint8_t hash[32];
+	char id[9];
+	struct tr_operator_row op;
+	enum tr_code rc;
+
+	tr_token_make_operator(&token, hash);
+	tr_buf_adds(&token, "\n");
+	(void)snprintf(id, sizeof(id), "%02x%02x%02x%02x", hash[0], hash[1], hash[2], hash[3]);
+	op = (struct tr_operator_row){ .id = tr_view_str(id), .name = TR_VIEW_LIT("admin"), .role = TR_VIEW_LIT("admin"),
+				       .secret_hash = TR_VIEW_ARRAY(hash), .created_at = m->now };
+	(void)snprintf(location, sizeof(location), "sqlite:%s/troth.db", m->in->dir);
+	if (tr_store_open(location, TR_STORE_CREATE, &s, err) || tr_store_begin(s, err) ||
+	    tr_store_apply(s, TR_OP_PUT, TR_T_OPERATOR, &op, err) || tr_store_commit(s, err))
+		return err->code;
+	rc = create(m, "admin.token", tr_buf_view(&token), 0600, err);
+	tr_wipe(token.p, token.n);
+	return rc;
+}
+
+static TR_RC make_config(struct making *m, struct tr_err *err)
+{
+	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
+
+	tr_buf_addf(&b,
+		    "# trothd configuration; every key is explained in docs/operations.md.\n"
+		    "# Unknown keys are errors. What is set here cannot be changed through the API.\n"
+		    "trust_domain: %s\n"
+		    "listen:\n  agents: \"%s\"\n  operators: \"%s\"\n"
+		    "# What `troth token create` tells agents, in order of preference.\n"
+		    "urls:\n",
+		    m->in->trust_domain, m->in->agents, m->in->operators);
+	for (size_t i = 0; m->in->urls[i]; i++)
+		tr_buf_addf(&b, "  - %s\n", m->in->urls[i]);
+	tr_buf_adds(&b, "# attestation:\n#   mode: enforce        # off, audit, enforce\n#   accept: [native]     # native, original\n");
+	return create(m, "trothd.yaml", tr_buf_view(&b), 0644, err);
+}
+
+/* As root: everything but the offline root key belongs to the uid that the roles will have. */
+static TR_RC hand_over(const struct making *m, struct tr_err *err)
+{
+	static const char *const names[] = { "", "keys", "keys/ca.key", "keys/ca.crt", "tls", "tls/server.key",
+					     "tls/server.crt", "tls/ticket.key", "keyset.cose", "root.pin", "troth.db",
+					     "trothd.yaml" };
+	unsigned uid, gid;
+	char path[4096];
+
+	if (!tr_sandbox_target_ids(&uid, &gid))
+		return TR_OK;
+	for (size_t i = 0; i < TR_ARRAY_LEN(names); i++) {
+		path_of(m, names[i], path, sizeof(path));
+		if (chown(path, uid, gid))
+			return tr_err_errno(err, "chown %s", path);
+	}
+	/* Side files that the database library leaves behind. */
+	for (size_t i = 0; i < 3; i++) {
+		static const char *const side[] = { "troth.db-wal", "troth.db-shm", "troth.db.lock" };
+
+		path_of(m, side[i], path, sizeof(path));
+		if (tr_file_exists(path) && chown(path, uid, gid))
+			return tr_err_errno(err, "chown %s", path);
+	}
+	return TR_OK;
+}
+
+static void report(const struct making *m)
+{
+	tr_auto(tr_buf_done) struct tr_buf hex = TR_BUF_INIT;
+
+	tr_hex_add(&hex, TR_VIEW_ARRAY(m->pin));
+	(void)printf("A new installation of Troth is in %s\n\n"
+		     "  root fingerprint  %s\n"
+		     "  root key          %s/root/root.key   <- move it offline now; the server does not need it\n"
+		     "  admin token       %s/admin.token     <- for: troth login\n"
+		     "  configuration     %s/trothd.yaml\n\n"
+		     "Start it:  trothd run --config %s/trothd.yaml\n",
+		     m->in->dir, tr_buf_cstr(&hex), m->in->dir, m->in->dir, m->in->dir, m->in->dir);
+}
+
+TR_RC tr_init(const struct tr_init *in, struct tr_err *err)
+{
+	struct making m = { .in = in, .now = tr_now_ms() };
+	enum tr_code rc;
+
+	if (!tr_trust_domain_ok(tr_view_str(in->trust_domain)))
+		return tr_err_set(err, TR_E_INVALID, "a trust domain is lower-case letters, digits, dots and dashes",
+				  "\"%s\"", in->trust_domain);
+	/* The configuration is written last: where it stands, all the rest does. */
+	if (claim_folder(in->dir, err) || make_folders(&m, err) || make_root(&m, err) || make_ca(&m, err) ||
+	    make_tls(&m, err) || make_keyset(&m, err) || make_store(&m, err) || make_config(&m, err) ||
+	    hand_over(&m, err))
+		rc = err->code;
+	else
+		rc = TR_OK;
+	if (!rc)
+		report(&m);
+	m.root = tr_privkey_free(m.root);
+	m.ca = tr_privkey_free(m.ca);
+	tr_buf_done(&m.ca_der);
+	tr_buf_done(&m.keyset);
+	return rc;
+}
+
+static TR_RC replace(const struct tr_config *cfg, const char *name, struct tr_view bytes, mode_t mode, struct tr_err *err)
+{
+	char path[4096];
+	unsigned uid, gid;
+
+	tr_config_path(cfg, name, path, sizeof(path));
+	if (tr_file_write(path, bytes, mode, err))
+		return err->code;
+	if (tr_sandbox_target_ids(&uid, &gid) && chown(path, uid, gid))
+		return tr_err_errno(err, "chown %s", path);
+	return TR_OK;
+}
+
+TR_RC tr_init_renew_tls(const char *config, const char *const *hosts, struct tr_err *err)
+{
+	tr_auto(tr_config_free) struct tr_config *cfg = NULL;
+	tr_auto(tr_privkey_free) struct tr_privkey *ca = NULL;
+	tr_auto(tr_privkey_free) struct tr_privkey *key = NULL;
+	tr_auto(tr_buf_done) struct tr_buf pem = TR_BUF_INIT;
+	tr_auto(tr_buf_done) struct tr_buf ca_der = TR_BUF_INIT;
+	tr_auto(tr_buf_done) struct tr_buf der = TR_BUF_INIT;
+	struct tr_view label, rest;
+	char path[4096];
+	enum tr_code rc;
+
+	if (tr_config_load(config, &cfg, err))
+		return err->code;
+	tr_config_path(cfg, "keys/ca.key", path, sizeof(path));
+	if (tr_privkey_load(path, &ca, err) || tr_config_read(cfg, "keys/ca.crt", false, &pem, err) ||
+	    tr_pem_get(tr_buf_view(&pem), &label, &ca_der, &rest, err) ||
+	    issue_tls(ca, tr_buf_view(&ca_der), hosts, tr_now_ms(), &key, &der, err))
+		return err->code;
+	tr_buf_clear(&pem);
+	rc = tr_privkey_pem(key, &pem, err);
+	if (!rc)
+		rc = replace(cfg, cfg->tls->key, tr_buf_view(&pem), 0600, err);
+	tr_wipe(pem.p, pem.n);
+	if (rc)
+		return rc;
+	tr_buf_clear(&pem);
+	tr_pem_add(&pem, "CERTIFICATE", tr_buf_view(&der));
+	return replace(cfg, cfg->tls->certificate, tr_buf_view(&pem), 0644, err);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `trothd init`: makes an installation of its own keys: root (1 of 1, to be moved offline), CA, TLS, keyset epoch 1 in
+ * the final format, store, first operator token, configuration. Never overwrites anything. */
+#ifndef TR_SERVER_INIT_H
+#define TR_SERVER_INIT_H
+
+#include "base/err.h"
+
+struct tr_init {
+	const char *dir;
+	const char *trust_domain;
+	const char *const *hosts;     /* DNS names or addresses of the server certificate, NULL-terminated */
+	const char *agents, *operators; /* listen addresses */
+	const char *const *urls;      /* NULL-terminated; what agents are told */
+};
+TR_RC tr_init(const struct tr_init *i, struct tr_err *err);
+/* A new server certificate for the same names, by the CA key in `dir`; replaces tls/server.{key,crt}. */
+TR_RC tr_init_renew_tls(const char *config, const char *const *hosts, struct tr_err *err);
+
+#endif

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* trothd: the control plane's command line. */
+#include "base/log.h"
+#include "crypto/hash.h"
+#include "server/init.h"
+#include "server/role.h"
+#include "server/supervisor.h"
+
+#include <argp.h>
+#include <netdb.h>
+
+#define LIST_MAX 16
+#define CONFIG_DEFAULT "/var/lib/troth/trothd.yaml"
+
+const char *argp_program_version = "trothd " TROTH_VERSION;
+
+struct options {
+	const char *command, *role;
+	const char *config, *dir, *trust_domain, *agents, *operators;
+	const char *hosts[LIST_MAX + 1], *urls[LIST_MAX + 1];
+	size_t n_hosts, n_urls;
+};
+
+static const char doc[] =
+	"The control plane of Troth.\v"
+	"Commands:\n"
+	"  init           make a new installation: its own keys, store, configuration\n"
+	"  run            start the control plane\n"
+	"  check-config   say whether run would accept the configuration\n"
+	"  check-sandbox  show that each role dies of a forbidden system call\n"
+	"  renew-tls      issue a new server certificate; then: kill -HUP, or systemctl reload trothd\n"
+	"\n"
+	"Exit codes: 0 done, 1 failed (a sentence says why), 64 wrong usage.\n"
+	"\n"
+	"Example:\n"
+	"  trothd init --dir /var/lib/troth --trust-domain fleet.example --host $(hostname)\n"
+	"  trothd run --config /var/lib/troth/trothd.yaml\n";
+
+enum { OPT_OPERATORS = 256, OPT_AGENTS };
+
+static const struct argp_option options[] = {
+	{ "config", 'c', "FILE", 0, "configuration file (default " CONFIG_DEFAULT ")", 0 },
+	{ "dir", 'd', "FOLDER", 0, "init: folder of the new installation (default /var/lib/troth)", 0 },
+	{ "trust-domain", 't', "NAME", 0, "init: SPIFFE trust domain, e.g. fleet.example", 0 },
+	{ "host", 'H', "NAME", 0, "init, renew-tls: DNS name or address in the server certificate; repeatable. "
+				  "localhost and 127.0.0.1 are always in it", 0 },
+	{ "url", 'u', "URL", 0, "init: what agents are told, in order; repeatable (default https://HOST:PORT)", 0 },
+	{ "agents", OPT_AGENTS, "ADDRESS", 0, "init: agent listener (default *:8443)", 0 },
+	{ "operators", OPT_OPERATORS, "ADDRESS", 0, "init: operator listener (default 127.0.0.1:8440)", 0 },
+	{ 0 },
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct options *o = state->input;
+
+	switch (key) {
+	case 'c': o->config = arg; return 0;
+	case 'd': o->dir = arg; return 0;
+	case 't': o->trust_domain = arg; return 0;
+	case OPT_AGENTS: o->agents = arg; return 0;
+	case OPT_OPERATORS: o->operators = arg; return 0;
+	case 'H':
+		if (o->n_hosts == LIST_MAX)
+			argp_error(state, "at most %d --host", LIST_MAX);
+		o->hosts[o->n_hosts++] = arg;
+		return 0;
+	case 'u':
+		if (o->n_urls == LIST_MAX)
+			argp_error(state, "at most %d --url", LIST_MAX);
+		o->urls[o->n_urls++] = arg;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (!o->command)
+			o->command = arg;
+		else if (!o->role)
+			o->role = arg;
+		else
+			argp_usage(state);
+		return 0;
+	case ARGP_KEY_END:
+		if (!o->command)
+			argp_usage(state);
+		return 0;
+	default: return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static int done(enum tr_code rc, const struct tr_err *err)
+{
+	if (!rc)
+		return 0;
+	(void)fprintf(stderr, "trothd: %s\n        (%s)\n", err->pub, err->detail);
+	return 1;
+}
+
+static void default_hosts(struct options *o)
+{
+	static char name[256];
+
+	if (o->n_hosts == 0 && gethostname(name, sizeof(name) - 1) == 0 && name[0])
+		o->hosts[o->n_hosts++] = name;
+	for (int i = 0; i < 2; i++) {
+		const char *always = i ? "127.0.0.1" : "localhost";
+		bool there = false;
+
+		for (size_t k = 0; k < o->n_hosts; k++)
+			there |= tr_view_is(tr_view_str(o->hosts[k]), always);
+		if (!there && o->n_hosts < LIST_MAX)
+			o->hosts[o->n_hosts++] = always;
+	}
+}
+
+static int init(struct options *o)
+{
+	static char url[512];
+	struct tr_err err = { 0 };
+	struct tr_init in = { .dir = o->dir ? o->dir : "/var/lib/troth", .trust_domain = o->trust_domain, .hosts = o->hosts,
+			      .agents = o->agents ? o->agents : "*:8443",
+			      .operators = o->operators ? o->operators : "127.0.0.1:8440", .urls = o->urls };
+	const char *port = strrchr(in.agents, ':');
+
+	if (!o->trust_domain) {
+		(void)fprintf(stderr, "trothd init: --trust-domain is missing, e.g. --trust-domain fleet.example\n");
+		return 64;
+	}
+	default_hosts(o);
+	if (o->n_urls == 0) {
+		(void)snprintf(url, sizeof(url), "https://%s:%s", o->hosts[0], port ? port + 1 : "8443");
+		o->urls[o->n_urls++] = url;
+	}
+	return done(tr_init(&in, &err), &err);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct argp argp = { options, parse, "COMMAND", doc, NULL, NULL, NULL };
+	struct options o = { .config = CONFIG_DEFAULT };
+	struct tr_err err = { 0 };
+	struct tr_view cmd;
+
+	argp_err_exit_status = 64;
+	(void)argp_parse(&argp, argc, argv, 0, NULL, &o);
+	cmd = tr_view_str(o.command);
+	if (tr_view_is(cmd, "role") && o.role)
+		return tr_role_main(o.role, o.config);
+	if (tr_view_is(cmd, "role-probe") && o.role)
+		return tr_role_probe(o.role, o.config);
+	tr_log_init("supervisor", TR_LOG_INFO);
+	if (tr_crypto_init(&err))
+		return done(err.code, &err);
+	if (tr_view_is(cmd, "init"))
+		return init(&o);
+	if (tr_view_is(cmd, "run"))
+		return done(tr_supervisor_run(o.config, &err), &err);
+	if (tr_view_is(cmd, "check-sandbox"))
+		return done(tr_supervisor_probe(o.config, &err), &err);
+	if (tr_view_is(cmd, "renew-tls")) {
+		default_hosts(&o);
+		return done(tr_init_renew_tls(o.config, o.hosts, &err), &err);
+	}
+	if (tr_view_is(cmd, "check-config")) {
+		if (tr_supervisor_check(o.config, &err))
+			return done(err.code, &err);
+		(void)printf("%s is good\n", o.config);
+		return 0;
+	}
+	(void)fprintf(stderr, "trothd: no command \"%s\"; see trothd --help\n", o.command);
+	return 64;
+}

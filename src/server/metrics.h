@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Counters of the whole server, kept in core and printed in the Prometheus text format. The flux_* names are those of
+ * BA-9, exactly; everything else is troth_*. Nothing is labelled by agent. */
+#ifndef TR_SERVER_METRICS_H
+#define TR_SERVER_METRICS_H
+
+#include "appraise/verdict.h"
+#include "base/buf.h"
+
+#define TR_DURATION_BUCKETS 8
+
+struct tr_metrics {
+	uint64_t verified_ok, verified_failed, rejections;
+	uint64_t by_reason[TR_R_N];
+	uint64_t audit_admissions; /* admitted although a check failed */
+	uint64_t duration_bucket[TR_DURATION_BUCKETS + 1];
+	uint64_t duration_count, duration_sum_ns;
+	uint64_t registrations, heartbeats, heartbeats_refused, renewals, binary_changes;
+	uint64_t commits, commit_failures, failure_rate_alerts, unrecorded_refusals, role_losses;
+	uint64_t accepted, refused_limit, refused_syntax, refused_rate, refused_cert, timeouts;
+	/* Sliding minute for the failure-rate alert. */
+	int64_t window_start;
+	uint64_t window_ok, window_failed;
+	bool window_alerted;
+};
+
+struct tr_gauges {
+	uint64_t agents_active, agents_live, agents_silent, agents_ended, connections, tokens_usable, vkeys_old;
+	int64_t tls_seconds_left, uptime_s;
+	bool store_ok;
+};
+
+void tr_metrics_duration(struct tr_metrics *m, uint64_t ns);
+/* Counts one verification; true when the failure rate of the running minute has just crossed the alert line (at least 10
+ * attempts, half of them failed), at most once a minute. */
+bool tr_metrics_verified(struct tr_metrics *m, bool ok, int64_t now_ms);
+void tr_metrics_print(const struct tr_metrics *m, const struct tr_gauges *g, struct tr_buf *b);
+
+#endif

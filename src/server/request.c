@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A request under way in core, and the transaction that makes its effect durable before it is answered. */
+#include "server/core.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+/* ---- requests ---- */
+
+struct tr_req *tr_req_keep(const struct tr_req *r)
+{
+	struct tr_req *k = calloc(1, sizeof(*k));
+	struct tr_err err;
+
+	if (!k)
+		return NULL;
+	*k = *r;
+	k->bytes = TR_BUF_INIT;
+	tr_record_encode(&tr_msg_request_def, &r->q, &k->bytes);
+	if (!tr_buf_ok(&k->bytes) || tr_record_decode(&tr_msg_request_def, tr_buf_view(&k->bytes), &k->q, &err))
+		return tr_req_free(k);
+	return k;
+}
+
+struct tr_req *tr_req_free(struct tr_req *r)
+{
+	if (r) {
+		tr_buf_done(&r->bytes);
+		free(r);
+	}
+	return NULL;
+}
+
+static void send_answer(struct tr_req *r, const struct tr_msg_answer *m)
+{
+	const struct tr_front_ref *f = &r->core->fronts[r->front];
+
+	/* The front may have died and its place been taken meanwhile. */
+	if (f->chan && f->gen == r->front_gen)
+		tr_chan_send_record(f->chan, TR_M_ANSWER, r->id, &tr_msg_answer_def, m);
+}
+
+void tr_req_answer(struct tr_req *r, int status, enum tr_ctype type, struct tr_view body)
+{
+	send_answer(r, &(struct tr_msg_answer){ .status = (uint64_t)status, .ctype = type, .body = body });
+}
+
+void tr_req_problem(struct tr_req *r, const struct tr_problem *p)
+{
+	tr_auto(tr_buf_done) struct tr_buf body = TR_BUF_INIT;
+
+	tr_problem_json(p, tr_fmt("core-%llx", (unsigned long long)r->id), &body);
+	send_answer(r, &(struct tr_msg_answer){ .status = (uint64_t)p->status,
+						.ctype = TR_CT_PROBLEM,
+						.retry_after_s = p->retry_after_s,
+						.body = tr_buf_view(&body) });
+}
+
+void tr_req_refuse(struct tr_req *r, int status, const char *slug, const char *detail)
+{
+	tr_req_problem(r, &(struct tr_problem){ .status = status, .slug = slug, .title = tr_http_status_title(status),
+						.detail = detail, .retry_after_s = status == 503 ? 2 : 0 });
+}
+
+void tr_req_error(struct tr_req *r, const struct tr_err *err)
+{
+	struct tr_problem p = tr_problem_of(err);
+
+	if (err->code == TR_E_INTERNAL)
+		tr_log_err(TR_LOG_ERROR, "request_failed", err, NULL);
+	tr_req_problem(r, &p);
+}
+
+TR_RC tr_req_in(struct tr_req *r, void *ret, struct tr_err *err)
+{
+	const struct tr_route *route = tr_route_by_id((enum tr_route_id)r->q.route);
+
+	if (!route || !route->in)
+		return tr_err_set(err, TR_E_INTERNAL, "route without input", "route %u", (unsigned)r->q.route);
+	return tr_record_decode(route->in, r->q.in, ret, err);
+}
+
+/* ---- transactions ---- */
+
+#define TOUCHED_MAX 512
+
+struct tr_tx {
+	struct tr_core *core;
+	struct tr_buf ops;
+	struct tr_item *touched[TOUCHED_MAX];
+	size_t n_touched;
+	tr_tx_fn fn;
+	void *arg;
+};
+
+struct tr_tx *tr_tx_new(struct tr_core *c)
+{
+	struct tr_tx *tx = calloc(1, sizeof(*tx));
+
+	if (tx)
+		tx->core = c;
+	return tx;
+}
+
+struct tr_tx *tr_tx_free(struct tr_tx *tx)
+{
+	if (tx) {
+		for (size_t i = 0; i < tx->n_touched; i++)
+			tx->touched[i]->inflight--;
+		tr_buf_done(&tx->ops);
+		free(tx);
+	}
+	return NULL;
+}
+
+void tr_tx_add(struct tr_tx *tx, enum tr_op op, enum tr_table t, const void *row)
+{
+	tr_auto(tr_buf_done) struct tr_buf bytes = TR_BUF_INIT;
+	struct tr_msg_op m = { .op = op, .table = t };
+
+	if (!tx)
+		return;
+	tr_record_encode(tr_table_def(t), row, &bytes);
+	m.row = tr_buf_view(&bytes);
+	tr_records_add(&tx->ops, &tr_msg_op_def, &m);
+}
+
+void tr_tx_touch(struct tr_tx *tx, struct tr_item *item)
+{
+	if (!tx || !item || tx->n_touched == TOUCHED_MAX)
+		return;
+	tx->touched[tx->n_touched++] = item;
+	item->inflight++;
+}
+
+/* The rows that have just become durable, applied to memory by the same path as at load. */
+static void apply_to_memory(struct tr_core *c, struct tr_view ops)
+{
+	struct tr_view one;
+	struct tr_err err;
+	bool policy = false;
+
+	while (tr_records_next(&ops, &one)) {
+		struct tr_msg_op m;
+		struct tr_table_mem *t;
+		union {
+			struct tr_agent_row agent;
+			struct tr_attestation_row widest;
+		} row;
+
+		if (tr_record_decode(&tr_msg_op_def, one, &m, &err))
+			continue;
+		t = tr_core_table(c, (enum tr_table)m.table);
+		if (!t || m.op == TR_OP_EXPIRE || tr_record_decode(t->def, m.row, &row, &err))
+			continue;
+		if (m.op == TR_OP_DELETE) {
+			struct tr_view key;
+
+			memcpy(&key, (char *)&row + t->def->fields[0].off, sizeof(key));
+			tr_table_del(t, key);
+		} else if (!tr_table_put(t, &row)) {
+			/* Memory and store must not drift apart: start again from the store. */
+			tr_log(TR_LOG_ERROR, "out_of_memory", "what", t->def->name, NULL);
+			abort();
+		}
+		policy |= m.table == TR_T_VKEY || m.table == TR_T_RELEASE || m.table == TR_T_SETTING;
+	}
+	if (policy)
+		tr_core_send_policy(c);
+}
+
+static void on_done(void *arg, const void *answer)
+{
+	struct tr_tx *tx = arg;
+	struct tr_core *c = tx->core;
+	const struct tr_msg_done *done = answer;
+	enum tr_code rc = done ? (done->code < TR_CODE_N ? (enum tr_code)done->code : TR_E_INTERNAL) : TR_E_UNAVAIL;
+	char why[200] = "the store ended before it answered; try again";
+
+	if (done)
+		(void)snprintf(why, sizeof(why), "%.*s", TR_VIEW_FMT(done->why));
+	if (rc == TR_OK) {
+		c->metrics.commits++;
+		apply_to_memory(c, tr_buf_view(&tx->ops));
+	} else {
+		c->metrics.commit_failures++;
+		if (rc != TR_E_CONFLICT && rc != TR_E_INVALID) {
+			c->store_ok = false;
+			(void)snprintf(c->store_why, sizeof(c->store_why), "%s", why);
+		}
+	}
+	/* Reservations end before the caller hears: it may start the next one. */
+	for (size_t i = 0; i < tx->n_touched; i++)
+		tx->touched[i]->inflight--;
+	tx->n_touched = 0;
+	tx->fn(tx->arg, rc, why);
+	(void)tr_tx_free(tx);
+}
+
+void tr_tx_commit(struct tr_tx *tx, tr_tx_fn fn, void *arg)
+{
+	struct tr_core *c;
+	struct tr_msg_tx m;
+	uint64_t id;
+
+	if (!tx) {
+		fn(arg, TR_E_BUSY, "the server is out of memory; try again later");
+		return;
+	}
+	c = tx->core;
+	tx->fn = fn;
+	tx->arg = arg;
+	m.ops = tr_buf_view(&tx->ops);
+	id = c->store && tr_buf_ok(&tx->ops) ? tr_calls_add(c->calls, c->store, on_done, tx) : 0;
+	if (!id) {
+		fn(arg, TR_E_BUSY, "the server is busy; try again later");
+		(void)tr_tx_free(tx);
+		return;
+	}
+	tr_chan_send_record(c->store, TR_M_TX, id, &tr_msg_tx_def, &m);
+}
+
+struct answering {
+	struct tr_req *req;
+	int status;
+	struct tr_buf body;
+};
+
+static void answer_after(void *arg, enum tr_code rc, const char *why)
+{
+	struct answering *a = arg;
+
+	if (rc == TR_OK)
+		tr_req_answer(a->req, a->status, a->body.n ? TR_CT_JSON : TR_CT_NONE, tr_buf_view(&a->body));
+	else if (rc == TR_E_CONFLICT)
+		tr_req_refuse(a->req, 409, "conflict", "it exists already");
+	else
+		tr_req_refuse(a->req, 503, "store_unavailable", why);
+	a->req = tr_req_free(a->req);
+	tr_buf_done(&a->body);
+	free(a);
+}
+
+void tr_tx_commit_answer(struct tr_tx *tx, struct tr_req *req, int status, struct tr_buf *body)
+{
+	struct answering *a = calloc(1, sizeof(*a));
+
+	if (!a || !req) {
+		free(a);
+		(void)tr_tx_free(tx);
+		if (req)
+			tr_req_refuse(req, 503, "out_of_memory", "the server is out of memory; try again later");
+		(void)tr_req_free(req);
+		return;
+	}
+	a->req = req;
+	a->status = status;
+	if (body) {
+		a->body = *body;
+		*body = TR_BUF_INIT;
+	}
+	tr_tx_commit(tx, answer_after, a);
+}
+
+void tr_audit(struct tr_tx *tx, const char *actor, const char *action, struct tr_view object, const char *outcome,
+	      const char *reason, struct tr_view source, struct tr_view detail_json)
+{
+	struct tr_audit_row row = {
+		.time = tr_now_ms(),
+		.actor = tr_view_str(actor),
+		.action = tr_view_str(action),
+		.object = object.n <= 128 ? object : tr_view(object.p, 128),
+		.outcome = tr_view_str(outcome),
+		.reason = tr_view_str(reason),
+		.source = source,
+		.detail = detail_json.n ? detail_json : TR_VIEW_LIT("{}"),
+	};
+
+	tr_tx_add(tx, TR_OP_APPEND, TR_T_AUDIT, &row);
+}

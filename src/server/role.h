@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What every role has in common: how it is entered and where its descriptors are.
+ *
+ *   fd 3   channel to core (for core: to the supervisor)
+ *   fd 4…  front only: agent listener, operator listener, rate table */
+#ifndef TR_SERVER_ROLE_H
+#define TR_SERVER_ROLE_H
+
+#include "ipc/chan.h"
+#include "ipc/sandbox.h"
+#include "ipc/spawn.h"
+#include "server/config.h"
+#include "server/msg.h"
+
+#define TR_FD_CORE TR_FD_FIRST
+#define TR_FD_AGENTS (TR_FD_FIRST + 1)
+#define TR_FD_OPERATORS (TR_FD_FIRST + 2)
+#define TR_FD_RATE (TR_FD_FIRST + 3)
+
+/* Tags on the supervisor's socket to core: a letter says what the descriptor is, and core's one word back. */
+enum tr_tag { TR_TAG_FRONT = 'f', TR_TAG_STORE = 's', TR_TAG_STORE_RO = 'r', TR_TAG_KEYS = 'k', TR_TAG_APPRAISE = 'a',
+	      TR_TAG_STOP = 'q', TR_TAG_READY = 'R' };
+
+/* A role's files are read and its libraries warmed before this; afterwards it is unprivileged and filtered. */
+TR_RC tr_role_enter(enum tr_proc proc, struct tr_err *err);
+/* Runs the loop of a role that serves core until core goes away or SIGTERM comes. rules: what core may send. */
+TR_RC tr_role_serve(enum tr_proc proc, const struct tr_frame_rule *rules, void *arg, struct tr_err *err);
+/* The same for a role that needs the loop itself: *ret_loop is set before the first frame arrives. */
+TR_RC tr_role_serve_with(enum tr_proc proc, const struct tr_frame_rule *rules, void *arg, struct tr_loop **ret_loop,
+			 struct tr_err *err);
+
+/* `trothd role <name> --config <file>`: never returns control to the caller's main but for its exit code. */
+int tr_role_main(const char *name, const char *config);
+/* As tr_role_main up to the filter, then the forbidden call: killed, or exit code 3 when the filter failed. */
+int tr_role_probe(const char *name, const char *config);
+
+TR_RC tr_role_core(const struct tr_config *cfg, struct tr_err *err);
+TR_RC tr_role_store(const struct tr_config *cfg, bool read_only, struct tr_err *err);
+TR_RC tr_role_keys(const struct tr_config *cfg, struct tr_err *err);
+TR_RC tr_role_appraise(const struct tr_config *cfg, struct tr_err *err);
+TR_RC tr_role_front(const struct tr_config *cfg, struct tr_err *err);
+
+#endif

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The role `appraise`: parses what strangers send (claims, CSRs, keys, release statements) where there is nothing to
+ * steal and nowhere to go. It holds the policy that core told it, and no state between questions. */
+#include "server/role.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "codec/ident.h"
+#include "codec/json.h"
+#include "codec/text.h"
+#include "crypto/x509.h"
+
+#define VKEYS_MAX 256
+#define HASHES_MAX 8192
+
+struct appraiser {
+	struct tr_policy policy;
+	struct tr_vkey vkeys[VKEYS_MAX];
+	uint8_t (*hashes)[32];
+	struct tr_buf policy_bytes; /* what the policy's views borrow from */
+};
+
+static void policy_clear(struct appraiser *a)
+{
+	for (size_t i = 0; i < a->policy.n_vkeys; i++)
+		a->vkeys[i].key = tr_pubkey_free(a->vkeys[i].key);
+	a->hashes = tr_free(a->hashes);
+	a->policy = (struct tr_policy){ 0 };
+}
+
+static void add_vkey(struct appraiser *a, struct tr_view bytes)
+{
+	struct tr_vkey *v = &a->vkeys[a->policy.n_vkeys];
+	struct tr_vkey_row row;
+	struct tr_err err = { 0 };
+
+	if (a->policy.n_vkeys == VKEYS_MAX || tr_record_decode(&tr_vkey_def, bytes, &row, &err) ||
+	    tr_pubkey_from_spki(row.spki, &v->key, &err)) {
+		tr_log_err(TR_LOG_ERROR, "verification_key_unusable", &err, NULL);
+		return;
+	}
+	v->use = tr_view_is(row.use, "fleet") ? TR_VKEY_FLEET : TR_VKEY_RELEASE;
+	/* Anything that is not plainly active or retired is distrusted. */
+	v->state = tr_view_is(row.state, "active")    ? TR_VKEY_ACTIVE
+		   : tr_view_is(row.state, "retired") ? TR_VKEY_RETIRED
+						      : TR_VKEY_REVOKED;
+	v->not_before_ms = row.not_before;
+	v->not_after_ms = row.not_after;
+	a->policy.n_vkeys++;
+}
+
+static void on_policy(void *arg, struct tr_chan *c, const struct tr_frame *f)
+{
+	struct appraiser *a = arg;
+	struct tr_msg_policy m;
+	struct tr_err err = { 0 };
+	struct tr_view list, one;
+
+	(void)c;
+	policy_clear(a);
+	tr_buf_clear(&a->policy_bytes);
+	tr_buf_addv(&a->policy_bytes, f->payload);
+	if (tr_record_decode(&tr_msg_policy_def, tr_buf_view(&a->policy_bytes), &m, &err)) {
+		/* Without a policy nothing is accepted: the zeroed one lists no form. */
+		tr_log_err(TR_LOG_ERROR, "policy_unreadable", &err, NULL);
+		a->policy.mode = TR_MODE_ENFORCE;
+		return;
+	}
+	list = m.vkeys;
+	while (tr_records_next(&list, &one))
+		add_vkey(a, one);
+	a->policy.mode = m.mode == TR_MODE_OFF ? TR_MODE_OFF : m.mode == TR_MODE_AUDIT ? TR_MODE_AUDIT : TR_MODE_ENFORCE;
+	a->policy.min_tier = m.min_tier < TR_TIER_N ? (enum tr_tier)m.min_tier : TR_TIER_HARDWARE;
+	a->policy.accept_native = m.accept_native;
+	a->policy.accept_original = m.accept_original;
+	a->policy.pin_only = m.pin_only;
+	a->policy.min_version = m.min_version;
+	a->policy.versions = m.versions;
+	a->policy.vkeys = a->vkeys;
+	a->policy.n_hashes = m.hashes.n / 32 < HASHES_MAX ? m.hashes.n / 32 : HASHES_MAX;
+	a->hashes = calloc(a->policy.n_hashes ? a->policy.n_hashes : 1, 32);
+	if (a->hashes)
+		memcpy(a->hashes, m.hashes.p, a->policy.n_hashes * 32);
+	else
+		a->policy.n_hashes = 0;
+	a->policy.hashes = (const uint8_t(*)[32])a->hashes;
+}
+
+static void on_appraise(void *arg, struct tr_chan *c, const struct tr_frame *f)
+{
+	struct appraiser *a = arg;
+	struct tr_msg_appraise q;
+	static struct tr_appraisal r; /* large; a role has one thread */
+	struct tr_msg_appraised out = { 0 };
+	tr_auto(tr_pubkey_free) struct tr_pubkey *key = NULL;
+	tr_auto(tr_buf_done) struct tr_buf checks = TR_BUF_INIT;
+	struct tr_err err = { 0 };
+	uint64_t start = tr_mono_ns();
+
+	memset(&r, 0, sizeof(r));
+	if (tr_record_decode(&tr_msg_appraise_def, f->payload, &q, &err))
+		r.reason = TR_R_MALFORMED;
+	else
+		tr_appraise_body(&a->policy, q.body, q.exporter, q.now, &r, &key);
+	tr_appraisal_checks_json(&r, &checks);
+	out.reason = r.reason;
+	out.tier = r.tier;
+	out.native = r.native;
+	out.admitted = r.admitted;
+	out.vouched = r.vouched;
+	out.node_id = tr_ident_ok(tr_view_str(r.node_id)) ? tr_view_str(r.node_id) : tr_view(NULL, 0);
+	out.version = tr_view_str(r.version);
+	out.binary_hash = TR_VIEW_ARRAY(r.binary_hash);
+	out.claim_digest = TR_VIEW_ARRAY(r.claim_digest);
+	out.challenge = TR_VIEW_ARRAY(r.challenge);
+	out.vkey_id = r.vouched ? TR_VIEW_ARRAY(r.vkey_id) : tr_view(NULL, 0);
+	out.release_name = tr_view_str(r.release_name);
+	out.platform = tr_view_str(r.platform);
+	out.disk_path = tr_view_str(r.disk_path);
+	out.checks = checks.n <= 8192 ? tr_buf_view(&checks) : TR_VIEW_LIT("[]");
+	out.claim_time = r.claim_time_ms;
+	out.skew = r.skew_ms;
+	if (key) {
+		out.device_spki = tr_pubkey_spki(key);
+		out.device_key_type = tr_view_str(tr_pubkey_type_name(key));
+	}
+	out.duration_ns = tr_mono_ns() - start;
+	tr_chan_send_record(c, TR_M_APPRAISED, f->id, &tr_msg_appraised_def, &out);
+}
+
+/* {"csr": base64 DER} */
+static TR_RC read_csr(struct tr_view body, struct tr_pubkey **ret, struct tr_err *err)
+{
+	tr_auto(tr_json_free) struct tr_json *j = NULL;
+	tr_auto(tr_buf_done) struct tr_buf der = TR_BUF_INIT;
+	struct tr_view text;
+
+	if (tr_json_parse(body, &j, err))
+		return err->code;
+	if (!tr_json_str(tr_json_get(tr_json_root(j), "csr"), &text) || tr_json_len(tr_json_root(j)) != 1)
+		return tr_err_set(err, TR_E_INVALID, "the body must be {\"csr\": \"<base64 of a PKCS#10 request>\"}",
+				  "renewal body");
+	if (tr_b64_get(text, TR_B64_STD, &der, err))
+		return err->code;
+	return tr_csr_check(tr_buf_view(&der), ret, err);
+}
+
+static void on_csr(void *arg, struct tr_chan *c, const struct tr_frame *f)
+{
+	struct tr_msg_csr q;
+	struct tr_msg_csr_done out = { 0 };
+	tr_auto(tr_pubkey_free) struct tr_pubkey *key = NULL;
+	struct tr_err err = { 0 };
+
+	(void)arg;
+	if (tr_record_decode(&tr_msg_csr_def, f->payload, &q, &err) || read_csr(q.body, &key, &err)) {
+		out.code = err.code;
+		out.why = tr_view_str(err.pub);
+	} else {
+		out.spki = tr_pubkey_spki(key);
+		out.key_id = tr_view(tr_pubkey_id(key), 32);
+		out.key_type = tr_view_str(tr_pubkey_type_name(key));
+	}
+	tr_chan_send_record(c, TR_M_CSR_DONE, f->id, &tr_msg_csr_done_def, &out);
+}
+
+static void on_read_key(void *arg, struct tr_chan *c, const struct tr_frame *f)
+{
+	struct tr_msg_read_key q;
+	struct tr_msg_key_read out = { 0 };
+	tr_auto(tr_pubkey_free) struct tr_pubkey *key = NULL;
+	struct tr_err err = { 0 };
+
+	(void)arg;
+	if (tr_record_decode(&tr_msg_read_key_def, f->payload, &q, &err) || tr_pubkey_from_pem(q.pem, &key, &err)) {
+		out.code = err.code;
+		out.why = tr_view_str(err.pub);
+	} else {
+		out.spki = tr_pubkey_spki(key);
+		out.key_id = tr_view(tr_pubkey_id(key), 32);
+		out.key_type = tr_view_str(tr_pubkey_type_name(key));
+	}
+	tr_chan_send_record(c, TR_M_KEY_READ, f->id, &tr_msg_key_read_def, &out);
+}
+
+/* Finds the key a statement names and checks it; fills the row that core will store. */
+static enum tr_reason read_release(struct appraiser *a, const struct tr_msg_read_release *q, struct tr_release_row *row,
+				   struct tr_release *r, struct tr_err *err)
+{
+	struct tr_view kid;
+
+	if (tr_release_unverified_kid(q->statement, &kid, err))
+		return TR_R_MALFORMED;
+	for (size_t i = 0; i < a->policy.n_vkeys; i++) {
+		const struct tr_vkey *v = &a->vkeys[i];
+
+		if (v->use != TR_VKEY_RELEASE || !tr_view_eq(kid, tr_view(tr_pubkey_id(v->key), 16)))
+			continue;
+		if (v->state == TR_VKEY_REVOKED)
+			return TR_R_KEY_REVOKED;
+		if (tr_release_verify(q->statement, v->key, r, err))
+			return err->code == TR_E_INVALID ? TR_R_MALFORMED : TR_R_BAD_SIGNATURE;
+		if (r->expires_ms && r->expires_ms <= q->now)
+			return TR_R_RELEASE_EXPIRED;
+		*row = (struct tr_release_row){
+			.sha256 = tr_view(r->sha256, 32), .name = r->name, .version = r->version,
+			.platform = r->platform, .size = r->size, .counter = r->counter, .issued_at = r->issued_ms,
+			.expires_at = r->expires_ms, .vkey_id = tr_view(tr_pubkey_id(v->key), 32),
+			.statement = q->statement, .added_at = q->now,
+		};
+		return TR_R_OK;
+	}
+	return TR_R_UNKNOWN_KEY;
+}
+
+static void on_read_release(void *arg, struct tr_chan *c, const struct tr_frame *f)
+{
+	struct tr_msg_read_release q;
+	struct tr_msg_release_read out = { .reason = TR_R_MALFORMED };
+	struct tr_release_row row = { 0 };
+	struct tr_release r;
+	struct tr_err err = { 0 };
+	tr_auto(tr_buf_done) struct tr_buf bytes = TR_BUF_INIT;
+
+	if (!tr_record_decode(&tr_msg_read_release_def, f->payload, &q, &err))
+		out.reason = read_release(arg, &q, &row, &r, &err);
+	if (out.reason == TR_R_OK) {
+		tr_record_encode(&tr_release_def, &row, &bytes);
+		out.row = tr_buf_view(&bytes);
+	} else if (err.code) {
+		out.why = tr_view_str(err.pub);
+	}
+	tr_chan_send_record(c, TR_M_RELEASE_READ, f->id, &tr_msg_release_read_def, &out);
+}
+
+static const struct tr_frame_rule rules[TR_FRAME_TYPE_MAX] = {
+	[TR_M_POLICY] = { on_policy, 600000 },
+	[TR_M_APPRAISE] = { on_appraise, 20000 },
+	[TR_M_CSR] = { on_csr, 10000 },
+	[TR_M_READ_KEY] = { on_read_key, 5000 },
+	[TR_M_READ_RELEASE] = { on_read_release, 4096 },
+};
+
+TR_RC tr_role_appraise(const struct tr_config *cfg, struct tr_err *err)
+{
+	static struct appraiser a;
+	enum tr_code rc;
+
+	(void)cfg;
+	a.policy.mode = TR_MODE_ENFORCE;
+	rc = tr_role_serve(TR_PROC_APPRAISE, rules, &a, err);
+	policy_clear(&a);
+	tr_buf_done(&a.policy_bytes);
+	return rc;
+}

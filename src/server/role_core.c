@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Boot, channels and dispatch of core. What it decides is in the api_*.c files and admit.c. */
+#include "server/role.h"
+#include "server/core.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "codec/pem.h"
+#include "crypto/x509.h"
+#include "codec/text.h"
+#include "ipc/fdpass.h"
+
+#define SWEEP_EVERY_MS 5000
+#define SWEEP_AT_MOST 256
+#define TICK_MS 1000
+
+static void on_request(void *arg, struct tr_chan *ch, const struct tr_frame *f);
+
+/* ---- answers of other roles ---- */
+
+static void end_call(struct tr_core *c, struct tr_chan *ch, const struct tr_record *def, const struct tr_frame *f)
+{
+	union {
+		struct tr_msg_done done;
+		struct tr_msg_issued issued;
+		struct tr_msg_appraised appraised;
+		struct tr_msg_csr_done csr;
+		struct tr_msg_key_read key;
+		struct tr_msg_release_read release;
+		struct tr_msg_rows rows;
+	} m;
+	struct tr_err err = { 0 };
+
+	if (tr_record_decode(def, f->payload, &m, &err)) {
+		tr_log_err(TR_LOG_ERROR, "role_sent_nonsense", &err, "record", def->name, NULL);
+		(void)tr_calls_end(c->calls, ch, f->id, NULL);
+		return;
+	}
+	(void)tr_calls_end(c->calls, ch, f->id, &m);
+}
+
+static void on_done(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_done_def, f); }
+static void on_issued(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_issued_def, f); }
+static void on_appraised(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_appraised_def, f); }
+static void on_csr(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_csr_done_def, f); }
+static void on_key_read(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_key_read_def, f); }
+static void on_release_read(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_release_read_def, f); }
+static void on_listed(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_rows_def, f); }
+
+/* A list that failed has no rows frame: its question is still open. */
+static void on_list_done(void *arg, struct tr_chan *ch, const struct tr_frame *f)
+{
+	struct tr_core *c = arg;
+
+	(void)tr_calls_end(c->calls, ch, f->id, NULL);
+}
+
+static void on_probe_done(void *arg, struct tr_chan *ch, const struct tr_frame *f)
+{
+	struct tr_core *c = arg;
+	struct tr_msg_done m;
+	struct tr_err err = { 0 };
+	bool was = c->store_ok;
+
+	(void)ch;
+	if (tr_record_decode(&tr_msg_done_def, f->payload, &m, &err))
+		return;
+	c->store_ok = m.code == TR_OK;
+	(void)snprintf(c->store_why, sizeof(c->store_why), "%.*s", TR_VIEW_FMT(m.why));
+	if (was != c->store_ok)
+		tr_log(c->store_ok ? TR_LOG_INFO : TR_LOG_ERROR, c->store_ok ? "store_writable" : "store_not_writable",
+		       "why", c->store_why, NULL);
+}
+
+static void on_stats(void *arg, struct tr_chan *ch, const struct tr_frame *f)
+{
+	struct tr_core *c = arg;
+	struct tr_msg_front_stats s;
+	struct tr_err err = { 0 };
+
+	if (tr_record_decode(&tr_msg_front_stats_def, f->payload, &s, &err))
+		return;
+	c->metrics.accepted += s.accepted;
+	c->metrics.refused_limit += s.refused_limit;
+	c->metrics.refused_syntax += s.refused_syntax;
+	c->metrics.refused_rate += s.refused_rate;
+	c->metrics.refused_cert += s.refused_cert;
+	c->metrics.timeouts += s.timeouts;
+	for (size_t i = 0; i < TR_FRONTS_MAX; i++)
+		if (c->fronts[i].chan == ch)
+			c->fronts[i].open = s.open;
+}
+
+/* ---- loading ---- */
+
+struct tr_table_mem *tr_core_table(struct tr_core *c, enum tr_table t)
+{
+	switch (t) {
+	case TR_T_AGENT: return &c->agents;
+	case TR_T_TOKEN: return &c->tokens;
+	case TR_T_VKEY: return &c->vkeys;
+	case TR_T_RELEASE: return &c->releases;
+	case TR_T_SETTING: return &c->settings;
+	case TR_T_SEEN: return &c->seen;
+	case TR_T_OPERATOR: return &c->operators;
+	default: return NULL;
+	}
+}
+
+static void on_rows(void *arg, struct tr_chan *ch, const struct tr_frame *f)
+{
+	struct tr_core *c = arg;
+	struct tr_msg_rows m;
+	struct tr_table_mem *t;
+	struct tr_view list, one;
+	struct tr_err err = { 0 };
+
+	(void)ch;
+	if (tr_record_decode(&tr_msg_rows_def, f->payload, &m, &err) || !(t = tr_core_table(c, (enum tr_table)m.table)))
+		return;
+	list = m.rows;
+	while (tr_records_next(&list, &one)) {
+		struct tr_agent_row widest;
+		struct tr_item *item;
+
+		if (tr_record_decode(t->def, one, &widest, &err) || !(item = tr_table_put(t, &widest))) {
+			tr_log_err(TR_LOG_ERROR, "row_unreadable", &err, "table", t->def->name, NULL);
+			abort(); /* a registry with holes must not decide anything */
+		}
+		if (t == &c->agents) {
+			item->live.last_seen = widest.last_seen;
+			item->live.heartbeats = widest.heartbeats;
+			if (widest.running_hash.n == 32)
+				memcpy(item->live.running_hash, widest.running_hash.p, 32);
+		}
+	}
+}
+
+static void tell_ready(struct tr_core *c)
+{
+	struct tr_err err = { 0 };
+
+	if (c->ready_told || !c->loaded || !c->keys || !c->appraise || !c->store_ro)
+		return;
+	c->ready_told = true;
+	tr_core_send_policy(c);
+	tr_core_seed(c);
+	tr_log(TR_LOG_INFO, "ready", "agents", tr_fmt("%zu", c->agents.n), NULL);
+	if (tr_fd_tell(c->control, TR_TAG_READY, &err))
+		tr_log_err(TR_LOG_ERROR, "supervisor_gone", &err, NULL);
+}
+
+static void on_load_done(void *arg, struct tr_chan *ch, const struct tr_frame *f)
+{
+	struct tr_core *c = arg;
+	struct tr_msg_done m;
+	struct tr_err err = { 0 };
+
+	(void)ch;
+	if (tr_record_decode(&tr_msg_done_def, f->payload, &m, &err) || m.code) {
+		tr_log(TR_LOG_ERROR, "load_failed", "why", tr_fmt_view(m.why), NULL);
+		tr_loop_stop(c->loop);
+		return;
+	}
+	if (--c->loading)
+		return;
+	c->loaded = true;
+	tell_ready(c);
+}
+
+static void start_load(struct tr_core *c)
+{
+	for (uint64_t t = 1; t < TR_T_N; t++) {
+		struct tr_msg_load m = { .table = t };
+
+		if (!tr_core_table(c, (enum tr_table)t))
+			continue;
+		c->loading++;
+		tr_chan_send_record(c->store, TR_M_LOAD, t, &tr_msg_load_def, &m);
+	}
+	tr_chan_send(c->store, TR_M_PROBE, 0, tr_view(NULL, 0));
+}
+
+/* ---- channels ---- */
+
+static const struct tr_frame_rule front_rules[TR_FRAME_TYPE_MAX] = {
+	[TR_M_REQUEST] = { on_request, TR_MSG_REQUEST_MAX },
+	[TR_M_FRONT_STATS] = { on_stats, 256 },
+};
+static const struct tr_frame_rule store_rules[TR_FRAME_TYPE_MAX] = {
+	[TR_M_TX_DONE] = { on_done, 1024 },
+	[TR_M_ROWS] = { on_rows, TR_MSG_ROWS_MAX },
+	[TR_M_LOAD_DONE] = { on_load_done, 1024 },
+	[TR_M_PROBE_DONE] = { on_probe_done, 1024 },
+};
+static const struct tr_frame_rule store_ro_rules[TR_FRAME_TYPE_MAX] = {
+	[TR_M_ROWS] = { on_listed, TR_MSG_ROWS_MAX },
+	[TR_M_LIST_DONE] = { on_list_done, 1024 },
+};
+static const struct tr_frame_rule keys_rules[TR_FRAME_TYPE_MAX] = {
+	[TR_M_ISSUED] = { on_issued, 8192 },
+};
+static const struct tr_frame_rule appraise_rules[TR_FRAME_TYPE_MAX] = {
+	[TR_M_APPRAISED] = { on_appraised, 16384 },
+	[TR_M_CSR_DONE] = { on_csr, 4096 },
+	[TR_M_KEY_READ] = { on_key_read, 4096 },
+	[TR_M_RELEASE_READ] = { on_release_read, 8192 },
+};
+
+static void on_end(void *arg, struct tr_chan *ch, const char *why)
+{
+	struct tr_core *c = arg;
+	struct tr_chan **const helpers[] = { &c->store_ro, &c->keys, &c->appraise };
+
+	if (ch == c->store) {
+		/* What was on its way may or may not be durable: only the store knows. Start again from it. */
+		if (!c->stopping)
+			tr_log(TR_LOG_ERROR, "store_gone", "why", why, NULL);
+		tr_loop_stop(c->loop);
+		return;
+	}
+	if (!c->stopping)
+		c->metrics.role_losses++;
+	for (size_t i = 0; i < TR_ARRAY_LEN(helpers); i++) {
+		if (*helpers[i] != ch)
+			continue;
+		*helpers[i] = NULL;
+		tr_calls_fail(c->calls, ch);
+		(void)tr_chan_free(ch);
+		return;
+	}
+	for (size_t i = 0; i < TR_FRONTS_MAX; i++) {
+		if (c->fronts[i].chan != ch)
+			continue;
+		c->fronts[i].chan = NULL;
+		c->fronts[i].gen++;
+		c->fronts[i].open = 0;
+		(void)tr_chan_free(ch);
+		return;
+	}
+}
+
+static void add_front(struct tr_core *c, int fd)
+{
+	struct tr_err err = { 0 };
+
+	for (size_t i = 0; i < TR_FRONTS_MAX; i++) {
+		if (c->fronts[i].chan)
+			continue;
+		if (tr_chan_new(c->loop, fd, front_rules, on_end, c, &c->fronts[i].chan, &err))
+			tr_log_err(TR_LOG_ERROR, "channel_failed", &err, NULL);
+		return;
+	}
+	(void)tr_close(fd);
+}
+
+static void add_helper(struct tr_core *c, struct tr_chan **slot, int fd, const struct tr_frame_rule *rules)
+{
+	struct tr_err err = { 0 };
+
+	if (*slot) {
+		tr_calls_fail(c->calls, *slot);
+		*slot = tr_chan_free(*slot);
+	}
+	if (tr_chan_new(c->loop, fd, rules, on_end, c, slot, &err))
+		tr_log_err(TR_LOG_ERROR, "channel_failed", &err, NULL);
+}
+
+static void stop(struct tr_core *c)
+{
+	c->stopping = true;
+	/* Whatever live counters are worth keeping goes out as one last transaction. */
+	tr_core_sweep(c, SIZE_MAX);
+	if (c->store)
+		tr_chan_flush(c->store, 2000);
+	tr_loop_stop(c->loop);
+}
+
+static void on_control(void *arg)
+{
+	struct tr_core *c = arg;
+	uint8_t tag;
+	int fd;
+	struct tr_err err = { 0 };
+	enum tr_code rc;
+
+	while ((rc = tr_fd_recv(c->control, &tag, &fd, &err)) == TR_OK) {
+		switch (tag) {
+		case TR_TAG_FRONT: add_front(c, fd); break;
+		case TR_TAG_STORE:
+			add_helper(c, &c->store, fd, store_rules);
+			if (c->store)
+				start_load(c);
+			break;
+		case TR_TAG_STORE_RO: add_helper(c, &c->store_ro, fd, store_ro_rules); break;
+		case TR_TAG_KEYS: add_helper(c, &c->keys, fd, keys_rules); break;
+		case TR_TAG_APPRAISE:
+			add_helper(c, &c->appraise, fd, appraise_rules);
+			if (c->loaded)
+				tr_core_send_policy(c);
+			break;
+		case TR_TAG_STOP: stop(c); return;
+		default: (void)tr_close(fd); break;
+		}
+		tell_ready(c);
+	}
+	if (rc != TR_E_BUSY)
+		tr_loop_stop(c->loop); /* no supervisor, no server */
+}
+
+/* ---- dispatch ---- */
+
+/* Routes that only read memory work even when the store cannot write. */
+static bool needs_store(enum tr_route_id id)
+{
+	switch (id) {
+	case TR_RT_REGISTER: case TR_RT_AGENT_REVOKE: case TR_RT_AGENT_REMOVE: case TR_RT_TOKEN_CREATE:
+	case TR_RT_TOKEN_REVOKE: case TR_RT_VKEY_ADD: case TR_RT_VKEY_RETIRE: case TR_RT_VKEY_REVOKE:
+	case TR_RT_RELEASE_ADD: case TR_RT_RELEASE_WITHDRAW: case TR_RT_POLICY_SET: case TR_RT_RENEW:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool authorized(struct tr_core *c, struct tr_req *r)
+{
+	struct tr_item *i = tr_table_get_alt(&c->operators, r->q.bearer);
+	const struct tr_operator_row *op = i ? i->row : NULL;
+
+	if (!op || op->revoked_at || (op->expires_at && op->expires_at <= tr_now_ms())) {
+		tr_req_refuse(r, 401, "operator_token_invalid",
+			      "this operator token is unknown, expired or revoked; use the one trothd init wrote, or log in again");
+		return false;
+	}
+	(void)snprintf(r->actor, sizeof(r->actor), "operator:%.*s", TR_VIEW_FMT(op->name));
+	return true;
+}
+
+static void on_request(void *arg, struct tr_chan *ch, const struct tr_frame *f)
+{
+	struct tr_core *c = arg;
+	struct tr_req r = { .core = c, .id = f->id };
+	const struct tr_route *route;
+	struct tr_err err = { 0 };
+
+	while (r.front < TR_FRONTS_MAX && c->fronts[r.front].chan != ch)
+		r.front++;
+	if (r.front == TR_FRONTS_MAX)
+		return;
+	r.front_gen = c->fronts[r.front].gen;
+	if (tr_record_decode(&tr_msg_request_def, f->payload, &r.q, &err) || r.q.route >= TR_RT_N) {
+		tr_log_err(TR_LOG_ERROR, "front_sent_nonsense", &err, NULL);
+		return;
+	}
+	(void)snprintf(r.actor, sizeof(r.actor), "anonymous");
+	route = tr_route_by_id((enum tr_route_id)r.q.route);
+	if (!c->loaded && r.q.route > TR_RT_VERSION) {
+		tr_req_refuse(&r, 503, "starting", "the server is starting; try again in a second");
+		return;
+	}
+	if (route->auth == TR_AUTH_OPERATOR && !authorized(c, &r))
+		return;
+	if (needs_store(route->id) && !c->store_ok) {
+		tr_req_refuse(&r, 503, "store_unavailable",
+			      c->store_why[0] ? c->store_why : "the store cannot write; see the server's log");
+		return;
+	}
+	tr_api[route->id](c, &r);
+}
+
+const tr_api_fn tr_api[TR_RT_N] = {
+	[TR_RT_LIVEZ] = tr_api_livez,
+	[TR_RT_READYZ] = tr_api_readyz,
+	[TR_RT_METRICS] = tr_api_metrics,
+	[TR_RT_VERSION] = tr_api_version,
+	[TR_RT_KEYSET] = tr_api_keyset,
+	[TR_RT_CHALLENGE] = tr_api_challenge,
+	[TR_RT_REGISTER] = tr_api_register,
+	[TR_RT_HEARTBEAT] = tr_api_heartbeat,
+	[TR_RT_RENEW] = tr_api_renew,
+	[TR_RT_WHOAMI] = tr_api_whoami,
+	[TR_RT_AGENT_LIST] = tr_api_agent_list,
+	[TR_RT_AGENT_GET] = tr_api_agent_get,
+	[TR_RT_AGENT_REVOKE] = tr_api_agent_revoke,
+	[TR_RT_AGENT_REMOVE] = tr_api_agent_remove,
+	[TR_RT_TOKEN_LIST] = tr_api_token_list,
+	[TR_RT_TOKEN_CREATE] = tr_api_token_create,
+	[TR_RT_TOKEN_REVOKE] = tr_api_token_revoke,
+	[TR_RT_VKEY_LIST] = tr_api_vkey_list,
+	[TR_RT_VKEY_ADD] = tr_api_vkey_add,
+	[TR_RT_VKEY_RETIRE] = tr_api_vkey_retire,
+	[TR_RT_VKEY_REVOKE] = tr_api_vkey_revoke,
+	[TR_RT_RELEASE_LIST] = tr_api_release_list,
+	[TR_RT_RELEASE_ADD] = tr_api_release_add,
+	[TR_RT_RELEASE_WITHDRAW] = tr_api_release_withdraw,
+	[TR_RT_POLICY_GET] = tr_api_policy_get,
+	[TR_RT_POLICY_SET] = tr_api_policy_set,
+	[TR_RT_ATTESTATION_LIST] = tr_api_attestation_list,
+	[TR_RT_ATTESTATION_GET] = tr_api_attestation_get,
+	[TR_RT_AUDIT_LIST] = tr_api_audit_list,
+};
+
+/* ---- life ---- */
+
+static void on_tick(void *arg)
+{
+	struct tr_core *c = arg;
+
+	c->recent_refusals = 0;
+	if (c->policy_until && c->policy_until <= tr_now_ms())
+		tr_core_send_policy(c);
+	if (!c->store_ok && c->store)
+		tr_chan_send(c->store, TR_M_PROBE, 0, tr_view(NULL, 0));
+	tr_timer_arm(c->tick_timer, TICK_MS);
+}
+
+static void on_sweep(void *arg)
+{
+	struct tr_core *c = arg;
+
+	if (c->loaded && c->store_ok)
+		tr_core_sweep(c, SWEEP_AT_MOST);
+	tr_timer_arm(c->sweep_timer, SWEEP_EVERY_MS);
+}
+
+static TR_RC load_public_files(struct tr_core *c, struct tr_err *err)
+{
+	tr_auto(tr_buf_done) struct tr_buf pin = TR_BUF_INIT;
+	tr_auto(tr_buf_done) struct tr_buf pem = TR_BUF_INIT;
+	tr_auto(tr_buf_done) struct tr_buf der = TR_BUF_INIT;
+	tr_auto(tr_cert_free) struct tr_cert *tls = NULL;
+	struct tr_keyset ks;
+	struct tr_view label, rest;
+
+	if (tr_config_read(c->cfg, "keyset.cose", false, &c->keyset, err) ||
+	    tr_config_read(c->cfg, "keys/ca.crt", false, &c->ca_pem, err) ||
+	    tr_config_read(c->cfg, "root.pin", false, &pin, err))
+		return err->code;
+	if (pin.n < 64 || !tr_hex_get(tr_view(pin.p, 64), c->root_pin, 32))
+		return tr_err_set(err, TR_E_INVALID, "root.pin must hold 64 hex digits", "root.pin");
+	if (c->cfg->attestation->public_key_path &&
+	    tr_config_read(c->cfg, c->cfg->attestation->public_key_path, false, &c->fleet_pem, err))
+		return tr_err_wrap(err, "attestation.public_key_path");
+	/* A server whose own keyset does not verify would lock every new agent out: refuse to start instead. */
+	if (tr_keyset_verify_pinned(tr_buf_view(&c->keyset), c->root_pin, tr_now_ms(), &ks, err))
+		return tr_err_wrap(err, "keyset.cose");
+	if (tr_config_read(c->cfg, c->cfg->tls->certificate, false, &pem, err) ||
+	    tr_pem_get(tr_buf_view(&pem), &label, &der, &rest, err) || tr_cert_parse(tr_buf_view(&der), &tls, err))
+		return tr_err_wrap(err, "TLS certificate");
+	c->tls_not_after = tr_cert_not_after_ms(tls);
+	(void)snprintf(c->server_name, sizeof(c->server_name), "%s",
+		       c->cfg->urls_count ? c->cfg->urls[0] : "https://localhost:8443");
+	return TR_OK;
+}
+
+static TR_RC run(struct tr_core *c, struct tr_err *err)
+{
+	if (tr_loop_new(&c->loop, err) || tr_watch_timer(c->loop, on_sweep, c, &c->sweep_timer, err) ||
+	    tr_watch_timer(c->loop, on_tick, c, &c->tick_timer, err) ||
+	    tr_watch_fd(c->loop, c->control, TR_WATCH_READ, on_control, c, &c->control_watch, err) ||
+	    tr_role_enter(TR_PROC_CORE, err))
+		return err->code;
+	tr_timer_arm(c->sweep_timer, SWEEP_EVERY_MS);
+	tr_timer_arm(c->tick_timer, TICK_MS);
+	tr_loop_run(c->loop);
+	return TR_OK;
+}
+
+TR_RC tr_role_core(const struct tr_config *cfg, struct tr_err *err)
+{
+	static struct tr_core c;
+
+	c.cfg = cfg;
+	c.control = TR_FD_CORE;
+	c.started_at = tr_now_ms();
+	c.store_ok = true;
+	c.calls = tr_calls_new();
+	if (!c.calls)
+		return tr_err_set(err, TR_E_INTERNAL, "out of memory", "calls");
+	tr_random(c.challenge_key, sizeof(c.challenge_key));
+	tr_table_init(&c.agents, &tr_agent_def, offsetof(struct tr_agent_row, key_id));
+	tr_table_init(&c.tokens, &tr_token_def, offsetof(struct tr_token_row, secret_hash));
+	tr_table_init(&c.vkeys, &tr_vkey_def, 0);
+	tr_table_init(&c.releases, &tr_release_def, 0);
+	tr_table_init(&c.settings, &tr_setting_def, 0);
+	tr_table_init(&c.seen, &tr_seen_def, 0);
+	tr_table_init(&c.operators, &tr_operator_def, offsetof(struct tr_operator_row, secret_hash));
+	if (load_public_files(&c, err))
+		return err->code;
+	/* The process ends right after: the kernel takes the registry's memory back faster than we could. */
+	return run(&c, err);
+}

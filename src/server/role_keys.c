@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The role `keys`: holds the CA key and signs what it built itself from fields that core named. It parses nothing from
+ * outside and keeps its own bounds, so that a stolen core cannot have just anything signed: only agent leaves, only in
+ * its own trust domain, only for so long. */
+#include "server/role.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "codec/ident.h"
+#include "codec/pem.h"
+#include "crypto/x509.h"
+
+#define BACKDATE_MS (10 * 60 * 1000) /* an agent's clock may be behind ours */
+
+struct keys {
+	const struct tr_config *cfg;
+	struct tr_privkey *ca_key;
+	struct tr_buf ca_der;
+	int64_t ca_not_after;
+};
+
+static TR_RC issue(struct keys *k, const struct tr_msg_issue *q, struct tr_buf *der, struct tr_err *err)
+{
+	char spiffe[TR_SPIFFE_MAX], cn[65];
+	int64_t now = tr_now_ms();
+	int64_t longest = now + (int64_t)k->cfg->certificate_hours * 3600000;
+	tr_auto(tr_pubkey_free) struct tr_pubkey *subject = NULL;
+
+	if (!tr_ident_ok(q->agent_id))
+		return tr_err_set(err, TR_E_INVALID, "not an agent id", "issue");
+	/* The subject's key was parsed in the sandbox; here it is only looked at again for strength and leaks. */
+	if (tr_pubkey_from_spki(q->spki, &subject, err))
+		return err->code;
+	(void)snprintf(spiffe, sizeof(spiffe), "spiffe://%s/agent/%.*s", k->cfg->trust_domain, TR_VIEW_FMT(q->agent_id));
+	(void)snprintf(cn, sizeof(cn), "%.*s", TR_VIEW_FMT(q->agent_id));
+	struct tr_cert_spec spec = {
+		.spki = q->spki,
+		.common_name = cn,
+		.spiffe = spiffe,
+		.not_before_ms = now - BACKDATE_MS,
+		.not_after_ms = q->not_after && q->not_after < longest ? q->not_after : longest,
+		.client_auth = true,
+		.server_auth = true, /* X.509-SVID: EKU, if present, has both */
+	};
+	if (spec.not_after_ms > k->ca_not_after)
+		spec.not_after_ms = k->ca_not_after;
+	return tr_cert_issue(k->ca_key, tr_buf_view(&k->ca_der), &spec, der, err);
+}
+
+static void on_issue(void *arg, struct tr_chan *c, const struct tr_frame *f)
+{
+	struct keys *k = arg;
+	struct tr_msg_issue q;
+	struct tr_msg_issued a = { 0 };
+	struct tr_err err = { 0 };
+	tr_auto(tr_buf_done) struct tr_buf der = TR_BUF_INIT;
+	tr_auto(tr_buf_done) struct tr_buf serial = TR_BUF_INIT;
+	tr_auto(tr_cert_free) struct tr_cert *cert = NULL;
+
+	if (tr_record_decode(&tr_msg_issue_def, f->payload, &q, &err) || issue(k, &q, &der, &err) ||
+	    tr_cert_parse(tr_buf_view(&der), &cert, &err)) {
+		tr_log_err(TR_LOG_WARN, "certificate_refused", &err, NULL);
+		a.code = err.code;
+		a.why = tr_view_str(err.pub);
+	} else {
+		tr_cert_serial_hex(cert, &serial);
+		a.der = tr_buf_view(&der);
+		a.serial = tr_buf_view(&serial);
+	}
+	tr_chan_send_record(c, TR_M_ISSUED, f->id, &tr_msg_issued_def, &a);
+}
+
+static const struct tr_frame_rule rules[TR_FRAME_TYPE_MAX] = {
+	[TR_M_ISSUE] = { on_issue, 2048 },
+};
+
+TR_RC tr_role_keys(const struct tr_config *cfg, struct tr_err *err)
+{
+	struct keys k = { .cfg = cfg };
+	tr_auto(tr_buf_done) struct tr_buf pem = TR_BUF_INIT;
+	tr_auto(tr_cert_free) struct tr_cert *ca = NULL;
+	struct tr_view label, rest;
+	char path[4096];
+	enum tr_code rc;
+
+	tr_config_path(cfg, "keys/ca.key", path, sizeof(path));
+	if (tr_privkey_load(path, &k.ca_key, err) || tr_config_read(cfg, "keys/ca.crt", false, &pem, err) ||
+	    tr_pem_get(tr_buf_view(&pem), &label, &k.ca_der, &rest, err) ||
+	    tr_cert_parse(tr_buf_view(&k.ca_der), &ca, err)) {
+		rc = tr_err_wrap(err, "CA");
+	} else {
+		k.ca_not_after = tr_cert_not_after_ms(ca);
+		rc = tr_role_serve(TR_PROC_KEYS, rules, &k, err);
+	}
+	k.ca_key = tr_privkey_free(k.ca_key);
+	tr_buf_done(&k.ca_der);
+	return rc;
+}
