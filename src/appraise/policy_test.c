@@ -354,8 +354,7 @@ static void audit_names_the_reason_that_refuses(void **state)
 	assert_false(a.admitted);
 }
 
-/* --- original --------------------------------------------------------------------------------------------
- */
+/* --- original ------------------------------------------------------------------------------------------ */
 
 static const struct {
 	struct scene s;

@@ -333,6 +333,18 @@ static TR_RC verify_one(const struct tr_cose *c, const struct tr_cose_sig *s, co
 			  "kid");
 }
 
+static TR_RC read_form(struct tr_view in, struct tr_cose *ret, struct tr_err *err)
+{
+	enum tr_code rc;
+
+	if (in.n > TR_KEYSET_MAX)
+		return tr_err_set(err, TR_E_INVALID, "the keyset is too long", "%zu bytes", in.n);
+	rc = tr_cose_sign_parse(in, ret, err);
+	if (rc)
+		return tr_err_wrap(err, "keyset");
+	return check_form(in, ret, err);
+}
+
 TR_RC tr_keyset_verify_pinned(struct tr_view in, const uint8_t pin[32], int64_t now_ms, struct tr_keyset *ret,
 			      struct tr_err *err)
 {
@@ -343,12 +355,7 @@ TR_RC tr_keyset_verify_pinned(struct tr_view in, const uint8_t pin[32], int64_t 
 	struct tr_cose c;
 	enum tr_code rc;
 
-	if (in.n > TR_KEYSET_MAX)
-		return tr_err_set(err, TR_E_INVALID, "the keyset is too long", "%zu bytes", in.n);
-	rc = tr_cose_sign_parse(in, &c, err);
-	if (rc)
-		return tr_err_wrap(err, "keyset");
-	rc = check_form(in, &c, err);
+	rc = read_form(in, &c, err);
 	if (rc)
 		return rc;
 	/* Parsed before it is verified, unlike all else: a pin is a hash, the root keys themselves are in the
@@ -363,7 +370,8 @@ TR_RC tr_keyset_verify_pinned(struct tr_view in, const uint8_t pin[32], int64_t 
 			"the server's root keys are not the pinned ones: this is another installation, or "
 			"somebody is in between",
 			"root fingerprint differs");
-	/* Every signature has to hold, also surplus ones: an object with a damaged part is a damaged object. */
+	/* Every signature has to hold, also surplus ones: an object with a damaged part is a damaged object.
+	 */
 	for (size_t i = 0; i < c.n_sigs; i++) {
 		size_t root = 0;
 
@@ -385,6 +393,21 @@ TR_RC tr_keyset_verify_pinned(struct tr_view in, const uint8_t pin[32], int64_t 
 			err, TR_E_DENIED,
 			"the keyset has expired: the operators must sign a new one (or this clock is wrong)",
 			"expired %lld ms ago", (long long)(now_ms - out.expires_ms));
+	*ret = out;
+	return TR_OK;
+}
+
+TR_RC tr_keyset_unverified(struct tr_view in, struct tr_keyset *ret, struct tr_err *err)
+{
+	struct tr_keyset out;
+	struct tr_cose c;
+	enum tr_code rc = read_form(in, &c, err);
+
+	if (rc)
+		return rc;
+	rc = parse(c.payload, &out, err);
+	if (rc)
+		return rc;
 	*ret = out;
 	return TR_OK;
 }
