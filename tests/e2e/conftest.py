@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+
+from harness import Server
+
+
+@pytest.fixture(scope="module")
+def server():
+    """One running server per test file. Tests in a file share it: each uses names of its own."""
+    s = Server().start()
+    yield s
+    s.stop()
+    s.destroy()
+
+
+@pytest.fixture
+def make_server():
+    """Servers of one test's own: make_server(config="…", env={…}) returns one that is not started yet."""
+    made = []
+
+    def make(**kw):
+        made.append(Server(**kw))
+        return made[-1]
+
+    yield make
+    for s in made:
+        s.destroy()

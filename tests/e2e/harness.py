@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real server in a folder of its own, and a plain HTTPS client for it.
+
+Nothing here uses the product's code: TLS by Python's ssl module, JSON by Python's json.
+"""
+
+import http.client
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("TROTH_BUILD", ROOT / "build" / "dev"))
+
+
+def program(name):
+    path = BUILD / name
+    assert path.exists(), f"{path} is not built; run script/build dev"
+    return str(path)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Answer:
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, headers, body
+
+    def json(self):
+        return json.loads(self.body)
+
+    def __repr__(self):
+        return f"<{self.status} {self.body[:400]!r}>"
+
+
+def context(ca=None, cert=None, key=None):
+    """TLS 1.3 only; without `ca` nothing is verified, as while bootstrapping."""
+    c = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    c.minimum_version = ssl.TLSVersion.TLSv1_3
+    if ca:
+        c.load_verify_locations(cafile=str(ca))
+    else:
+        c.check_hostname = False
+        c.verify_mode = ssl.CERT_NONE
+    if cert:
+        c.load_cert_chain(str(cert), str(key))
+    return c
+
+
+def call(port, method, path, body=None, headers=None, tls=None, timeout=20):
+    conn = http.client.HTTPSConnection("127.0.0.1", port, context=tls or context(), timeout=timeout)
+    try:
+        headers = dict(headers or {})
+        if isinstance(body, (dict, list)):
+            body = json.dumps(body).encode()
+            headers.setdefault("Content-Type", "application/json")
+        conn.request(method, path, body=body, headers=headers)
+        r = conn.getresponse()
+        return Answer(r.status, r.headers, r.read())
+    finally:
+        conn.close()
+
+
+class Server:
+    """`trothd init` and `trothd run`; stop() ends it politely, kill() does not."""
+
+    def __init__(self, folder=None, config="", env=None, keep=False):
+        self.base = pathlib.Path(folder or tempfile.mkdtemp(prefix="troth-e2e-"))
+        self.base.chmod(0o711)  # the roles run under another uid when we are root
+        self.dir = self.base / "state"
+        self.agents, self.operators = free_port(), free_port()
+        self.env = dict(os.environ, **(env or {}))
+        self.log_path = self.base / "trothd.log"
+        self.process = None
+        self.init_output = subprocess.run(
+            [program("trothd"), "init", "--dir", str(self.dir), "--trust-domain", "e2e.example",
+             "--agents", f"127.0.0.1:{self.agents}", "--operators", f"127.0.0.1:{self.operators}",
+             "--host", "localhost", "--url", f"https://localhost:{self.agents}"],
+            check=True, capture_output=True, text=True).stdout
+        self.config = self.dir / "trothd.yaml"
+        if config:
+            with self.config.open("a") as f:
+                f.write(config)
+        self.token = (self.dir / "admin.token").read_text().strip()
+        self.ca = self.dir / "keys" / "ca.crt"
+        self.pin = (self.dir / "root.pin").read_text().strip()
+
+    def start(self, wait=True):
+        self.log = self.log_path.open("ab")
+        self.process = subprocess.Popen([program("trothd"), "run", "--config", str(self.config)],
+                                        stdout=self.log, stderr=self.log, env=self.env)
+        if wait:
+            self.wait_ready()
+        return self
+
+    def wait_ready(self, seconds=20):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            try:
+                if call(self.operators, "GET", "/readyz", timeout=2).status == 200:
+                    return
+            except OSError:
+                pass
+            if self.process.poll() is not None:
+                raise AssertionError(f"trothd ended with {self.process.returncode}:\n{self.read_log()}")
+            time.sleep(0.02)
+        raise AssertionError(f"trothd is not ready after {seconds} s:\n{self.read_log()}")
+
+    def read_log(self):
+        return self.log_path.read_text(errors="replace")
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(15)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+                raise AssertionError("trothd did not end within 15 s of SIGTERM")
+
+    def kill(self):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def destroy(self):
+        self.kill()
+        shutil.rmtree(self.base, ignore_errors=True)
+
+    def roles(self):
+        """pid → role of the children that live now."""
+        found = {}
+        me = self.process.pid
+        for p in pathlib.Path("/proc").iterdir():
+            if not p.name.isdigit():
+                continue
+            try:
+                stat = (p / "stat").read_text()
+                args = (p / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if int(stat.rsplit(")", 1)[1].split()[1]) == me and len(args) > 2 and args[1] == b"role":
+                found[int(p.name)] = args[2].decode()
+        return found
+
+    # ---- API ----
+
+    def api(self, method, path, body=None, token=None, **kw):
+        headers = {"Authorization": f"Bearer {token or self.token}"}
+        return call(self.operators, method, path, body, headers, context(self.ca), **kw)
+
+    def make_token(self, **fields):
+        r = self.api("POST", "/api/v1/tokens", fields)
+        assert r.status == 201, r
+        return r.json()["token"]
+
+    def attestations(self, **query):
+        q = "&".join(f"{k}={v}" for k, v in query.items())
+        r = self.api("GET", f"/api/v1/attestations?{q}")
+        assert r.status == 200, r
+        return r.json()["attestations"]
+
+    def audit(self, **query):
+        q = "&".join(f"{k}={v}" for k, v in query.items())
+        r = self.api("GET", f"/api/v1/audit?{q}")
+        assert r.status == 200, r
+        return r.json()["audit"]
+
+    def metric(self, name):
+        for line in call(self.operators, "GET", "/metrics").body.decode().splitlines():
+            if line.startswith(name + " "):
+                return float(line.rsplit(" ", 1)[1])
+        raise AssertionError(f"no metric {name}")
