@@ -11,6 +11,7 @@
 #define TR_HTTP_SERVER_H
 
 #include "base/buf.h"
+#include "http/problem.h"
 #include "ipc/loop.h"
 
 struct tr_http;      /* a listener */
@@ -27,8 +28,8 @@ struct tr_http_limits {
 	unsigned body_s;          /* deadline for a whole body */
 };
 
-struct tr_http_head { /* borrowed, valid during the callback and until the body is complete */
-	struct tr_view method, path, query;
+struct tr_http_head { /* borrowed, valid until `gone` */
+	struct tr_view method, path, query; /* as sent: percent escapes are not decoded; query without its '?' */
 	const char *source;       /* numeric IP of the peer */
 	bool has_body;
 	uint64_t content_length;
@@ -42,11 +43,13 @@ struct tr_http_ops {
 	/* Headers are complete, nothing of the body is read. Returns the body cap in bytes for this request, or -1 after it
 	 * answered by tr_http_respond_problem itself. */
 	int64_t (*head)(void *arg, void *conn, struct tr_http_req *r, const struct tr_http_head *h);
-	/* The whole body is here. Answer now or later with tr_http_respond. */
+	/* The whole body is here, valid during this call. Answer now or later with tr_http_respond. */
 	void (*request)(void *arg, void *conn, struct tr_http_req *r, const struct tr_http_head *h, struct tr_view body);
 	/* The request is over (answered and sent, or the peer is gone): forget r. Called exactly once per request. */
 	void (*gone)(void *arg, struct tr_http_req *r);
 };
+
+#define TR_HTTP_TICKET_KEY_LEN 64 /* bytes, random */
 
 struct tr_http_config {
 	int listen_fd;               /* borrowed: the supervisor keeps it */
@@ -78,6 +81,8 @@ struct tr_http_answer {
 };
 /* Every answer carries nosniff, no-store, and HSTS. */
 void tr_http_respond(struct tr_http_req *r, const struct tr_http_answer *a);
+/* The same with a problem document; a 4xx that leaves a body unread closes the connection. request_id may be NULL. */
+void tr_http_respond_problem(struct tr_http_req *r, const struct tr_problem *p, const char *request_id);
 
 struct tr_http_stats { uint64_t accepted, refused_limit, refused_syntax, timeouts, open; };
 void tr_http_stats(const struct tr_http *h, struct tr_http_stats *ret);
