@@ -10,8 +10,8 @@
 
 /* One read takes what a full socket holds (net.core.wmem_default), so that a burst is one system call. */
 #define READ_MIN ((size_t)256 << 10)
-/* Bytes waiting for a peer that does not read; beyond it the peer is given up. Callers that produce in bulk ask
- * tr_chan_queued first. */
+/* Bytes waiting for a peer that does not read; beyond it the peer is given up. Callers that produce in bulk
+ * ask tr_chan_queued first. */
 #define QUEUE_MAX ((size_t)64 << 20)
 /* Memory that one large frame or burst left behind is returned above this. */
 #define KEEP_MAX ((size_t)1 << 20)
@@ -27,10 +27,10 @@ struct tr_chan {
 	int fd;
 	enum state state;
 	bool paused;
-	bool unwritable;   /* the peer no longer reads: output is dropped, input still delivered */
-	bool blocked;      /* the socket is full: wait for it, not for the end of the round */
-	bool delivering;   /* a frame callback is running */
-	bool freed;        /* by such a callback */
+	bool unwritable; /* the peer no longer reads: output is dropped, input still delivered */
+	bool blocked;	 /* the socket is full: wait for it, not for the end of the round */
+	bool delivering; /* a frame callback is running */
+	bool freed;	 /* by such a callback */
 	const struct tr_frame_rule *rules;
 	tr_chan_end_fn end;
 	void *arg;
@@ -76,7 +76,8 @@ static bool send_some(struct tr_chan *c)
 		} else if (errno == EAGAIN || errno == EWOULDBLOCK) {
 			break;
 		} else if (errno == EPIPE || errno == ECONNRESET) {
-			/* Its last words may still be in our socket: the reading side finds the end, after them. */
+			/* Its last words may still be in our socket: the reading side finds the end, after
+			 * them. */
 			c->unwritable = true;
 			out_reset(c);
 			return true;
@@ -114,7 +115,8 @@ static size_t unread(const struct tr_chan *c)
 	return c->in_n - c->in_at;
 }
 
-/* Delivers whole frames until one is missing bytes, or a callback pauses, ends or frees. False when c is gone. */
+/* Delivers whole frames until one is missing bytes, or a callback pauses, ends or frees. False when c is
+ * gone. */
 static bool deliver(struct tr_chan *c)
 {
 	c->delivering = true;
@@ -152,8 +154,9 @@ static bool in_reserve(struct tr_chan *c)
 		c->in_n -= c->in_at;
 		c->in_at = 0;
 	}
-	/* A full buffer is the start of one long frame, of an allowed length: deliver() has judged its header. The length
-	 * is only a promise, so memory doubles with what has arrived instead of being handed out in advance. */
+	/* A full buffer is the start of one long frame, of an allowed length: deliver() has judged its
+	 * header. The length is only a promise, so memory doubles with what has arrived instead of being
+	 * handed out in advance. */
 	if (cap < READ_MIN || (cap > KEEP_MAX && c->in_n < READ_MIN))
 		cap = READ_MIN;
 	else if (c->in_n == cap)
@@ -214,8 +217,8 @@ static void on_later(void *arg)
 	}
 }
 
-TR_RC tr_chan_new(struct tr_loop *loop, int fd, const struct tr_frame_rule *rules, tr_chan_end_fn end, void *arg,
-		  struct tr_chan **ret, struct tr_err *err)
+TR_RC tr_chan_new(struct tr_loop *loop, int fd, const struct tr_frame_rule *rules, tr_chan_end_fn end,
+		  void *arg, struct tr_chan **ret, struct tr_err *err)
 {
 	tr_auto(tr_chan_free) struct tr_chan *c = calloc(1, sizeof(*c));
 	enum tr_code rc;
@@ -294,7 +297,8 @@ void tr_chan_send(struct tr_chan *c, uint16_t type, uint64_t id, struct tr_view 
 	frame_end(c, at, type, id);
 }
 
-void tr_chan_send_record(struct tr_chan *c, uint16_t type, uint64_t id, const struct tr_record *def, const void *rec)
+void tr_chan_send_record(struct tr_chan *c, uint16_t type, uint64_t id, const struct tr_record *def,
+			 const void *rec)
 {
 	size_t at;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The seccomp allow lists, one table for all roles: a row is a system call and the roles that may make it. Plain rows
- * are cheap (the kernel caches them in a bitmap); rows that look at arguments are not, so none is on a hot path. */
+/* The seccomp allow lists, one table for all roles: a row is a system call and the roles that may make it.
+ * Plain rows are cheap (the kernel caches them in a bitmap); rows that look at arguments are not, so none is
+ * on a hot path. */
 #include "ipc/sandbox.h"
 
 #include <arpa/inet.h>
@@ -73,7 +74,8 @@ static const struct rule allowed[] = {
 	CALL(ALL, gettimeofday),
 	CALL(ALL, time),
 	CALL(ALL, getrandom),
-	/* What libc does by itself. glibc 2.36 makes fstat from newfstatat; qsort asks sysinfo how much it may allocate. */
+	/* What libc does by itself. glibc 2.36 makes fstat from newfstatat; its qsort asks sysinfo how much
+	 * it may allocate. */
 	CALL(ALL, fstat),
 	CALL1(ALL, newfstatat, MASK(3, AT_EMPTY_PATH, AT_EMPTY_PATH)),
 	CALL(ALL, futex),
@@ -115,11 +117,11 @@ static const struct rule allowed[] = {
 	CALL2(FRONT, setsockopt, EQ(1, SOL_SOCKET), EQ(2, SO_KEEPALIVE)),
 	CALL2(FRONT, setsockopt, EQ(1, SOL_SOCKET), EQ(2, SO_LINGER)),
 
-	/* SQLite and the files of the state folder. Which folder is Landlock's to say: a filter cannot see paths. */
+	/* SQLite and the files of the state folder. Which folder is for Landlock to say. */
 	CALL(STORE, open),
 	CALL(STORE, openat),
-	/* The twin may only open for reading, but a WAL reader takes its place in the shared -shm file. It opens that
-	 * one (and runs one query) before the filter; the others find a read-only folder, see refused[]. */
+	/* The twin may only open for reading. A WAL reader wants to write to the shared -shm file, to take a
+	 * place there: what was opened before the filter can; later it is refused, and SQLite only reads. */
 	CALL1(STORE_RO, open, MASK(1, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY)),
 	CALL1(STORE_RO, openat, MASK(2, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY)),
 	CALL(STORES, stat),
@@ -135,7 +137,7 @@ static const struct rule allowed[] = {
 	CALL(STORES, readlink),
 	CALL(STORES, readlinkat),
 	CALL(STORES, pread64),
-	CALL(STORES, pwrite64), /* the twin's only writable descriptor is the -shm file, which recovery may extend */
+	CALL(STORES, pwrite64), /* the twin can only write to -shm, which recovery may extend */
 	CALL(STORES, fsync),
 	CALL(STORES, fdatasync),
 	CALL(STORES, ftruncate),
@@ -155,13 +157,15 @@ static const struct rule allowed[] = {
 	CALL(STORE, umask),
 };
 
-/* Calls that libraries try and can live without: an error instead of death, which keeps a harmless difference between
- * library versions from being an outage. Never EPERM: libseccomp refuses a rule that repeats the default action. */
+/* Calls that libraries try and can live without: an error instead of death, which keeps a harmless difference
+ * between library versions from being an outage. Never EPERM: libseccomp refuses a rule that repeats the
+ * default action, which is EPERM under sanitizers. */
 static const struct refusal {
 	struct rule rule;
 	int error;
 } refused[] = {
-	{ CALL2(FRONT, setsockopt, EQ(1, IPPROTO_TCP), EQ(2, TCP_ULP)), ENOPROTOOPT }, /* TLS in the kernel */
+	/* TLS in the kernel */
+	{ CALL2(FRONT, setsockopt, EQ(1, IPPROTO_TCP), EQ(2, TCP_ULP)), ENOPROTOOPT },
 	{ CALL1(STORE_RO, open, MASK(1, O_ACCMODE, O_RDWR)), EACCES },
 	{ CALL1(STORE_RO, openat, MASK(2, O_ACCMODE, O_RDWR)), EACCES },
 	{ CALL(STORE_RO, unlink), EACCES },
@@ -227,7 +231,7 @@ TR_RC tr_sandbox_filter(enum tr_proc role, struct tr_err *err)
 		if (!sys)
 			sys = seccomp_attr_set(f, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 		if (!sys)
-			sys = seccomp_attr_set(f, SCMP_FLTATR_CTL_LOG, 1); /* kernel's audit log: what killed it */
+			sys = seccomp_attr_set(f, SCMP_FLTATR_CTL_LOG, 1); /* for the audit log */
 		if (!sys)
 			sys = seccomp_load(f);
 		errno = -sys;

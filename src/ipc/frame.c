@@ -25,8 +25,8 @@ void tr_frame_head(uint8_t ret[TR_FRAME_HEAD], uint16_t type, uint64_t id, uint3
 	put_le(ret + 8, 8, id);
 }
 
-TR_RC tr_frame_parse(struct tr_view in, const struct tr_frame_rule *rules, struct tr_frame *ret, size_t *ret_used,
-		     struct tr_err *err)
+TR_RC tr_frame_parse(struct tr_view in, const struct tr_frame_rule *rules, struct tr_frame *ret,
+		     size_t *ret_used, struct tr_err *err)
 {
 	uint32_t len;
 	uint16_t type, version;
@@ -40,12 +40,13 @@ TR_RC tr_frame_parse(struct tr_view in, const struct tr_frame_rule *rules, struc
 	version = (uint16_t)get_le(in.p + 6, 2);
 	/* Judged by the header alone: no byte of a payload that will be refused is waited for or stored. */
 	if (version != TR_IPC_VERSION)
-		return tr_err_set(err, TR_E_INVALID, "frame of another protocol version", "version %u", version);
+		return tr_err_set(err, TR_E_INVALID, "frame of another protocol version", "version %u",
+				  version);
 	if (type >= TR_FRAME_TYPE_MAX || !rules[type].fn)
 		return tr_err_set(err, TR_E_INVALID, "frame of a type not allowed here", "type %u", type);
 	if (len > rules[type].max)
-		return tr_err_set(err, TR_E_INVALID, "frame over the limit of its type", "type %u: %u bytes, limit %u",
-				  type, len, rules[type].max);
+		return tr_err_set(err, TR_E_INVALID, "frame over the limit of its type",
+				  "type %u: %u bytes, limit %u", type, len, rules[type].max);
 	if (in.n - TR_FRAME_HEAD < len) {
 		*ret_used = 0;
 		return TR_OK;

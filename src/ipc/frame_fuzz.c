@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Oracle: a parsed frame, encoded again, is the very bytes it was parsed from; a stream cut at any point gives the
- * same frames, only later; a refusal comes from the header alone. */
+/* Oracle: a parsed frame, encoded again, is the very bytes it was parsed from; a stream cut at any point
+ * gives the same frames, only later; a refusal comes from the header alone. */
 #include "ipc/chan.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

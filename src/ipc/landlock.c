@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Landlock by its system calls; libc has no wrappers, and the header of an old distribution lacks the newer rights. */
+/* Landlock by its system calls; libc has no wrappers, and the header of an old distribution lacks the newer
+ * rights. */
 #include "ipc/sandbox.h"
 
 #include <fcntl.h>
@@ -20,8 +21,8 @@
 #define FS_READ_DIR (UINT64_C(1) << 3)
 #define FS_REMOVE_FILE (UINT64_C(1) << 5)
 #define FS_MAKE_REG (UINT64_C(1) << 8)
-#define FS_REFER (UINT64_C(1) << 13)	/* since ABI 2 */
-#define FS_TRUNCATE (UINT64_C(1) << 14) /* since ABI 3 */
+#define FS_REFER (UINT64_C(1) << 13)	 /* since ABI 2 */
+#define FS_TRUNCATE (UINT64_C(1) << 14)	 /* since ABI 3 */
 #define FS_IOCTL_DEV (UINT64_C(1) << 15) /* since ABI 5 */
 #define FS_ABI_1 ((UINT64_C(1) << 13) - 1)
 
@@ -47,7 +48,8 @@ static uint64_t handled(int abi)
 /* Plain files in one folder: no folders, links, devices or execution. */
 static uint64_t granted(int abi)
 {
-	return (FS_READ_FILE | FS_WRITE_FILE | FS_READ_DIR | FS_MAKE_REG | FS_REMOVE_FILE | FS_TRUNCATE) & handled(abi);
+	return (FS_READ_FILE | FS_WRITE_FILE | FS_READ_DIR | FS_MAKE_REG | FS_REMOVE_FILE | FS_TRUNCATE) &
+	       handled(abi);
 }
 
 static bool allow_dir(int ruleset, const char *dir, int abi)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inside src/ipc only: a call at the very end of a loop round, after the deferred ones. It lives in its owner, so
- * queueing allocates nothing and cannot fail, and the owner withdraws it when it dies. It must not queue itself. */
+/* Inside src/ipc only: a call at the very end of a loop round, after the deferred ones. It lives in its
+ * owner, so queueing allocates nothing and cannot fail, and the owner withdraws it when it dies. It must not
+ * queue itself. */
 #ifndef TR_IPC_LATE_H
 #define TR_IPC_LATE_H
 

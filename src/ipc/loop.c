@@ -41,9 +41,10 @@ TR_RC tr_loop_new(struct tr_loop **ret, struct tr_err *err)
 	if (l)
 		l->late.next = l->late.prev = &l->late;
 	if (l && cfg) {
-		/* IGNORE_ENV: the environment must not choose our kernel interface. NOLOCK: one thread. Everything else is
-		 * the default on purpose: level-triggered epoll, no change list, no timerfd; all descriptors that libevent
-		 * wants (epoll, the signal pipe) are opened here, so a filter may be installed later. */
+		/* IGNORE_ENV: the environment must not choose our kernel interface. NOLOCK: one thread.
+		 * Everything else is the default on purpose: level-triggered epoll, no change list, no
+		 * timerfd; all descriptors that libevent wants (epoll, the signal pipe) are opened here, so a
+		 * filter may be installed later. */
 		(void)event_config_set_flag(cfg, EVENT_BASE_FLAG_IGNORE_ENV | EVENT_BASE_FLAG_NOLOCK);
 		(void)event_config_require_features(cfg, EV_FEATURE_O1);
 		l->base = event_base_new_with_config(cfg);
@@ -69,7 +70,8 @@ struct tr_loop *tr_loop_free(struct tr_loop *l)
 
 static void run_calls(struct tr_loop *l)
 {
-	/* Calls that defer again wait for the next round, so that a busy one cannot starve the descriptors. */
+	/* Calls that defer again wait for the next round, so that a busy one cannot starve the descriptors.
+	 */
 	size_t n = l->n_calls;
 
 	for (size_t i = 0; i < n; i++) {
@@ -156,8 +158,8 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
 	w->fn(w->arg); /* may free w */
 }
 
-static TR_RC watch_new(struct tr_loop *l, int fd, short what, tr_watch_fn fn, void *arg, struct tr_watch **ret,
-		       struct tr_err *err)
+static TR_RC watch_new(struct tr_loop *l, int fd, short what, tr_watch_fn fn, void *arg,
+		       struct tr_watch **ret, struct tr_err *err)
 {
 	tr_auto(tr_watch_free) struct tr_watch *w = calloc(1, sizeof(*w));
 
@@ -171,8 +173,8 @@ static TR_RC watch_new(struct tr_loop *l, int fd, short what, tr_watch_fn fn, vo
 	return TR_OK;
 }
 
-static TR_RC watch_new_on(struct tr_loop *l, int fd, short what, tr_watch_fn fn, void *arg, struct tr_watch **ret,
-			  struct tr_err *err)
+static TR_RC watch_new_on(struct tr_loop *l, int fd, short what, tr_watch_fn fn, void *arg,
+			  struct tr_watch **ret, struct tr_err *err)
 {
 	tr_auto(tr_watch_free) struct tr_watch *w = NULL;
 	enum tr_code rc = watch_new(l, fd, what, fn, arg, &w, err);
@@ -208,7 +210,8 @@ TR_RC tr_watch_timer(struct tr_loop *l, tr_watch_fn fn, void *arg, struct tr_wat
 	return watch_new(l, -1, 0, fn, arg, ret, err);
 }
 
-/* Only out of memory gets here; a timer or descriptor that silently never fires would be a hang without a reason. */
+/* Only out of memory gets here; a timer or descriptor that silently never fires would be a hang without a
+ * reason. */
 static void must(int rc)
 {
 	if (rc)

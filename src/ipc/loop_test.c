@@ -88,7 +88,8 @@ static void deferred_and_late_calls_end_the_round_in_order(void **state)
 	struct tr_err err;
 
 	c->late = (struct tr_late){ .fn = note_late, .arg = c };
-	assert_int_equal(tr_watch_fd(c->loop, c->pipe[0], TR_WATCH_READ, read_one, c, &c->watch, &err), TR_OK);
+	assert_int_equal(tr_watch_fd(c->loop, c->pipe[0], TR_WATCH_READ, read_one, c, &c->watch, &err),
+			 TR_OK);
 	assert_int_equal(write(c->pipe[1], "a", 1), 1);
 	tr_loop_run(c->loop);
 	assert_string_equal(c->seen, "adl");
@@ -116,7 +117,8 @@ static void a_busy_deferred_call_does_not_starve_descriptors(void **state)
 	struct ctx *c = *state;
 	struct tr_err err;
 
-	assert_int_equal(tr_watch_fd(c->loop, c->pipe[0], TR_WATCH_READ, read_and_stop, c, &c->watch, &err), TR_OK);
+	assert_int_equal(tr_watch_fd(c->loop, c->pipe[0], TR_WATCH_READ, read_and_stop, c, &c->watch, &err),
+			 TR_OK);
 	assert_int_equal(write(c->pipe[1], "a", 1), 1);
 	assert_int_equal(tr_loop_defer(c->loop, defer_again, c, &err), TR_OK);
 	tr_loop_run(c->loop);
@@ -184,7 +186,8 @@ static void a_watch_may_free_itself_and_an_empty_loop_ends(void **state)
 	struct ctx *c = *state;
 	struct tr_err err;
 
-	assert_int_equal(tr_watch_fd(c->loop, c->pipe[1], TR_WATCH_WRITE, free_self, c, &c->watch, &err), TR_OK);
+	assert_int_equal(tr_watch_fd(c->loop, c->pipe[1], TR_WATCH_WRITE, free_self, c, &c->watch, &err),
+			 TR_OK);
 	tr_loop_run(c->loop);
 	assert_string_equal(c->seen, "f");
 }
@@ -195,7 +198,8 @@ static void a_disabled_watch_is_silent_until_enabled(void **state)
 	tr_auto(tr_watch_free) struct tr_watch *timer = NULL;
 	struct tr_err err;
 
-	assert_int_equal(tr_watch_fd(c->loop, c->pipe[0], TR_WATCH_READ, read_and_stop, c, &c->watch, &err), TR_OK);
+	assert_int_equal(tr_watch_fd(c->loop, c->pipe[0], TR_WATCH_READ, read_and_stop, c, &c->watch, &err),
+			 TR_OK);
 	assert_int_equal(tr_watch_timer(c->loop, stop, c, &timer, &err), TR_OK);
 	assert_int_equal(write(c->pipe[1], "a", 1), 1);
 	tr_watch_enable(c->watch, false);

@@ -117,7 +117,8 @@ static TR_RC verify_no_way_back(struct tr_err *err)
 	gid_t rg, eg, sg;
 
 	if (setresuid((uid_t)-1, 0, (uid_t)-1) == 0 || setresuid(0, 0, 0) == 0 || setresgid(0, 0, 0) == 0)
-		return tr_err_set(err, TR_E_INTERNAL, "the process could become root again", "regained an id");
+		return tr_err_set(err, TR_E_INTERNAL, "the process could become root again",
+				  "regained an id");
 	if (getresuid(&r, &e, &s) || getresgid(&rg, &eg, &sg))
 		return tr_err_errno(err, "read ids back");
 	if (r == 0 || e == 0 || s == 0 || rg == 0 || eg == 0 || sg == 0)

@@ -169,7 +169,8 @@ static void work_store(struct bag *b)
 	NEED(tr_file_read(path, 100, &got, &err) == TR_OK && got.n == 10);
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	NEED(fd >= 0 && fcntl(fd, F_SETLK, &lock) == 0);
-	NEED(pwrite(fd, "x", 1, 4096) == 1 && fdatasync(fd) == 0 && fsync(fd) == 0 && ftruncate(fd, 4096) == 0);
+	NEED(pwrite(fd, "x", 1, 4096) == 1 && fdatasync(fd) == 0 && fsync(fd) == 0 &&
+	     ftruncate(fd, 4096) == 0);
 	shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	NEED(shared != MAP_FAILED && shared[1] == '1');
 	NEED(munmap(shared, 4096) == 0);
@@ -202,7 +203,8 @@ static void (*const works[TR_PROC_N])(struct bag *) = {
 	[TR_PROC_STORE_RO] = work_store_ro,
 };
 
-/* Forbidden calls: each must kill the roles named. Those that fork or execute end the child by themselves if let. */
+/* Forbidden calls: each must kill the roles named. Those that fork or execute end the child by themselves if
+ * let. */
 static void try_probe(enum tr_proc r)
 {
 	tr_sandbox_probe(r);

@@ -19,8 +19,9 @@ struct failure {
 };
 enum step { STEP_PARENT, STEP_SIGNALS, STEP_SESSION, STEP_LIMITS, STEP_FDS, STEP_EXEC };
 static const char *const step_names[] = {
-	[STEP_PARENT] = "bind its life to ours", [STEP_SIGNALS] = "reset signals", [STEP_SESSION] = "new session",
-	[STEP_LIMITS] = "resource limits",	 [STEP_FDS] = "place descriptors",  [STEP_EXEC] = "execute",
+	[STEP_PARENT] = "bind its life to ours", [STEP_SIGNALS] = "reset signals",
+	[STEP_SESSION] = "new session",		 [STEP_LIMITS] = "resource limits",
+	[STEP_FDS] = "place descriptors",	 [STEP_EXEC] = "execute",
 };
 
 struct plan {
@@ -30,8 +31,8 @@ struct plan {
 	char *const *env;
 };
 
-/* Moves descriptors to their final numbers in two steps, since sources and targets may overlap: first everything
- * above the target range, then down. Returns the number where the report pipe ends up in *ret_report. */
+/* Moves descriptors to their final numbers in two steps, since sources and targets may overlap: first
+ * everything above the target range, then down. */
 static bool place_fds(struct plan *p, int *ret_exe)
 {
 	const int n = (int)p->s->n_fds;
@@ -124,7 +125,7 @@ static TR_RC make_env(const char *const *keep, char **ret, struct tr_err *err)
 			if (strncmp(*e, *keep, len) != 0 || (*e)[len] != '=')
 				continue;
 			if (n == ENV_MAX)
-				return tr_err_set(err, TR_E_INTERNAL, "too many environment variables for a role",
+				return tr_err_set(err, TR_E_INTERNAL, "too many variables for a role",
 						  "more than %d", ENV_MAX);
 			ret[n++] = *e;
 			break;
@@ -134,6 +135,7 @@ static TR_RC make_env(const char *const *keep, char **ret, struct tr_err *err)
 	return TR_OK;
 }
 
+/* Closes the parent's side of the report pipe in every case. */
 static TR_RC fork_child(struct plan *p, pid_t *ret_pid, struct tr_err *err)
 {
 	sigset_t all, old;
@@ -146,6 +148,7 @@ static TR_RC fork_child(struct plan *p, pid_t *ret_pid, struct tr_err *err)
 	pid = fork();
 	if (pid == 0)
 		child(p);
+	p->report = tr_close(p->report);
 	(void)sigprocmask(SIG_SETMASK, &old, NULL);
 	if (pid < 0)
 		return tr_err_errno(err, "fork");
@@ -159,7 +162,6 @@ TR_RC tr_spawn_self(const struct tr_spawn *s, pid_t *ret_pid, struct tr_err *err
 	tr_auto(tr_close) int exe = open("/proc/self/exe", O_PATH | O_CLOEXEC);
 	tr_auto(tr_close) int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	tr_auto(tr_close) int report_in = -1;
-	tr_auto(tr_close) int report_out = -1;
 	char *env[ENV_MAX + 1];
 	struct plan p;
 	struct failure f;
@@ -174,28 +176,28 @@ TR_RC tr_spawn_self(const struct tr_spawn *s, pid_t *ret_pid, struct tr_err *err
 		return tr_err_errno(err, "open /dev/null");
 	if (s->n_fds > TR_SPAWN_FDS_MAX)
 		return tr_err_set(err, TR_E_INTERNAL, "too many descriptors for a role", "%zu", s->n_fds);
-	if (pipe2(pipe_fds, O_CLOEXEC))
-		return tr_err_errno(err, "pipe");
-	report_in = pipe_fds[0];
-	report_out = pipe_fds[1];
 	rc = make_env(s->keep_env, env, err);
 	if (rc)
 		return rc;
-	p = (struct plan){ .s = s, .exe = exe, .null = null, .report = report_out, .env = env };
+	if (pipe2(pipe_fds, O_CLOEXEC))
+		return tr_err_errno(err, "pipe");
+	report_in = pipe_fds[0];
+	p = (struct plan){ .s = s, .exe = exe, .null = null, .report = pipe_fds[1], .env = env };
 	rc = fork_child(&p, &pid, err);
 	if (rc)
 		return rc;
 	/* The pipe closes on exec, so this waits for success or learns of the failure. */
-	report_out = tr_close(report_out);
 	do
 		n = read(report_in, &f, sizeof(f));
 	while (n < 0 && errno == EINTR);
 	if (n != 0) {
+		/* The child still runs our own code, so its report is whole or missing, never foreign. */
+		bool whole = n == (ssize_t)sizeof(f);
+
 		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 			;
-		errno = n == (ssize_t)sizeof(f) ? f.error : EIO;
-		return tr_err_errno(err, "start %s: %s", s->argv[0],
-				    n == (ssize_t)sizeof(f) && f.step >= 0 && f.step <= STEP_EXEC ? step_names[f.step] : "?");
+		errno = whole ? f.error : EIO;
+		return tr_err_errno(err, "start %s: %s", s->argv[0], whole ? step_names[f.step] : "died");
 	}
 	*ret_pid = pid;
 	return TR_OK;

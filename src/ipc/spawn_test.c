@@ -115,7 +115,8 @@ static void ask(const char *what, const int *more, size_t n_more, const char *co
 	char c;
 	pid_t pid;
 
-	assert_int_equal(pipe(ends), 0); /* not close-on-exec, on purpose: the other end must not get through */
+	assert_int_equal(pipe(ends),
+			 0); /* not close-on-exec, on purpose: the other end must not get through */
 	fds[0] = ends[1];
 	for (size_t i = 0; i < n_more; i++)
 		fds[1 + i] = more[i];
@@ -132,7 +133,8 @@ static void ask(const char *what, const int *more, size_t n_more, const char *co
 static void descriptors_arrive_at_fixed_numbers_and_no_others(void **state)
 {
 	/* Every order of three sources that overlap the targets. */
-	static const int orders[][3] = { { 0, 1, 2 }, { 0, 2, 1 }, { 1, 0, 2 }, { 1, 2, 0 }, { 2, 0, 1 }, { 2, 1, 0 } };
+	static const int orders[][3] = { { 0, 1, 2 }, { 0, 2, 1 }, { 1, 0, 2 },
+					 { 1, 2, 0 }, { 2, 0, 1 }, { 2, 1, 0 } };
 
 	(void)state;
 	for (size_t i = 0; i < TR_ARRAY_LEN(orders); i++) {
