@@ -160,12 +160,8 @@ static TR_RC ask(struct sq *q, const char *sql, int64_t *ret, struct tr_err *err
 static TR_RC set_up_process(struct tr_err *err)
 {
 	struct sq none = { .h = NULL };
-	int rc;
+	int rc = sqlite3_initialize();
 
-	/* Statement journals go to a temporary file when they grow, but for this; refused (harmlessly) when the
-	 * library runs already, as it does for every store but the process's first. */
-	(void)sqlite3_config(SQLITE_CONFIG_STMTJRNL_SPILL, -1);
-	rc = sqlite3_initialize();
 	if (rc)
 		return fail(&none, rc, "initialize", err);
 	if (sqlite3_libversion_number() < 3037000)
@@ -230,6 +226,7 @@ static TR_RC connect_file(struct sq *q, enum tr_store_open_mode mode, struct tr_
 static TR_RC check_owner(struct sq *q, enum tr_store_open_mode mode, struct tr_err *err)
 {
 	int64_t id = 0, tables = 0;
+	/* Temporary data includes what undoes a savepoint: on disk it would be a file in some /tmp. */
 	enum tr_code rc = run_sql(q, "PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY", err);
 
 	if (!rc)
