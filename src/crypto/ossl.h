@@ -46,6 +46,11 @@ struct tr_privkey {
 	struct tr_secret *ed; /* libsodium's 64 bytes: seed and public key */
 };
 
+#define TR_KEY_FILE_MAX 16384 /* bytes; RSA-8192 in PEM is 6 400 */
+
+/* The only block of a key file: a second one would be a key that the operator believes to be in use. */
+TR_RC tr_key_pem_block(struct tr_view pem, struct tr_view *ret_label, struct tr_buf *ret_der, struct tr_err *err);
+
 /* Is the point a canonical encoding (y < p) and not of small order? */
 bool tr_ed25519_point_ok(const uint8_t p[32]);
 
@@ -57,5 +62,7 @@ enum tr_sig_alg tr_x509_alg(const struct tr_pubkey *k);
 /* The key a certificate carries, whatever its shape; the refusal when the type is not ours. */
 TR_RC tr_cert_take_key(struct tr_cert *c, struct tr_pubkey **ret, struct tr_err *err);
 X509 *tr_cert_x509(const struct tr_cert *c);
+/* TR_E_UNAUTH with that sentence, and OpenSSL's reason in the detail. */
+enum tr_code tr_cert_refuse(struct tr_err *err, const char *pub);
 
 #endif

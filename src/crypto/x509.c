@@ -34,16 +34,10 @@ struct tr_cert {
 	uint8_t der[];
 };
 
-struct tr_ca_set {
-	X509_STORE *store;
-};
-
-static TR_RC bad(struct tr_err *err, const char *pub)
+enum tr_code tr_cert_refuse(struct tr_err *err, const char *pub)
 {
 	return tr_ossl_fail(err, TR_E_UNAUTH, pub, "certificate: %s", pub);
 }
-
-/* --- parsing ------------------------------------------------------------------------------------------- */
 
 static bool time_ms(const ASN1_TIME *t, int64_t *ret)
 {
@@ -232,8 +226,6 @@ bool tr_cert_is_for_host(const struct tr_cert *c, const char *host)
 			       NULL) == 1;
 }
 
-/* --- names --------------------------------------------------------------------------------------------- */
-
 bool tr_trust_domain_ok(struct tr_view v)
 {
 	if (v.n == 0 || v.n > 255)
@@ -297,16 +289,14 @@ TR_RC tr_cert_agent_id(const struct tr_cert *c, const char *trust_domain, struct
 	struct tr_view domain, path;
 
 	if (!split_spiffe(tr_view_str(c->spiffe), &domain, &path))
-		return bad(err, "the certificate carries no valid SPIFFE id");
+		return tr_cert_refuse(err, "the certificate carries no valid SPIFFE id");
 	if (!tr_view_is(domain, trust_domain))
-		return bad(err, "the certificate is of another trust domain");
+		return tr_cert_refuse(err, "the certificate is of another trust domain");
 	if (!tr_view_starts(path, "/agent/") || !tr_ident_ok(tr_view(path.p + 7, path.n - 7)))
-		return bad(err, "the certificate's SPIFFE id is not that of an agent");
+		return tr_cert_refuse(err, "the certificate's SPIFFE id is not that of an agent");
 	*ret = tr_view(path.p + 7, path.n - 7);
 	return TR_OK;
 }
-
-/* --- shape --------------------------------------------------------------------------------------------- */
 
 /* Other people's CAs may also use these; our own keys are the narrower set of crypto/key.h. */
 static bool is_p384(const X509 *x)
@@ -377,15 +367,16 @@ static bool extensions_ok(const X509 *x)
 static TR_RC check_common(const struct tr_cert *c, struct tr_err *err)
 {
 	if (X509_get_version(c->x) != X509_VERSION_3)
-		return bad(err, "the certificate is not of version 3");
+		return tr_cert_refuse(err, "the certificate is not of version 3");
 	if (!serial_ok(c->x))
-		return bad(err, "the certificate's serial number is not 1 to 20 bytes and positive");
+		return tr_cert_refuse(err,
+				      "the certificate's serial number is not 1 to 20 bytes and positive");
 	if (!sig_alg_ok(c->x))
-		return bad(err, "the certificate is signed with a weak or an unknown algorithm");
+		return tr_cert_refuse(err, "the certificate is signed with a weak or an unknown algorithm");
 	if (!extensions_ok(c->x))
-		return bad(err, "the certificate repeats an extension or has too many");
+		return tr_cert_refuse(err, "the certificate repeats an extension or has too many");
 	if (c->names.broken || (X509_get_extension_flags(c->x) & (EXFLAG_INVALID | EXFLAG_CRITICAL)))
-		return bad(err, "the certificate has a malformed or unknown critical extension");
+		return tr_cert_refuse(err, "the certificate has a malformed or unknown critical extension");
 	return TR_OK;
 }
 
@@ -411,15 +402,15 @@ static TR_RC check_leaf_usage(const struct tr_cert *c, struct tr_err *err)
 	uint32_t ku = X509_get_key_usage(c->x); /* all ones when absent */
 
 	if (ca_flag(c->x) == 1)
-		return bad(err, "a CA certificate cannot stand for a party");
+		return tr_cert_refuse(err, "a CA certificate cannot stand for a party");
 	if (!is_critical(c->x, NID_key_usage))
-		return bad(err, "the certificate has no critical key usage");
+		return tr_cert_refuse(err, "the certificate has no critical key usage");
 	if (!(ku & KU_DIGITAL_SIGNATURE) || (ku & (KU_KEY_CERT_SIGN | KU_CRL_SIGN)))
-		return bad(
+		return tr_cert_refuse(
 			err,
 			"the certificate's key usage must have digitalSignature and no certificate signing");
 	if (X509_get_ext_by_NID(c->x, NID_name_constraints, -1) >= 0)
-		return bad(err, "name constraints do not belong in a leaf certificate");
+		return tr_cert_refuse(err, "name constraints do not belong in a leaf certificate");
 	return TR_OK;
 }
 
@@ -440,19 +431,21 @@ static TR_RC check_eku(const struct tr_cert *c, enum tr_cert_use use, struct tr_
 	if (crit == -1 && use == TR_USE_SVID)
 		return TR_OK;
 	if (crit == -1 || !eku)
-		return bad(err, "the certificate has no extended key usage");
+		return tr_cert_refuse(err, "the certificate has no extended key usage");
 	/* X509-SVID 4.4: both or none. Ours say only what they are for. */
 	if (use == TR_USE_SVID)
 		return server && client
 			       ? TR_OK
-			       : bad(err, "an SVID's extended key usage must have both kinds of auth");
+			       : tr_cert_refuse(err,
+						"an SVID's extended key usage must have both kinds of auth");
 	if (other || crit == 1)
-		return bad(err, "the certificate's extended key usage is wider than client and server "
-				"authentication");
+		return tr_cert_refuse(err,
+				      "the certificate's extended key usage is wider than client and server "
+				      "authentication");
 	if (use == TR_USE_AGENT && !client)
-		return bad(err, "the certificate is not for client authentication");
+		return tr_cert_refuse(err, "the certificate is not for client authentication");
 	if (use == TR_USE_SERVER && !server)
-		return bad(err, "the certificate is not for server authentication");
+		return tr_cert_refuse(err, "the certificate is not for server authentication");
 	return TR_OK;
 }
 
@@ -462,17 +455,18 @@ static TR_RC check_names(const struct tr_cert *c, enum tr_cert_use use, const ch
 	struct tr_view domain, path, id;
 
 	if (use == TR_USE_SERVER)
-		return c->names.hosts ? TR_OK : bad(err, "the server's certificate names no host");
+		return c->names.hosts ? TR_OK : tr_cert_refuse(err, "the server's certificate names no host");
 	if (c->names.uris != 1)
-		return bad(err, "the certificate must carry exactly one URI name");
+		return tr_cert_refuse(err, "the certificate must carry exactly one URI name");
 	if (use == TR_USE_AGENT) {
 		if (c->names.hosts || c->names.others)
-			return bad(err, "an agent's certificate carries its SPIFFE id and no other name");
+			return tr_cert_refuse(
+				err, "an agent's certificate carries its SPIFFE id and no other name");
 		return tr_cert_agent_id(c, trust_domain, &id, err);
 	}
 	/* X509-SVID 2: a leaf has a path. */
 	if (!split_spiffe(tr_view_str(c->spiffe), &domain, &path) || path.n == 0)
-		return bad(err, "the certificate carries no valid SPIFFE id");
+		return tr_cert_refuse(err, "the certificate carries no valid SPIFFE id");
 	return TR_OK;
 }
 
@@ -498,165 +492,13 @@ TR_RC tr_cert_check_ca_shape(const struct tr_cert *ca, struct tr_err *err)
 	if (rc)
 		return rc;
 	if (ca_flag(ca->x) != 1 || !is_critical(ca->x, NID_basic_constraints))
-		return bad(err, "a certificate of the chain is not a CA");
+		return tr_cert_refuse(err, "a certificate of the chain is not a CA");
 	if (X509_get_ext_by_NID(ca->x, NID_key_usage, -1) < 0 ||
 	    !(X509_get_key_usage(ca->x) & KU_KEY_CERT_SIGN))
-		return bad(err, "a CA certificate of the chain may not sign certificates");
+		return tr_cert_refuse(err, "a CA certificate of the chain may not sign certificates");
 	/* X509-SVID 2: "the SPIFFE ID of a signing certificate must not have a path component". */
 	if (tr_view_starts(tr_view_str(ca->spiffe), "spiffe:") &&
 	    (!split_spiffe(tr_view_str(ca->spiffe), &domain, &path) || path.n != 0))
-		return bad(err, "a CA certificate of the chain carries a party's SPIFFE id");
+		return tr_cert_refuse(err, "a CA certificate of the chain carries a party's SPIFFE id");
 	return check_key(ca, true, err);
-}
-
-/* --- chains -------------------------------------------------------------------------------------------- */
-
-struct tr_ca_set *tr_ca_set_free(struct tr_ca_set *s)
-{
-	if (s) {
-		X509_STORE_free(s->store);
-		free(s);
-	}
-	return NULL;
-}
-
-static TR_RC add_ca(struct tr_ca_set *s, struct tr_view der, struct tr_err *err)
-{
-	tr_auto(tr_cert_free) struct tr_cert *c = NULL;
-	enum tr_code rc = tr_cert_parse(der, &c, err);
-
-	if (!rc)
-		rc = tr_cert_check_ca_shape(c, err);
-	if (rc)
-		return rc;
-	/* A usage limit on a trust anchor would be read by some verifiers and not by others. */
-	if (X509_get_ext_by_NID(c->x, NID_ext_key_usage, -1) >= 0)
-		return bad(err, "a trusted CA must not carry an extended key usage");
-	if (X509_STORE_add_cert(s->store, c->x) != 1)
-		return tr_ossl_fail(err, TR_E_INTERNAL, "the CA certificate could not be loaded",
-				    "X509_STORE");
-	return TR_OK;
-}
-
-TR_RC tr_ca_set_new(const struct tr_view *ders, size_t n, struct tr_ca_set **ret, struct tr_err *err)
-{
-	tr_auto(tr_ca_set_free) struct tr_ca_set *s = calloc(1, sizeof(*s));
-
-	/* No default paths: only what is given here is trusted, whatever the machine has in /etc/ssl. */
-	if (!s || !(s->store = X509_STORE_new()))
-		return tr_ossl_fail(err, TR_E_INTERNAL, "out of memory", "CA set");
-	if (n == 0)
-		return tr_err_set(err, TR_E_INVALID, "no CA certificate given", "empty CA set");
-	for (size_t i = 0; i < n; i++)
-		if (add_ca(s, ders[i], err))
-			return tr_err_wrap(err, "CA certificate %zu", i);
-	*ret = TR_TAKE(s);
-	return TR_OK;
-}
-
-static const char *chain_pub(int e)
-{
-	switch (e) {
-	case X509_V_ERR_CERT_HAS_EXPIRED: return "the certificate has expired; renew it or enrol again";
-	case X509_V_ERR_CERT_NOT_YET_VALID:
-		return "the certificate is not valid yet; check the clocks of both sides";
-	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
-	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
-	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-	case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
-	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
-	case X509_V_ERR_CERT_UNTRUSTED: return "the certificate is not from a CA that is trusted here";
-	case X509_V_ERR_CERT_SIGNATURE_FAILURE: return "a signature in the certificate chain does not verify";
-	case X509_V_ERR_CERT_CHAIN_TOO_LONG: return "the certificate chain is longer than three";
-	case X509_V_ERR_EE_KEY_TOO_SMALL:
-	case X509_V_ERR_CA_KEY_TOO_SMALL:
-	case X509_V_ERR_CA_MD_TOO_WEAK: return "a key or a digest in the certificate chain is too weak";
-	default: return "the certificate chain breaks a rule of RFC 5280; the log names it";
-	}
-}
-
-/* Every CA of the chain in the same way as a trusted one: an intermediate comes from the peer. */
-static TR_RC check_chain(X509_STORE_CTX *ctx, struct tr_err *err)
-{
-	STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(ctx);
-
-	if (sk_X509_num(chain) > TR_CHAIN_MAX)
-		return bad(err, "the certificate chain is longer than three");
-	for (int i = 1; i < sk_X509_num(chain); i++) {
-		tr_auto(tr_cert_free) struct tr_cert *c = NULL;
-		unsigned char *der = NULL;
-		int n = i2d_X509(sk_X509_value(chain, i), &der);
-		enum tr_code rc;
-
-		if (n <= 0)
-			return bad(err, "a certificate of the chain is malformed");
-		rc = tr_cert_parse(tr_view(der, (size_t)n), &c, err);
-		OPENSSL_free(der);
-		if (!rc)
-			rc = tr_cert_check_ca_shape(c, err);
-		if (rc) {
-			err->code = err->code == TR_E_INVALID ? TR_E_UNAUTH : err->code;
-			return tr_err_wrap(err, "chain certificate %d", i);
-		}
-	}
-	return TR_OK;
-}
-
-static TR_RC build_chain(const struct tr_cert *leaf, STACK_OF(X509) * extra, const struct tr_ca_set *cas,
-			 int64_t now_ms, struct tr_err *err)
-{
-	X509_STORE_CTX *ctx = X509_STORE_CTX_new_ex(tr_ossl_ctx(), NULL);
-	X509_VERIFY_PARAM *param;
-	enum tr_code rc;
-
-	if (!ctx || X509_STORE_CTX_init(ctx, cas->store, leaf->x, extra) != 1) {
-		X509_STORE_CTX_free(ctx);
-		return tr_ossl_fail(err, TR_E_INTERNAL, "out of memory", "X509_STORE_CTX");
-	}
-	param = X509_STORE_CTX_get0_param(ctx);
-	(void)X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_X509_STRICT | X509_V_FLAG_CHECK_SS_SIGNATURE);
-	X509_VERIFY_PARAM_set_time(param, (time_t)(now_ms / 1000));
-	X509_VERIFY_PARAM_set_depth(param, TR_CHAIN_MAX - 2); /* counts intermediates */
-	X509_VERIFY_PARAM_set_auth_level(param, 2);	      /* 112 bits: RSA-2048, SHA-256 */
-	if (X509_verify_cert(ctx) == 1) {
-		rc = check_chain(ctx, err);
-	} else {
-		int e = X509_STORE_CTX_get_error(ctx);
-
-		rc = tr_ossl_fail(err, TR_E_UNAUTH, chain_pub(e), "chain depth %d: %s",
-				  X509_STORE_CTX_get_error_depth(ctx), X509_verify_cert_error_string(e));
-	}
-	X509_STORE_CTX_free(ctx);
-	return rc;
-}
-
-TR_RC tr_cert_check(const struct tr_cert *leaf, const struct tr_view *extra, size_t n_extra,
-		    const struct tr_ca_set *cas, enum tr_cert_use use, const char *trust_domain,
-		    int64_t now_ms, struct tr_err *err)
-{
-	struct tr_cert *mid[TR_CHAIN_MAX] = { NULL };
-	STACK_OF(X509) *untrusted = sk_X509_new_null();
-	enum tr_code rc = TR_OK;
-
-	if (!untrusted)
-		rc = tr_ossl_fail(err, TR_E_INTERNAL, "out of memory", "certificate stack");
-	else if (n_extra > TR_CHAIN_MAX)
-		rc = bad(err, "the peer sent more certificates than a chain may have");
-	for (size_t i = 0; !rc && i < n_extra; i++) {
-		rc = tr_cert_parse(extra[i], &mid[i], err);
-		if (rc)
-			rc = err->code = TR_E_UNAUTH;
-		else if (!sk_X509_push(untrusted, mid[i]->x))
-			rc = tr_ossl_fail(err, TR_E_INTERNAL, "out of memory", "certificate stack");
-	}
-	if (!rc)
-		rc = build_chain(leaf, untrusted, cas, now_ms, err);
-	if (!rc)
-		rc = tr_cert_check_leaf_shape(leaf, use, trust_domain, err);
-	for (size_t i = 0; i < TR_CHAIN_MAX; i++)
-		mid[i] = tr_cert_free(mid[i]);
-	sk_X509_free(untrusted);
-	/* Extensions that are absent leave entries behind, and libssl in the same process reads the queue. */
-	ERR_clear_error();
-	return rc;
 }
