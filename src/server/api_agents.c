@@ -27,6 +27,8 @@ void tr_agent_json(const struct tr_core *c, const struct tr_item *i, struct tr_b
 	row.heartbeats = i->live.heartbeats;
 	if (i->live.last_seen)
 		row.running_hash = TR_VIEW_ARRAY(i->live.running_hash);
+	if (i->live.seen)
+		row.running_version = tr_view_str(i->live.running_version);
 	tr_record_to_json(&tr_agent_def, &row, b);
 	if (b->failed || b->n <= start)
 		return;

@@ -88,6 +88,7 @@ void tr_api_heartbeat(struct tr_core *c, struct tr_req *r)
 			binary_changed(c, r, i, &beat);
 	}
 	memcpy(i->live.start_id, beat.start_id.p, 16);
+	(void)snprintf(i->live.running_version, sizeof(i->live.running_version), "%.*s", TR_VIEW_FMT(beat.version));
 	i->live.seq = beat.seq;
 	i->live.seen = true;
 	i->live.dirty = true;
@@ -124,6 +125,8 @@ void tr_core_sweep(struct tr_core *c, size_t at_most)
 		row.last_seen = i->live.last_seen;
 		row.heartbeats = i->live.heartbeats;
 		row.running_hash = TR_VIEW_ARRAY(i->live.running_hash);
+		if (i->live.seen)
+			row.running_version = tr_view_str(i->live.running_version);
 		i->live.dirty = false;
 		tr_tx_touch(tx, i);
 		tr_tx_add(tx, TR_OP_PUT, TR_T_AGENT, &row);
