@@ -71,23 +71,34 @@ bool tr_sandbox_target_ids(unsigned *ret_uid, unsigned *ret_gid)
 	return true;
 }
 
+static bool any_cap(const struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3])
+{
+	for (unsigned i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
+		if (caps[i].effective || caps[i].permitted || caps[i].inheritable)
+			return true;
+	return false;
+}
+
 /* The two system calls are wrapped by no libc; libcap would be a dependency for these lines. */
 static TR_RC drop_caps(struct tr_err *err)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3];
 
-	memset(caps, 0, sizeof(caps));
 	(void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); /* older than 4.3 has none */
+	if (syscall(SYS_capget, &head, caps))
+		return tr_err_errno(err, "read capabilities");
+	/* A service manager's own filter may refuse capset to a process that has nothing to drop. */
+	if (!any_cap(caps))
+		return TR_OK;
+	memset(caps, 0, sizeof(caps));
 	if (syscall(SYS_capset, &head, caps))
 		return tr_err_errno(err, "drop capabilities");
 	if (syscall(SYS_capget, &head, caps))
 		return tr_err_errno(err, "read capabilities back");
-	for (unsigned i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
-		if (caps[i].effective || caps[i].permitted || caps[i].inheritable)
-			return tr_err_set(err, TR_E_INTERNAL, "capabilities are left after dropping them",
-					  "word %u: %x %x %x", i, caps[i].effective, caps[i].permitted,
-					  caps[i].inheritable);
+	if (any_cap(caps))
+		return tr_err_set(err, TR_E_INTERNAL, "capabilities are left after dropping them", "effective %x %x",
+				  caps[0].effective, caps[1].effective);
 	return TR_OK;
 }
 
