@@ -20,3 +20,10 @@ if(NOT TROTH_ASAN)
 		${CMAKE_C_COMPILER} ${CMAKE_SOURCE_DIR} $<TARGET_FILE:troth_shared>)
 	set_tests_properties(lib/installed PROPERTIES LABELS unit TIMEOUT 120)
 endif()
+
+# docs/protocol is enough to write a client: one in Python, on other libraries, meets ours in both directions.
+if(NOT TROTH_ASAN)
+	add_test(NAME lib/independent COMMAND /usr/bin/python3 ${CMAKE_SOURCE_DIR}/tests/independent_claim.py
+		$<TARGET_FILE:troth_shared>)
+	set_tests_properties(lib/independent PROPERTIES LABELS unit TIMEOUT 120 SKIP_RETURN_CODE 77)
+endif()

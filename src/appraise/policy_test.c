@@ -459,6 +459,26 @@ static void original_reason_in_each_mode(void **state)
 	}
 }
 
+/* Whoever stores claim digests must not take the second agent of mode off for a replay of the first. */
+static void unlooked_at_claims_are_no_replays(void **state)
+{
+	static const char *const nodes[] = { "{\"node_id\":\"a\"}", "{\"node_id\":\"b\"}" };
+	const struct scene s = { .label = "off" };
+	struct tr_appraisal a[3];
+	struct tr_vkey vkeys[3];
+	struct tr_policy p;
+
+	(void)state;
+	make_policy(&s, TR_MODE_OFF, vkeys, &p);
+	tr_appraise_original(&p, tr_view_str(nodes[0]), NOW_MS, &a[0]);
+	tr_appraise_original(&p, tr_view_str(nodes[1]), NOW_MS, &a[1]);
+	tr_appraise_original(&p, tr_view_str(nodes[0]), NOW_MS + 1, &a[2]);
+	for (size_t i = 0; i < 3; i++)
+		assert_true(a[i].admitted);
+	assert_memory_not_equal(a[0].claim_digest, a[1].claim_digest, 32);
+	assert_memory_not_equal(a[0].claim_digest, a[2].claim_digest, 32);
+}
+
 static void every_flipped_bit_of_an_original_claim_is_refused(void **state)
 {
 	tr_auto(tr_buf_done) struct tr_buf body = TR_BUF_INIT;
@@ -616,6 +636,7 @@ int main(void)
 		cmocka_unit_test(a_late_clock_is_explained_to_a_person),
 		cmocka_unit_test(audit_names_the_reason_that_refuses),
 		cmocka_unit_test(original_reason_in_each_mode),
+		cmocka_unit_test(unlooked_at_claims_are_no_replays),
 		cmocka_unit_test(every_flipped_bit_of_an_original_claim_is_refused),
 		cmocka_unit_test(every_flipped_bit_of_a_native_body_is_refused),
 		cmocka_unit_test(bodies_of_no_form_are_malformed),
