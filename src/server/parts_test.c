@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/table.h"
+#include "server/calls.h"
+#include "server/core.h"
+#include "server/metrics.h"
+#include "server/rate.h"
+#include "server/routes.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+static struct tr_token_row token(const char *id, const char *hash)
+{
+	return (struct tr_token_row){ .id = tr_view_str(id), .secret_hash = tr_view_str(hash), .max_uses = 1 };
+}
+
+static void rows_are_found_by_both_keys_in_order(void **state)
+{
+	struct tr_table_mem t;
+	static const char *const ids[] = { "m", "a", "z", "aa", "b" };
+	char hash[33] = "00000000000000000000000000000000";
+
+	(void)state;
+	tr_table_init(&t, &tr_token_def, offsetof(struct tr_token_row, secret_hash));
+	for (size_t i = 0; i < TR_ARRAY_LEN(ids); i++) {
+		struct tr_token_row r;
+
+		hash[0] = (char)('9' - i);
+		r = token(ids[i], hash);
+		assert_non_null(tr_table_put(&t, &r));
+	}
+	assert_int_equal(t.n, 5);
+	for (size_t i = 1; i < t.n; i++)
+		assert_true(memcmp(((struct tr_token_row *)t.by_key[i - 1]->row)->id.p,
+				   ((struct tr_token_row *)t.by_key[i]->row)->id.p, 1) <= 0);
+	assert_non_null(tr_table_get(&t, TR_VIEW_LIT("aa")));
+	assert_null(tr_table_get(&t, TR_VIEW_LIT("aaa")));
+	hash[0] = '9';
+	assert_true(tr_view_is(((struct tr_token_row *)tr_table_get_alt(&t, tr_view_str(hash))->row)->id, "m"));
+	assert_null(tr_table_get_alt(&t, tr_view(NULL, 0)));
+	assert_int_equal(tr_table_after(&t, TR_VIEW_LIT("a")), 1);
+	assert_int_equal(tr_table_after(&t, TR_VIEW_LIT("zz")), 5);
+	tr_table_done(&t);
+}
+
+static void replacing_keeps_the_item_and_moves_the_second_key(void **state)
+{
+	struct tr_table_mem t;
+	struct tr_token_row r = token("a", "11111111111111111111111111111111");
+	struct tr_item *first;
+
+	(void)state;
+	tr_table_init(&t, &tr_token_def, offsetof(struct tr_token_row, secret_hash));
+	first = tr_table_put(&t, &r);
+	first->reserved = 3;
+	r.secret_hash = TR_VIEW_LIT("22222222222222222222222222222222");
+	assert_ptr_equal(tr_table_put(&t, &r), first);
+	assert_int_equal(first->reserved, 3);
+	assert_null(tr_table_get_alt(&t, TR_VIEW_LIT("11111111111111111111111111111111")));
+	assert_ptr_equal(tr_table_get_alt(&t, r.secret_hash), first);
+	tr_table_del(&t, TR_VIEW_LIT("a"));
+	assert_int_equal(t.n, 0);
+	assert_int_equal(t.n_alt, 0);
+	tr_table_done(&t);
+}
+
+static int heard;
+static void on_call(void *arg, const void *answer)
+{
+	heard += arg == &heard ? (answer ? 1 : 100) : 1000;
+}
+
+static void an_answer_is_taken_once_and_from_whom_it_was_asked(void **state)
+{
+	tr_auto(tr_calls_free) struct tr_calls *c = tr_calls_new();
+	int me, other;
+	uint64_t id = tr_calls_add(c, &me, on_call, &heard);
+
+	(void)state;
+	heard = 0;
+	assert_false(tr_calls_end(c, &other, id, ""));
+	assert_false(tr_calls_end(c, &me, 0, ""));
+	assert_false(tr_calls_end(c, &me, id + (1ull << 32), ""));
+	assert_true(tr_calls_end(c, &me, id, ""));
+	assert_false(tr_calls_end(c, &me, id, ""));
+	assert_int_equal(heard, 1);
+	(void)tr_calls_add(c, &me, on_call, &heard);
+	(void)tr_calls_add(c, &other, on_call, &heard);
+	tr_calls_fail(c, &me);
+	assert_int_equal(heard, 101);
+	assert_int_equal(tr_calls_count(c), 1);
+	tr_calls_fail(c, &other);
+}
+
+static void calls_are_bounded(void **state)
+{
+	tr_auto(tr_calls_free) struct tr_calls *c = tr_calls_new();
+	int me;
+
+	(void)state;
+	for (int i = 0; i < TR_CALLS_MAX; i++)
+		assert_true(tr_calls_add(c, &me, on_call, &heard) != 0);
+	assert_true(tr_calls_add(c, &me, on_call, &heard) == 0);
+	tr_calls_fail(c, &me);
+	assert_true(tr_calls_add(c, &me, on_call, &heard) != 0);
+	tr_calls_fail(c, &me);
+}
+
+static void a_source_is_held_to_its_rate_and_others_are_not(void **state)
+{
+	tr_auto(tr_rate_free) struct tr_rate *r = NULL;
+	tr_auto(tr_close) int fd = -1;
+	struct tr_err err;
+	unsigned wait = 0, passed = 0;
+
+	(void)state;
+	assert_int_equal(tr_rate_create(&fd, &err), TR_OK);
+	assert_int_equal(tr_rate_open(fd, &r, &err), TR_OK);
+	for (int i = 0; i < 100; i++)
+		passed += tr_rate_allow(r, TR_VIEW_LIT("192.0.2.1"), 1, 60, 1000, &wait);
+	assert_int_equal(passed, 10); /* a sixth of the minute's share at once */
+	assert_true(wait >= 1);
+	assert_true(tr_rate_allow(r, TR_VIEW_LIT("192.0.2.2"), 1, 60, 1000, &wait));
+	assert_true(tr_rate_allow(r, TR_VIEW_LIT("192.0.2.1"), 2, 60, 1000, &wait));
+	assert_true(tr_rate_allow(r, TR_VIEW_LIT("192.0.2.1"), 1, 60, 3000, &wait)); /* two seconds later: two more */
+}
+
+static void a_challenge_is_ours_whole_and_fresh(void **state)
+{
+	uint8_t key[32] = { 1 }, other[32] = { 2 }, c[TR_CHALLENGE_LEN];
+
+	(void)state;
+	tr_challenge_make(key, 1000000, c);
+	assert_true(tr_challenge_ok(key, 1000000, TR_VIEW_ARRAY(c)));
+	assert_true(tr_challenge_ok(key, 1000000 + TR_CHALLENGE_TTL_MS, TR_VIEW_ARRAY(c)));
+	assert_false(tr_challenge_ok(key, 1000001 + TR_CHALLENGE_TTL_MS, TR_VIEW_ARRAY(c)));
+	assert_false(tr_challenge_ok(key, 999999, TR_VIEW_ARRAY(c)));
+	assert_false(tr_challenge_ok(other, 1000000, TR_VIEW_ARRAY(c)));
+	assert_false(tr_challenge_ok(key, 1000000, tr_view(c, 31)));
+	for (int bit = 0; bit < 256; bit++) {
+		c[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		assert_false(tr_challenge_ok(key, 1000000, TR_VIEW_ARRAY(c)));
+		c[bit / 8] ^= (uint8_t)(1 << bit % 8);
+	}
+}
+
+static void routes_match_whole_paths_on_their_listener(void **state)
+{
+	static const struct {
+		const char *method, *path;
+		unsigned on;
+		int want; /* route id, -1: no path, -2: other method */
+		const char *arg;
+	} cases[] = {
+		{ "GET", "/livez", TR_ON_AGENTS, TR_RT_LIVEZ, "" },
+		{ "GET", "/livez/", TR_ON_AGENTS, -1, "" },
+		{ "POST", "/livez", TR_ON_AGENTS, -2, "" },
+		{ "GET", "/api/v1/agents", TR_ON_AGENTS, -1, "" },
+		{ "GET", "/api/v1/agents/web-1", TR_ON_OPERATORS, TR_RT_AGENT_GET, "web-1" },
+		{ "GET", "/api/v1/agents/..", TR_ON_OPERATORS, -1, "" },
+		{ "GET", "/api/v1/agents/a/b", TR_ON_OPERATORS, -1, "" },
+		{ "GET", "/api/v1/agents/%2e", TR_ON_OPERATORS, -1, "" },
+		{ "POST", "/api/v1/agents/web-1/revoke", TR_ON_OPERATORS, TR_RT_AGENT_REVOKE, "web-1" },
+		{ "POST", "/api/v1/agents//revoke", TR_ON_OPERATORS, -1, "" },
+		{ "POST", "/agent/register", TR_ON_AGENTS, TR_RT_REGISTER, "" },
+		{ "post", "/agent/register", TR_ON_AGENTS, -2, "" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < TR_ARRAY_LEN(cases); i++) {
+		struct tr_view arg;
+		bool known;
+		const struct tr_route *r = tr_route_find(tr_view_str(cases[i].method), tr_view_str(cases[i].path),
+							 cases[i].on, &arg, &known);
+
+		assert_int_equal(r ? (int)r->id : known ? -2 : -1, cases[i].want);
+		if (r)
+			assert_true(tr_view_is(arg, cases[i].arg));
+	}
+}
+
+static void every_route_has_a_handler_and_a_rate(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < TR_RT_N; i++) {
+		const struct tr_route *r = tr_route_by_id((enum tr_route_id)i);
+
+		assert_non_null(r);
+		assert_non_null(tr_api[i]);
+		assert_true(r->per_minute > 0);
+		assert_true((r->kind == TR_IN_RAW || r->kind == TR_IN_JSON || r->kind == TR_IN_BEAT) == (r->body_max > 0));
+	}
+}
+
+static void the_failure_alert_comes_once_a_minute(void **state)
+{
+	struct tr_metrics m = { 0 };
+	unsigned alerts = 0;
+
+	(void)state;
+	for (int i = 0; i < 9; i++)
+		alerts += tr_metrics_verified(&m, false, 1000);
+	assert_int_equal(alerts, 0); /* nine are too few to say */
+	for (int i = 0; i < 50; i++)
+		alerts += tr_metrics_verified(&m, false, 1000);
+	assert_int_equal(alerts, 1);
+	for (int i = 0; i < 50; i++)
+		alerts += tr_metrics_verified(&m, true, 62000);
+	assert_int_equal(alerts, 1);
+	for (int i = 0; i < 50; i++)
+		alerts += tr_metrics_verified(&m, false, 62000);
+	assert_int_equal(alerts, 2);
+	assert_int_equal(m.failure_rate_alerts, 2);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(rows_are_found_by_both_keys_in_order),
+		cmocka_unit_test(replacing_keeps_the_item_and_moves_the_second_key),
+		cmocka_unit_test(an_answer_is_taken_once_and_from_whom_it_was_asked),
+		cmocka_unit_test(calls_are_bounded),
+		cmocka_unit_test(a_source_is_held_to_its_rate_and_others_are_not),
+		cmocka_unit_test(a_challenge_is_ours_whole_and_fresh),
+		cmocka_unit_test(routes_match_whole_paths_on_their_listener),
+		cmocka_unit_test(every_route_has_a_handler_and_a_rate),
+		cmocka_unit_test(the_failure_alert_comes_once_a_minute),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
