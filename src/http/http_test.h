@@ -58,7 +58,7 @@ static inline void *on_open(void *arg, struct tr_view der, struct tr_view export
 	(void)arg;
 	seen->opens++;
 	seen->last_der_n = (unsigned)der.n;
-	if (der.n <= sizeof(seen->der))
+	if (der.n && der.n <= sizeof(seen->der))
 		memcpy(seen->der, der.p, der.n);
 	memcpy(seen->exporter, exporter.p, 32);
 	(void)snprintf(seen->source, sizeof(seen->source), "%s", source);

@@ -503,7 +503,7 @@ void tr_http_stats(const struct tr_http *h, struct tr_http_stats *ret)
 
 /* ---- life ---- */
 
-static void on_log(void *arg, const char *fmt, va_list ap)
+static void TR_PRINTF(2, 0) on_log(void *arg, const char *fmt, va_list ap)
 {
 	struct tr_http *h = arg;
 
