@@ -43,7 +43,9 @@ struct folder {
 
 static inline void folder_make(struct folder *f)
 {
-	(void)snprintf(f->path, sizeof(f->path), "/tmp/troth-store-XXXXXX");
+	/* Memory where there is some: hundreds of stores are made here, and none of it is about the power going. */
+	(void)snprintf(f->path, sizeof(f->path), "%s/troth-store-XXXXXX",
+		       access("/dev/shm", W_OK | X_OK) ? "/tmp" : "/dev/shm");
 	assert_non_null(mkdtemp(f->path));
 	(void)snprintf(f->db, sizeof(f->db), "%s/troth.db", f->path);
 	(void)snprintf(f->location, sizeof(f->location), "sqlite:%s", f->db);
