@@ -11,6 +11,10 @@
 
 /* glibc has it as a macro, and poisoning a macro is a warning. */
 #undef alloca
+/* clang with _FORTIFY_SOURCE finds these as macros of glibc, and a macro cannot be poisoned. */
+#undef sprintf
+#undef vsprintf
+
 #pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf gets strtok strtok_r atoi atol atoll gmtime localtime ctime system popen tmpnam mktemp alloca
 
 #endif
