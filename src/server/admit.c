@@ -419,6 +419,12 @@ static void on_appraised(void *arg, const void *answer)
 		refuse(m, TR_R_TOKEN_INVALID);
 		return;
 	}
+	/* A recorded registration sent again comes on another connection and some time later: call it what it is. */
+	if ((m->a.reason == TR_R_CHANNEL_MISMATCH || m->a.reason == TR_R_CLOCK_DESYNC) &&
+	    tr_table_get(&m->core->seen, m->a.native ? m->a.challenge : m->a.claim_digest)) {
+		refuse(m, TR_R_REPLAY);
+		return;
+	}
 	if (!m->a.admitted || (m->a.native && m->a.device_spki.n == 0) || m->a.node_id.n == 0) {
 		refuse(m, m->a.reason ? (enum tr_reason)m->a.reason : TR_R_MALFORMED);
 		return;
