@@ -4,7 +4,11 @@
 set(TROTH_LIB_MAP ${CMAKE_SOURCE_DIR}/src/lib/libtroth.map)
 add_library(troth_shared SHARED ${CMAKE_SOURCE_DIR}/src/lib/troth.c)
 target_link_libraries(troth_shared PRIVATE troth_lib)
-target_link_options(troth_shared PRIVATE -Wl,--version-script=${TROTH_LIB_MAP} -Wl,--no-undefined)
+target_link_options(troth_shared PRIVATE -Wl,--version-script=${TROTH_LIB_MAP})
+# clang leaves the sanitizer's runtime to the program.
+if(NOT TROTH_ASAN)
+	target_link_options(troth_shared PRIVATE -Wl,--no-undefined)
+endif()
 set_target_properties(troth_shared PROPERTIES OUTPUT_NAME troth VERSION 0.${PROJECT_VERSION_MINOR}.${PROJECT_VERSION_PATCH}
 	SOVERSION 0 LINK_DEPENDS ${TROTH_LIB_MAP})
 

@@ -139,7 +139,7 @@ static void a_release_statement_vouches(void **state)
 	size_t len = 0;
 
 	(void)state;
-	assert_true(tr_hex_get(tr_view_str(HASH + 7), r.sha256, 32));
+	assert_true(tr_hex_get(tr_view_str(&HASH[7]), r.sha256, 32));
 	assert_int_equal(tr_release_sign(&r, rel, &st, &e), TR_OK);
 	tr_pubkey_pem(tr_privkey_pub(rel), &rel_pub);
 	pem_pair(TR_KEY_P256, &priv, &pub);
@@ -255,7 +255,7 @@ static void hashes_are_compared_as_written(void **state)
 	(void)state;
 	assert_true(troth_verifier_verify_binary_hash(v, HASH, HASH));
 	assert_false(troth_verifier_verify_binary_hash(v, HASH, OTHER));
-	assert_false(troth_verifier_verify_binary_hash(v, HASH + 7, HASH + 7));
+	assert_false(troth_verifier_verify_binary_hash(v, &HASH[7], &HASH[7]));
 	assert_false(troth_verifier_verify_binary_hash(v, "", ""));
 	assert_false(troth_verifier_verify_binary_hash(v, NULL, HASH));
 	assert_false(troth_verifier_verify_binary_hash(v, HASH, NULL));
