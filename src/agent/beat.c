@@ -19,8 +19,9 @@
 #include <stdio.h>
 
 #define REVOKED_WAIT_MS UINT64_C(300000)
-#define RENEW_AGAIN_MS UINT64_C(10000) /* a server that says "renew" all the time is not obeyed more often   \
-					*/
+#define RENEW_AGAIN_MS                                                                                       \
+	UINT64_C(10000) /* a server that says "renew" all the time is not obeyed more often                  \
+			 */
 
 struct runner {
 	struct tr_state state;
@@ -300,8 +301,9 @@ static enum tr_beat_outcome beat_once(struct runner *r)
 	struct tr_client_request req = { .method = "POST",
 					 .path = "/api/v1/heartbeat",
 					 .content_type = "application/cbor" };
+	/* A number per attempt: the server may have counted one whose answer never came. */
 	const struct tr_beat b = {
-		.seq = r->seq,
+		.seq = ++r->seq,
 		.time_ns = tr_now_ns(),
 		.start_id = TR_VIEW_ARRAY(r->start_id),
 		.hash = TR_VIEW_ARRAY(r->evidence.image.hash),
@@ -334,7 +336,6 @@ static enum tr_beat_outcome beat_round(struct runner *r)
 	char url[TR_URL_MAX + 1], tried[TR_URL_MAX + 1] = { 0 };
 	struct tr_err err = { 0 };
 
-	r->seq++;
 	r->retry_after_s = 0;
 	if (r->client) {
 		(void)snprintf(tried, sizeof(tried), "%s", r->url);

@@ -253,11 +253,10 @@ static int refused(const char *url, const struct tr_client_answer *a)
 	return a->status >= 500 ? TR_EXIT_UNREACHABLE : TR_EXIT_REFUSED;
 }
 
-static int failed(struct enrolment *e, const char *url, enum tr_code rc, struct tr_err *err)
+static int failed(const struct enrolment *e, enum tr_code rc, const struct tr_err *err)
 {
 	if (e->body_err.code)
 		return tr_agent_fail(TR_EXIT_STATE, &e->body_err);
-	(void)tr_err_wrap(err, "%s", url);
 	if (rc == TR_E_UNAUTH)
 		return tr_agent_fail(TR_EXIT_WRONG_SERVER, err);
 	return tr_agent_fail(rc == TR_E_INTERNAL ? TR_EXIT_STATE : TR_EXIT_UNREACHABLE, err);
@@ -358,7 +357,7 @@ static int accepted(struct enrolment *e, const char *url, const struct tr_trust 
 	enum tr_code rc = tr_json_parse(tr_buf_view(&a->body), &doc, &err);
 
 	if (rc)
-		return failed(e, url, rc, &err);
+		return failed(e, rc, &err);
 	if (e->o->replay || e->o->original) {
 		/* No identity comes of either: there is nothing to keep. */
 		say_all(tr_json_root(doc), url);
@@ -420,7 +419,7 @@ static int register_at(struct enrolment *e, const char *url, const struct tr_tru
 	if (!rc)
 		rc = tr_client_do(c, &req, &a, &err);
 	if (rc)
-		return failed(e, url, rc, &err);
+		return failed(e, rc, &err);
 	code = save_request(e);
 	if (code)
 		return code;
@@ -440,7 +439,7 @@ static int enroll_at(struct enrolment *e, const char *url)
 		return TR_EXIT_WRONG_SERVER;
 	}
 	if (rc)
-		return failed(e, url, rc, &err);
+		return failed(e, rc, &err);
 	return register_at(e, url, &trust);
 }
 

@@ -44,9 +44,26 @@ void tr_refusal_read(struct tr_view body, struct tr_refusal *ret)
 	member(tr_json_root(doc), "detail", ret->detail, sizeof(ret->detail));
 }
 
+/* Of the server's checks those that failed, a line each; the rest is for `troth attestation explain`. */
+static void add_checks(struct tr_buf *b, tr_jnode checks)
+{
+	for (size_t i = 0; i < tr_json_len(checks); i++) {
+		tr_jnode c = tr_json_at(checks, i);
+		char name[48] = "", expected[256] = "", seen[256] = "";
+		bool ok = false;
+
+		if (!tr_json_is_object(c) || (tr_json_bool(tr_json_get(c, "ok"), &ok) && ok))
+			continue;
+		member(c, "check", name, sizeof(name));
+		member(c, "expected", expected, sizeof(expected));
+		member(c, "seen", seen, sizeof(seen));
+		tr_buf_addf(b, "  %-14s %s: expected %s; seen %s\n", "failed check", name, expected, seen);
+	}
+}
+
 static bool add_member(void *arg, const char *key, tr_jnode value)
 {
-	static const char *const told_already[] = { "type", "title", "status", "code", "detail" };
+	static const char *const told_already[] = { "type", "title", "status", "code", "detail", "error" };
 	struct tr_buf *b = arg;
 	struct tr_view v;
 	char text[512], name[48];
@@ -54,6 +71,10 @@ static bool add_member(void *arg, const char *key, tr_jnode value)
 	for (size_t i = 0; i < TR_ARRAY_LEN(told_already); i++)
 		if (strcmp(key, told_already[i]) == 0)
 			return true;
+	if (strcmp(key, "checks") == 0 && tr_json_is_array(value)) {
+		add_checks(b, value);
+		return true;
+	}
 	if (tr_json_str(value, &v)) {
 		copy_clean(text, sizeof(text), v);
 	} else {

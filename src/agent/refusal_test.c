@@ -26,6 +26,16 @@ static void a_refusal_is_told_whole(void **state)
 		{ "control bytes stay out",
 		  "{\"code\":\"x\",\"detail\":\"a\\u001b[2Jb\\nc\",\"m\\u0007\":[1,\"\\u007f\"]}",
 		  "refused (x, status 401)\n  a?[2Jb?c\n  m?             [1,\"?\"]\n" },
+		{ "a NUL in a string is no JSON of ours",
+		  "{\"code\":\"x\",\"checks\":[{\"check\":\"key\",\"ok\":true},{\"check\":\"hash\",\"ok\":"
+		  "false,"
+		  "\"expected\":\"a\",\"seen\":\"b\\u0000\"},7,{}]}",
+		  "the server answered with status 401 and no reason that this agent understands\n" },
+		{ "checks that failed, well formed",
+		  "{\"code\":\"x\",\"checks\":[{\"check\":\"key\",\"ok\":true},{\"check\":\"hash\",\"ok\":"
+		  "false,"
+		  "\"expected\":\"a\",\"seen\":\"b\"},7]}",
+		  "refused (x, status 401)\n  failed check   hash: expected a; seen b\n" },
 		{ "HTML of somebody else", "<html>no</html>",
 		  "the server answered with status 401 and no reason that this agent understands\n" },
 		{ "empty", "",
