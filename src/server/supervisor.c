@@ -81,7 +81,7 @@ static TR_RC start_helper(struct supervisor *s, struct child *c, enum tr_proc pr
 		fds[i + 1] = extra[i];
 	rc = spawn_role(s, c, proc, fds, n_extra + 1, err);
 	if (!rc)
-		rc = tr_fd_send(s->control, tag, pair[0], err);
+		rc = tr_fd_send(s->control, (uint8_t)tag, pair[0], err);
 	(void)tr_close(pair[0]);
 	(void)tr_close(pair[1]);
 	return rc;
