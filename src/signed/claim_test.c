@@ -175,6 +175,43 @@ static void a_good_signature_does_not_excuse_the_form(void **state)
 	}
 }
 
+/* Somebody with the device key alters one field of a good payload and signs it again. */
+static void a_field_that_contradicts_is_refused(void **state)
+{
+	tr_auto(tr_privkey_free) struct tr_privkey *k = new_key(TR_KEY_ED25519);
+	const struct {
+		const char *label;
+		struct tr_view at; /* found in the payload; its last byte is changed by `flip` */
+		uint8_t flip;
+		enum tr_code want;
+	} cases[] = {
+		{ "nothing", TR_VIEW_LIT(TR_CLAIM_PROFILE), 0, TR_OK },
+		{ "another profile", TR_VIEW_LIT(TR_CLAIM_PROFILE), '1' ^ '2', TR_E_INVALID },
+		{ "another key", tr_view(tr_pubkey_id(tr_privkey_pub(k)), 32), 1, TR_E_CONFLICT },
+		{ "node id with a colon", TR_VIEW_LIT("web-"), '-' ^ ':', TR_E_INVALID },
+		{ "another confirmation method", TR_VIEW_LIT("\x08\xa1\x03"), 1, TR_E_INVALID },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < TR_ARRAY_LEN(cases); i++) {
+		tr_auto(tr_buf_done) struct tr_buf good = TR_BUF_INIT, payload = TR_BUF_INIT, bad = TR_BUF_INIT;
+		struct tr_claim c = sample(), out;
+		struct tr_cose cose;
+		struct tr_err err;
+		uint8_t *at;
+
+		assert_int_equal(tr_claim_sign(&c, k, &good, &err), TR_OK);
+		assert_int_equal(tr_cose1_parse(tr_buf_view(&good), TR_CLAIM_MAX, &cose, &err), TR_OK);
+		tr_buf_addv(&payload, cose.payload);
+		at = memmem(payload.p, payload.n, cases[i].at.p, cases[i].at.n);
+		assert_non_null(at);
+		at[cases[i].at.n - 1] ^= cases[i].flip;
+		assert_int_equal(tr_cose1_sign(k, TR_CLAIM_DOMAIN, tr_buf_view(&payload), &bad, &err), TR_OK);
+		CHECK(tr_claim_verify(tr_buf_view(&bad), tr_privkey_pub(k), &out, &err) == cases[i].want,
+		      cases[i].label);
+	}
+}
+
 static void a_signature_of_another_domain_is_refused(void **state)
 {
 	tr_auto(tr_privkey_free) struct tr_privkey *k = new_key(TR_KEY_ED25519);
@@ -251,6 +288,7 @@ int main(void)
 		cmocka_unit_test(a_claim_by_another_key_is_told_apart),
 		cmocka_unit_test(fields_out_of_their_grammar_are_not_signed),
 		cmocka_unit_test(a_good_signature_does_not_excuse_the_form),
+		cmocka_unit_test(a_field_that_contradicts_is_refused),
 		cmocka_unit_test(a_signature_of_another_domain_is_refused),
 		cmocka_unit_test(an_unsigned_header_is_refused),
 		cmocka_unit_test(the_digest_is_of_the_signed_bytes),
