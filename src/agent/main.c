@@ -186,8 +186,6 @@ static const struct argp_option status_options[] = {
 	{ 0 },
 };
 
-static const struct argp_option no_options[] = { { 0 } };
-
 static int command_init(struct args *a)
 {
 	return tr_agent_init(a->enroll.state_dir, a->id, a->key_type);
@@ -261,7 +259,7 @@ static const struct command {
 	{ "version",
 	  "show version and hash of the running image",
 	  command_version,
-	  { no_options, parse_common, NULL, "Shows version and hash of the running image." EXITS, NULL, NULL,
+	  { NULL, parse_common, NULL, "Shows version and hash of the running image." EXITS, NULL, NULL,
 	    NULL } },
 };
 
