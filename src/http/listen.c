@@ -37,17 +37,17 @@ static bool split(const char *address, char *host, size_t host_n, char *port, si
 	return true;
 }
 
-static int open_one(const struct addrinfo *ai, bool any)
+static int open_one(const struct addrinfo *ai, bool any, bool share)
 {
 	tr_auto(tr_close) int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int on = 1, off = 0, r;
+	int on = 1, off = 0, shared = share, r;
 
 	if (fd < 0)
 		return -1;
 	/* Several fronts share the port; accepted sockets inherit TCP_NODELAY (an answer is one or two small records,
 	 * and the delayed acknowledgement of the peer would cost 40 ms). */
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
-	    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) ||
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &shared, sizeof(shared)) ||
 	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)))
 		return -1;
 	if (ai->ai_family == AF_INET6 &&
@@ -74,7 +74,7 @@ static unsigned bound_port(int fd)
 	return ntohs(ss.ss_family == AF_INET6 ? in6.sin6_port : in.sin_port);
 }
 
-TR_RC tr_listen(const char *address, int *ret_fd, unsigned *ret_port, struct tr_err *err)
+static TR_RC listen_on(const char *address, bool share, int *ret_fd, unsigned *ret_port, struct tr_err *err)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
 	struct addrinfo *list = NULL;
@@ -95,7 +95,7 @@ TR_RC tr_listen(const char *address, int *ret_fd, unsigned *ret_port, struct tr_
 		for (const struct addrinfo *ai = list; ai && fd < 0; ai = ai->ai_next) {
 			if (any && (ai->ai_family == AF_INET6) != (pass == 0))
 				continue;
-			fd = open_one(ai, any);
+			fd = open_one(ai, any, share);
 			if (fd < 0 && errno != EAFNOSUPPORT)
 				saved = errno;
 		}
@@ -116,4 +116,17 @@ TR_RC tr_listen(const char *address, int *ret_fd, unsigned *ret_port, struct tr_
 	*ret_port = bound_port(fd);
 	*ret_fd = fd;
 	return TR_OK;
+}
+
+TR_RC tr_listen(const char *address, int *ret_fd, unsigned *ret_port, struct tr_err *err)
+{
+	return listen_on(address, true, ret_fd, ret_port, err);
+}
+
+TR_RC tr_listen_probe(const char *address, struct tr_err *err)
+{
+	tr_auto(tr_close) int fd = -1;
+	unsigned port;
+
+	return listen_on(address, false, &fd, &port, err);
 }

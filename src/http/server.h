@@ -90,5 +90,7 @@ void tr_http_stats(const struct tr_http *h, struct tr_http_stats *ret);
 /* Opens listening TCP sockets for "host:port" / "[v6]:port" / "*:port" with SO_REUSEPORT and TCP_NODELAY (inherited by
  * accepted sockets), close-on-exec, non-blocking. ret_port is the bound port (for port 0). */
 TR_RC tr_listen(const char *address, int *ret_fd, unsigned *ret_port, struct tr_err *err);
+/* Sockets that share a port do so silently, also with another program's. Fails when somebody listens there already. */
+TR_RC tr_listen_probe(const char *address, struct tr_err *err);
 
 #endif

@@ -96,7 +96,8 @@ void tr_api_heartbeat(struct tr_core *c, struct tr_req *r)
 	i->live.skew_ms = beat.time_ns / 1000000 - now;
 	i->live.heartbeats++;
 	c->metrics.heartbeats++;
-	a.renew = r->q.cert_not_after - now < (r->q.cert_not_after - r->q.cert_not_before) / 2;
+	/* Agents renew by themselves around half-life, each at its own moment; this reminds the one that has not. */
+	a.renew = r->q.cert_not_after - now < (r->q.cert_not_after - r->q.cert_not_before) * 2 / 5;
 	tr_beat_answer_put(&a, &b);
 	tr_req_answer(r, 200, TR_CT_CBOR, tr_buf_view(&b));
 }

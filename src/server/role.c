@@ -109,6 +109,11 @@ int tr_role_main(const char *name, const char *config)
 	return rc ? 1 : 0;
 }
 
+bool tr_role_is_probe(void)
+{
+	return probing;
+}
+
 int tr_role_probe(const char *name, const char *config)
 {
 	probing = true;

@@ -33,6 +33,7 @@ TR_RC tr_role_serve_with(enum tr_proc proc, const struct tr_frame_rule *rules, v
 int tr_role_main(const char *name, const char *config);
 /* As tr_role_main up to the filter, then the forbidden call: killed, or exit code 3 when the filter failed. */
 int tr_role_probe(const char *name, const char *config);
+bool tr_role_is_probe(void);
 
 TR_RC tr_role_core(const struct tr_config *cfg, struct tr_err *err);
 TR_RC tr_role_store(const struct tr_config *cfg, bool read_only, struct tr_err *err);

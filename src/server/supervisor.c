@@ -251,6 +251,9 @@ static void child_died(struct supervisor *s, struct child *c, int status)
 	c->pid = 0;
 	if (s->stopping || s->restarting || was_leaving)
 		return;
+	/* A front that dies while its successor already listens has a successor. */
+	if (c >= s->old && c < s->old + FRONTS_MAX)
+		return;
 	if (WIFSIGNALED(status))
 		(void)snprintf(how, sizeof(how), "signal %d%s", WTERMSIG(status),
 			       WTERMSIG(status) == SIGSYS ? " (forbidden system call)" : "");
@@ -431,7 +434,7 @@ static TR_RC listen_all(struct supervisor *s, const char *address, int *fds, cha
 
 	if (!colon)
 		return tr_err_set(err, TR_E_INVALID, "a listen address is host:port, [v6]:port or *:port", "%s", address);
-	if (tr_listen(address, &fds[0], &port, err))
+	if (tr_listen_probe(address, err) || tr_listen(address, &fds[0], &port, err))
 		return tr_err_wrap(err, "listen on %s", address);
 	/* Port 0 means "any": the other fronts then take the one that was given. */
 	(void)snprintf(bound, sizeof(bound), "%.*s:%u", (int)(colon - address), address, port);

@@ -53,3 +53,12 @@ def test_tls_is_1_3_only(server):
     except (ssl.SSLError, OSError):
         return
     raise AssertionError("TLS 1.2 was accepted")
+
+
+def test_a_port_in_use_is_refused_not_shared(server, make_server):
+    other = make_server()
+    text = other.config.read_text().replace(f":{other.agents}\"", f":{server.agents}\"")
+    other.config.write_text(text)
+    other.start(wait=False)
+    assert other.process.wait(10) == 1
+    assert "in use" in other.read_log()
