@@ -25,3 +25,17 @@ def make_server():
     yield make
     for s in made:
         s.destroy()
+
+
+@pytest.fixture(scope="module")
+def make_module_server():
+    """The same for servers that the tests of one file share."""
+    made = []
+
+    def make(**kw):
+        made.append(Server(**kw))
+        return made[-1]
+
+    yield make
+    for s in made:
+        s.destroy()
