@@ -260,6 +260,8 @@ static void add_helper(struct tr_core *c, struct tr_chan **slot, int fd, const s
 	struct tr_err err = { 0 };
 
 	if (*slot) {
+		/* Its successor was quicker than the news of its end. */
+		c->metrics.role_losses++;
 		tr_calls_fail(c->calls, *slot);
 		*slot = tr_chan_free(*slot);
 	}

@@ -22,7 +22,7 @@
 #define STOP_FRONTS_MS 3000
 #define STOP_ALL_MS 6000
 #define BACKOFF_MAX_MS 30000
-#define CALM_MS 10000
+#define CALM_MS 1000           /* who lived that long does not die of its start, so waiting would heal nothing */
 
 struct child {
 	enum tr_proc proc;
@@ -249,10 +249,10 @@ static void child_died(struct supervisor *s, struct child *c, int status)
 	char how[64];
 
 	c->pid = 0;
-	if (s->stopping || s->restarting || was_leaving)
+	if (s->stopping || was_leaving)
 		return;
-	/* A front that dies while its successor already listens has a successor. */
-	if (c >= s->old && c < s->old + FRONTS_MAX)
+	/* What ended because we or core's end told it to is no news; a crash at the same time may be the cause of all. */
+	if (s->restarting && (WIFSIGNALED(status) ? WTERMSIG(status) == SIGKILL : WEXITSTATUS(status) == 0))
 		return;
 	if (WIFSIGNALED(status))
 		(void)snprintf(how, sizeof(how), "signal %d%s", WTERMSIG(status),
@@ -260,6 +260,9 @@ static void child_died(struct supervisor *s, struct child *c, int status)
 	else
 		(void)snprintf(how, sizeof(how), "exit %d", WEXITSTATUS(status));
 	tr_log(TR_LOG_ERROR, "role_died", "role", tr_proc_name(c->proc), "how", how, NULL);
+	/* A front that dies while its successor already listens need not be put back. */
+	if (s->restarting || (c >= s->old && c < s->old + FRONTS_MAX))
+		return;
 	if (c->proc == TR_PROC_CORE || c->proc == TR_PROC_STORE) {
 		c->deaths = now - c->started > CALM_MS ? 1 : c->deaths + 1;
 		s->core_deaths = c->deaths > s->core_deaths ? c->deaths : now - c->started > CALM_MS ? 1 : s->core_deaths + 1;
