@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "signed/trust.h"
+
+#include "codec/pem.h"
+#include "codec/text.h"
+#include "signed/keyset.h"
+
+#include <stdio.h>
+
+/* Keys of the keyset's payload that the fingerprint needs (docs/protocol/keyset.cddl). */
+enum { KEYSET_THRESHOLD = 5, KEYSET_ROOTS = 6 };
+
+void tr_trust_done(struct tr_trust *t)
+{
+	tr_buf_done(&t->keyset);
+	tr_buf_done(&t->ca_pem);
+}
+
+bool tr_keyset_unverified_root(struct tr_view keyset, uint8_t ret[32])
+{
+	struct tr_keyset k = { 0 };
+	struct tr_err err = { 0 };
+	struct tr_cbor_map m;
+	struct tr_cose c;
+	struct tr_cbor r;
+	int64_t key;
+
+	if (keyset.n > TR_KEYSET_MAX || tr_cose_sign_parse(keyset, &c, &err))
+		return false;
+	r = tr_cbor_reader(c.payload);
+	(void)tr_cbor_map(&r, &m, 16);
+	while (tr_cbor_key_int(&r, &m, &key)) {
+		if (key == KEYSET_THRESHOLD) {
+			k.threshold = tr_cbor_uint(&r);
+		} else if (key == KEYSET_ROOTS) {
+			k.n_roots = tr_cbor_array(&r, TR_KEYSET_ROOTS_MAX);
+			for (size_t i = 0; i < k.n_roots && !r.error; i++)
+				k.roots[i] = tr_cbor_bytes(&r);
+		} else {
+			(void)tr_cbor_any(&r);
+		}
+	}
+	if (tr_cbor_end(&r, &err) || k.n_roots == 0)
+		return false;
+	tr_keyset_root_fingerprint(&k, ret);
+	return true;
+}
+
+/* People compare fingerprints by eye, and the server prints this form. */
+static void explain(struct tr_view keyset, const uint8_t pin[32], const struct tr_err *err,
+		    struct tr_buf *why)
+{
+	uint8_t theirs[32];
+
+	tr_buf_adds(why, "expected root sha256:");
+	tr_hex_add(why, tr_view(pin, 32));
+	if (!tr_keyset_unverified_root(keyset, theirs)) {
+		tr_buf_addf(why, ", but what the server sent is no keyset: %s", err->detail);
+	} else if (memcmp(theirs, pin, 32) == 0) {
+		tr_buf_addf(why, ", and the server names that root, but its keyset does not hold: %s",
+			    err->pub);
+	} else {
+		tr_buf_adds(why, ", but the server's is sha256:");
+		tr_hex_add(why, TR_VIEW_ARRAY(theirs));
+	}
+}
+
+static bool is_revoked(const struct tr_keyset *k, struct tr_view der)
+{
+	uint8_t hash[32];
+
+	tr_sha256(der, hash);
+	for (size_t i = 0; i < k->n_revoked; i++)
+		if (memcmp(k->revoked[i], hash, sizeof(hash)) == 0)
+			return true;
+	return false;
+}
+
+TR_RC tr_bootstrap_check(struct tr_view keyset, const uint8_t pin[32], int64_t now_ms, struct tr_trust *ret,
+			 struct tr_buf *ret_why, struct tr_err *err)
+{
+	tr_auto(tr_trust_done) struct tr_trust out = { 0 };
+	struct tr_keyset k;
+	enum tr_code rc = tr_keyset_verify_pinned(keyset, pin, now_ms, &k, err);
+
+	/* Whatever is wrong with it, it is not the pinned server's word: one kind of refusal. */
+	if (rc) {
+		explain(keyset, pin, err, ret_why);
+		return rc == TR_E_INTERNAL ? rc : (err->code = TR_E_DENIED);
+	}
+	for (size_t i = 0; i < k.n_keys; i++) {
+		const struct tr_keyset_key *ca = &k.keys[i];
+
+		if (ca->role == TR_ROLE_CA && !is_revoked(&k, ca->key) &&
+		    (ca->not_after_ms == 0 || now_ms < ca->not_after_ms))
+			tr_pem_add(&out.ca_pem, "CERTIFICATE", ca->key);
+	}
+	if (out.ca_pem.n == 0) {
+		tr_buf_adds(ret_why, "the server's keyset is genuine but names no valid CA");
+		return tr_err_set(err, TR_E_DENIED,
+				  "the keyset names no valid CA; the operators must sign a new one",
+				  "%zu keys", k.n_keys);
+	}
+	(void)snprintf(out.domain, sizeof(out.domain), "%.*s", TR_VIEW_FMT(k.trust_domain));
+	tr_buf_addv(&out.keyset, keyset);
+	rc = tr_buf_check(&out.keyset, err);
+	if (!rc)
+		rc = tr_buf_check(&out.ca_pem, err);
+	if (rc)
+		return rc;
+	*ret = out;
+	out = (struct tr_trust){ 0 };
+	return TR_OK;
+}
