@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Calls to the server as whoever is logged in. Functions that return an exit code have said why on stderr. */
+#ifndef TR_CLI_API_H
+#define TR_CLI_API_H
+
+#include "cli/output.h"
+#include "cli/profile.h"
+#include "http/client.h"
+
+struct tr_api *tr_api_free(struct tr_api *a);
+
+/* One call; body (JSON text) may be empty. A 503 that says when to come back is tried again, three times. On success
+ * *ret is the answer; the caller frees it. */
+int tr_api_call(struct tr_cli *c, const char *method, const char *path, struct tr_view body, struct tr_json **ret);
+/* The same for buffers that are being built: fails when one of them did. body may be NULL. */
+int tr_api_send(struct tr_cli *c, const char *method, struct tr_buf *path, struct tr_buf *body, struct tr_json **ret);
+/* A change, answered with "<what> <the id> <done>" for people. */
+int tr_api_do(struct tr_cli *c, const char *method, struct tr_buf *path, struct tr_buf *body, const char *what,
+	      const char *done);
+
+/* ---- lists (list.c) ---- */
+
+struct tr_list {
+	const char *path, *member; /* the answer's array */
+	const struct tr_col *cols;
+	size_t n;
+	/* Lists by sequence number: rows wanted at most, and the server's maximum of one page. Both 0: by cursor, all. */
+	uint64_t limit, page;
+	/* A hint for people when a row's boolean member of this name is true. */
+	const char *note, *note_text;
+};
+
+/* Rows of one list, over as many pages as it took. */
+struct tr_rows {
+	struct tr_json **pages;
+	size_t n_pages;
+	tr_jnode *rows;
+	size_t n;
+	uint64_t last_seq;
+};
+void tr_rows_done(struct tr_rows *r);
+TR_DEFINE_AUTO_DONE(struct tr_rows, tr_rows_done)
+
+int tr_list_fetch(struct tr_cli *c, const struct tr_list *l, struct tr_rows *ret);
+/* Fetches and prints, again and again with --watch. */
+int tr_list_run(struct tr_cli *c, const struct tr_list *l);
+
+/* ---- for login ---- */
+
+/* Fetches the keyset over a connection that is not verified. */
+TR_RC tr_api_keyset(const char *url, struct tr_buf *ret, struct tr_err *err);
+/* A connection of a login that is not the saved one. */
+int tr_api_open_as(struct tr_cli *c, const struct tr_profile *p);
+
+#endif

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The program `troth`: one file per noun, each a table of verbs. main.c reads options by the verb's table into
+ * struct tr_cli and calls its function, which answers with the exit code. */
+#ifndef TR_CLI_CLI_H
+#define TR_CLI_CLI_H
+
+#include <argp.h>
+
+#include "base/buf.h"
+#include "codec/json.h"
+
+/* Documented in troth(1): never renumber. */
+enum tr_exit {
+	TR_EXIT_OK = 0,
+	TR_EXIT_REFUSED = 1,     /* the server understood and said no */
+	TR_EXIT_UNREACHABLE = 2, /* no answer, or none that makes sense */
+	TR_EXIT_LOGIN = 3,       /* no saved login, or the server does not take it any more */
+	TR_EXIT_FILE = 4,        /* a local file: missing, unreadable, does not verify */
+	TR_EXIT_PIN = 5,         /* another server than the pinned one */
+	TR_EXIT_USAGE = 64,
+};
+
+/* Options of all verbs. Text as typed until the verb reads it; an option without a value holds "". */
+enum tr_opt {
+	TR_OPT_FIRST = 0x100,
+	TR_OPT_TOKEN_FILE = TR_OPT_FIRST, TR_OPT_ROOT,
+	TR_OPT_USES, TR_OPT_TTL, TR_OPT_PARTITION, TR_OPT_TYPE, TR_OPT_NOTE,
+	TR_OPT_STATE, TR_OPT_REASON, TR_OPT_FORCE, TR_OPT_WATCH,
+	TR_OPT_NODE, TR_OPT_OUTCOME, TR_OPT_LIMIT, TR_OPT_FOLLOW,
+	TR_OPT_NAME, TR_OPT_USE, TR_OPT_NOT_BEFORE, TR_OPT_NOT_AFTER,
+	TR_OPT_KEY, TR_OPT_VERSION, TR_OPT_PLATFORM, TR_OPT_COUNTER, TR_OPT_EXPIRES, TR_OPT_FILE,
+	TR_OPT_PROFILE,
+	TR_OPT_END
+};
+
+#define TR_CLI_ARGS_MAX 16
+
+struct tr_api;
+
+struct tr_cli {
+	const char *opt[TR_OPT_END - TR_OPT_FIRST];
+	const char *args[TR_CLI_ARGS_MAX];
+	unsigned n_args;
+	bool json, quiet, colour;
+	const char *profile; /* path; NULL: the default one */
+	uint64_t watch_ms;   /* 0: show once */
+	struct tr_api *api;  /* opened on first use */
+};
+
+static inline const char *tr_cli_opt(const struct tr_cli *c, enum tr_opt o)
+{
+	return c->opt[o - TR_OPT_FIRST];
+}
+
+struct tr_verb {
+	const char *name;
+	const char *args; /* for the usage line, "ID"; NULL: none */
+	unsigned min_args, max_args;
+	const char *doc;  /* first line: what it does; the rest only in its own help */
+	const struct argp_option *options; /* NULL: the common ones only */
+	int (*run)(struct tr_cli *c);
+};
+
+struct tr_noun {
+	const char *name, *doc;
+	const struct tr_verb *verbs;
+	size_t n; /* one verb without a name: the noun is the command */
+};
+
+extern const struct tr_noun tr_noun_login, tr_noun_token, tr_noun_agent, tr_noun_attestation, tr_noun_key,
+	tr_noun_release, tr_noun_policy, tr_noun_audit;
+
+/* Lists take it; main.c knows the key. */
+#define TR_CLI_WATCH                                                                                               \
+	{ "watch", TR_OPT_WATCH, "SECONDS", OPTION_ARG_OPTIONAL,                                                   \
+	  "show again every SECONDS (default 2) until interrupted", 1 }
+
+/* "troth: …" on stderr. */
+int tr_cli_fail(int code, const char *fmt, ...) TR_PRINTF(2, 3);
+/* The error's public sentence and its detail. */
+int tr_cli_err(int code, const struct tr_err *err);
+
+/* ---- values.c: text as people type it ---- */
+
+/* "90s", "15m", "1h", "7d", "2w"; a bare number is seconds. Whole numbers only. */
+bool tr_cli_duration(const char *text, uint64_t *ret_s);
+bool tr_cli_number(const char *text, uint64_t *ret);
+/* RFC 3339, a date ("2026-12-31", its first moment in UTC), "now", or a duration from now ("30d"). */
+bool tr_cli_time(const char *text, int64_t now_ms, int64_t *ret_ms);
+/* 64 digits, with or without "sha256:" in front. */
+bool tr_cli_fingerprint(const char *text, uint8_t ret[32]);
+/* ,"name":"value" when value is not NULL; the first one leaves the comma out. */
+void tr_cli_put(struct tr_buf *b, const char *name, const char *value);
+void tr_cli_put_number(struct tr_buf *b, const char *name, uint64_t value);
+/* ?name=value or &name=value, percent-encoded; nothing when value is NULL. */
+void tr_cli_query(struct tr_buf *b, const char *name, const char *value);
+/* Is it fit to stand in a path? Prints the refusal itself when not. */
+bool tr_cli_id(const char *text, const char *what);
+
+#endif
