@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "codec/ident.h"
 #include "codec/json.h"
+#include "codec/pem.h"
 #include "codec/text.h"
 #include "crypto/x509.h"
 
@@ -164,6 +165,17 @@ static void on_csr(void *arg, struct tr_chan *c, const struct tr_frame *f)
 	tr_chan_send_record(c, TR_M_CSR_DONE, f->id, &tr_msg_csr_done_def, &out);
 }
 
+/* A block in order whose key is not accepted: the key is refused, not the request. */
+static bool is_public_block(struct tr_view pem)
+{
+	tr_auto(tr_buf_done) struct tr_buf der = TR_BUF_INIT;
+	struct tr_view label, rest;
+	struct tr_err unused = { 0 };
+
+	return tr_pem_get(pem, &label, &der, &rest, &unused) == TR_OK &&
+	       (tr_view_is(label, "PUBLIC KEY") || tr_view_is(label, "RSA PUBLIC KEY"));
+}
+
 static void on_read_key(void *arg, struct tr_chan *c, const struct tr_frame *f)
 {
 	struct tr_msg_read_key q;
@@ -172,8 +184,11 @@ static void on_read_key(void *arg, struct tr_chan *c, const struct tr_frame *f)
 	struct tr_err err = { 0 };
 
 	(void)arg;
-	if (tr_record_decode(&tr_msg_read_key_def, f->payload, &q, &err) || tr_pubkey_from_pem(q.pem, &key, &err)) {
+	if (tr_record_decode(&tr_msg_read_key_def, f->payload, &q, &err)) {
 		out.code = err.code;
+		out.why = tr_view_str(err.pub);
+	} else if (tr_pubkey_from_pem(q.pem, &key, &err)) {
+		out.code = err.code == TR_E_INVALID && is_public_block(q.pem) ? TR_E_DENIED : err.code;
 		out.why = tr_view_str(err.pub);
 	} else {
 		out.spki = tr_pubkey_spki(key);

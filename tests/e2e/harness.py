@@ -182,8 +182,16 @@ class Server:
         assert r.status == 200, r
         return r.json()["audit"]
 
+    def metrics(self):
+        """Name with labels → value."""
+        while True:
+            r = call(self.operators, "GET", "/metrics")
+            if r.status != 429:
+                break
+            time.sleep(float(r.headers["Retry-After"]))
+        assert r.status == 200, r
+        lines = [line.rsplit(" ", 1) for line in r.body.decode().splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, value in lines}
+
     def metric(self, name):
-        for line in call(self.operators, "GET", "/metrics").body.decode().splitlines():
-            if line.startswith(name + " "):
-                return float(line.rsplit(" ", 1)[1])
-        raise AssertionError(f"no metric {name}")
+        return self.metrics()[name]

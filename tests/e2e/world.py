@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of admission share: the documented refusals, and one way to provoke each of them."""
 
+import collections
 import contextlib
 import hashlib
 import itertools
@@ -8,8 +9,8 @@ import os
 import re
 import time
 
-from client import (LEAKED, CLAIM, RELEASE, Agent, claim_payload, csr, csr_with_public_key, key_id, make_key, native_body,
-                    now_ms, original_body, public_pem, release, sign1)
+from client import (CLAIM, Agent, claim_payload, csr, key_id, make_key, native_body, now_ms, original_body, public_pem,
+                    release, sign1)
 from harness import ROOT
 
 README = (ROOT / "docs" / "protocol" / "README.md").read_text()
@@ -40,7 +41,7 @@ class World:
         self.add_key(self.release_key)
         self.end_key("revoke", self.add_key(self.revoked_key))
         self.token = server.make_token(max_uses=5000, ttl_s=86400)
-        self.saved_body = None
+        self.recent = collections.deque(maxlen=40)
 
     # ---- operator's side ----
 
@@ -141,11 +142,15 @@ class World:
         if node_id:
             assert self.agent(node_id) is None, f"{node_id} was refused ({code}) and has a row"
         self.refused[code] = self.refused.get(code, 0) + 1
+        # The server records 50 refusals a second and counts the rest: stay below.
+        if len(self.recent) == 40 and time.monotonic() - self.recent[0] < 1.1:
+            time.sleep(1.1)
+        self.recent.append(time.monotonic())
         return p
 
     def check_metrics(self):
         """BA-9 over everything that this world saw."""
-        m, n = self.server.metric, sum(self.refused.values())
+        m, n = self.server.metrics().__getitem__, sum(self.refused.values())
         assert m('flux_attestation_verifications_total{result="success"}') == self.admitted
         assert m('flux_attestation_verifications_total{result="failure"}') == n
         assert m("flux_attestation_rejections_total") == n
