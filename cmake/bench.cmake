@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
+# The programs of script/bench: `ninja bench_programs`. No other target needs them.
+function(tr_bench name)
+	add_executable(bench_${name} EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/tests/bench/${name}.c)
+	target_link_libraries(bench_${name} PRIVATE ${ARGN})
+	set_target_properties(bench_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
+endfunction()
+
+tr_bench(load troth_signed PkgConfig::SSL PkgConfig::OPENSSL)
+tr_bench(bare PkgConfig::MHD PkgConfig::GNUTLS)
+tr_bench(crypto troth_signed PkgConfig::GNUTLS)
+add_custom_target(bench_programs DEPENDS bench_load bench_bare bench_crypto trothd troth-agent)

@@ -1,0 +1,279 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""The benchmark: a real server, a fleet of agents, a bare server beside it, and what each of them costs.
+
+CPU time of the processes (schedstat), never wall time: a busy machine changes the numbers little. What is compared is
+measured in one run, taking turns, and the median counts. Prints a table; writes {"name": {"value", "unit", "goal"}}.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "e2e"))
+
+HASH = "07" * 32  # of the binary that the fleet claims to run
+ROUNDS = 3
+FLIGHT = 32  # heartbeats under way at once
+
+
+def cpu_ns(pid):
+    """All threads; 0 when the process is gone."""
+    total = 0
+    with contextlib.suppress(OSError):
+        for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+            total += int((task / "schedstat").read_text().split()[0])
+    return total
+
+
+def cpu_of(pids):
+    return sum(cpu_ns(p) for p in pids)
+
+
+def status_kib(pid, name):
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(name + ":"):
+            return int(line.split()[1])
+    raise KeyError(name)
+
+
+def private_kib(pid):
+    """Private_Dirty. The roles are not dumpable, so that only root may see their maps; then the anonymous memory, which
+    differs by pages that are still shared with nobody but not written."""
+    try:
+        for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Private_Dirty:"):
+                return int(line.split()[1])
+    except PermissionError:
+        pass
+    return status_kib(pid, "RssAnon")
+
+
+def children(pid):
+    found = [pid]
+    with contextlib.suppress(OSError):
+        for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                found += children(int(child))
+    return found
+
+
+class Load:
+    """tests/bench/load.c in its heartbeat mode, driven by lines."""
+
+    def __init__(self, build, port, ca, fleet):
+        self.p = subprocess.Popen([build / "bench_load", "beat", str(port), ca, fleet], stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE, text=True)
+
+    def do(self, *words):
+        self.p.stdin.write(" ".join(map(str, words)) + "\n")
+        self.p.stdin.flush()
+        line = self.p.stdout.readline()
+        if not line:
+            raise SystemExit("bench: the load generator ended; its reason is above")
+        got = json.loads(line)
+        if got["refused"]:
+            raise SystemExit(f"bench: the server refused {got['refused']} heartbeats")
+        return got
+
+    def stop(self):
+        self.p.stdin.close()
+        self.p.wait()
+
+
+class Bench:
+    def __init__(self, options):
+        self.o, self.build = options, pathlib.Path(options.build).resolve()
+        self.results = {}
+
+    def put(self, name, value, unit, goal=None, note=""):
+        self.results[name] = {"value": round(value, 3), "unit": unit, "goal": goal}
+        if note:
+            self.results[name]["note"] = note
+
+    # ---- registrations ----
+
+    def register(self, server, fleet):
+        n = self.o.agents
+        token = server.make_token(max_uses=n, ttl_s=3600)
+        roles = {server.process.pid: "supervisor", **server.roles()}
+        before = {p: cpu_ns(p) for p in roles}
+        out = subprocess.run([self.build / "bench_load", "register", str(server.agents), server.ca, token, str(n),
+                              str(FLIGHT), HASH, fleet], check=True, stdout=subprocess.PIPE, text=True).stdout
+        got = json.loads(out)
+        spent = {}
+        for p, role in roles.items():
+            spent[role] = spent.get(role, 0) + (cpu_ns(p) - before[p]) / got["ok"]
+        each = sum(spent.values())
+        print("us per registration:", {r: round(v / 1000) for r, v in spent.items()})
+        self.put("registrations_per_s", 1e9 / each, "1/s per core", None,
+                 "1 / CPU seconds of all roles per native registration: one TLS connection, challenge, claim, commit")
+        self.put("registrations_wall_per_s", got["ok"] * 1000 / got["ms"], "1/s", None,
+                 f"{FLIGHT} at once, the load generator on the same cores")
+        crypto = json.loads(subprocess.run(
+            [self.build / "bench_crypto", server.dir / "tls" / "server.crt", server.dir / "tls" / "server.key"],
+            check=True, stdout=subprocess.PIPE, text=True).stdout)
+        self.put("registration_crypto_share", sum(crypto.values()) / each, "ratio", None,
+                 "the same operations timed alone in this run, in us: " +
+                 ", ".join(f"{k} {v / 1000:.0f}" for k, v in crypto.items()) + f"; whole {each / 1000:.0f}")
+
+    # ---- heartbeats ----
+
+    def start_bare(self, server, fronts, answer_bytes):
+        import harness
+        port = harness.free_port()
+        p = subprocess.Popen([self.build / "bench_bare", str(port), str(fronts), server.dir / "tls" / "server.crt",
+                              server.dir / "tls" / "server.key", server.ca, str(answer_bytes)])
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            with contextlib.suppress(OSError):
+                harness.call(port, "GET", "/", timeout=1)
+            if p.poll() is not None:
+                raise SystemExit("bench: the bare server does not start")
+            if len(children(p.pid)) == fronts + 1:
+                time.sleep(0.3)
+                break
+        return p, port
+
+    def settle(self, fronts):
+        """Freed memory is given back late: wait until it no longer changes."""
+        was = None
+        for _ in range(20):
+            now = sum(private_kib(p) for p in fronts)
+            if now == was:
+                break
+            was = now
+            time.sleep(0.25)
+        return now
+
+    def heartbeats(self, server, fleet):
+        n = self.o.agents
+        roles = server.roles()
+        all_roles = [server.process.pid, *roles]
+        fronts = [p for p, r in roles.items() if r == "front"]
+        load = Load(self.build, server.agents, server.ca, fleet)
+        first = load.do("open", 16)  # library pages and tables of a front that nobody has used yet
+        before = self.settle(fronts)
+        load.do("open", n - 16)
+        idle = self.settle(fronts)
+        bare, port = self.start_bare(server, len(fronts), first["body_bytes"])
+        other = Load(self.build, port, server.ca, fleet)
+        bare_before = sum(private_kib(p) for p in children(bare.pid)[1:])
+        bare_first = other.do("open", n)
+        bare_idle = sum(private_kib(p) for p in children(bare.pid)[1:])
+        print(f"one heartbeat: {first['request_bytes']} bytes, answer {first['answer_bytes']}; "
+              f"bare {bare_first['request_bytes']}, {bare_first['answer_bytes']}")
+        ours, theirs, by_role = [], [], {}
+        load.do("beat", n, FLIGHT)
+        other.do("beat", n, FLIGHT)
+        for _ in range(ROUNDS):
+            at, each = cpu_of(all_roles), {p: cpu_ns(p) for p in all_roles}
+            got = load.do("beat", self.o.beats, FLIGHT)
+            ours.append((cpu_of(all_roles) - at) / got["ok"] / 1000)
+            for p in all_roles:
+                by_role.setdefault(roles.get(p, "supervisor"), []).append((cpu_ns(p) - each[p]) / got["ok"] / 1000)
+            family = children(bare.pid)
+            at = cpu_of(family)
+            got = other.do("beat", self.o.beats, FLIGHT)
+            theirs.append((cpu_of(family) - at) / got["ok"] / 1000)
+        after = self.settle(fronts)
+        load.stop()
+        other.stop()
+        bare.terminate()
+        bare.wait()
+        print("server, us per heartbeat:", [round(x, 1) for x in ours], "bare:", [round(x, 1) for x in theirs])
+        print("by role:", {r: round(sum(v) / ROUNDS, 1) for r, v in by_role.items()})
+        self.put("request_cpu_ratio", statistics.median(ours) / statistics.median(theirs), "ratio", 1.3,
+                 f"{statistics.median(ours):.1f} us / {statistics.median(theirs):.1f} us per heartbeat, {n} connections")
+        self.put("idle_conn_kib", max(idle - before, after - before) / (n - 16), "KiB", 18,
+                 f"after one heartbeat each {(idle - before) / (n - 16):.1f}, after the load "
+                 f"{(after - before) / (n - 16):.1f}, bare {(bare_idle - bare_before) / n:.1f}")
+
+    # ---- the agent ----
+
+    def agent(self, server):
+        folder = server.base / "agent"
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("TROTH", "ATTESTATION_"))}
+        env["TROTH_AGENT_STATE"] = str(folder)
+        program = str(self.build / "troth-agent")
+        sha = hashlib.sha256(pathlib.Path(program).read_bytes()).hexdigest()
+        r = server.api("PUT", "/api/v1/policy", {"mode": "audit", "hashes": f"sha256:{sha}"})
+        assert r.status == 200, r
+        token = server.make_token(max_uses=1)
+        for words in (["init"], ["enroll", "--server", f"https://localhost:{server.agents}"]):
+            subprocess.run([program, *words], check=True, env=dict(env, TROTH_TOKEN=token), stdout=subprocess.DEVNULL)
+        with (server.base / "agent.log").open("wb") as log:
+            p = subprocess.Popen([program, "run"], env=env, stderr=log)
+        beats = server.metric("troth_heartbeats_total")
+        end = time.monotonic() + 20
+        while server.metric("troth_heartbeats_total") < beats + 2 and time.monotonic() < end:
+            time.sleep(0.6)
+        family = children(p.pid)
+        beats, start, cpu = server.metric("troth_heartbeats_total"), time.monotonic(), cpu_of(family)
+        time.sleep(self.o.agent_seconds)
+        family = children(p.pid)
+        cpu, beats = cpu_of(family) - cpu, server.metric("troth_heartbeats_total") - beats
+        seconds = time.monotonic() - start
+        if beats < 5:
+            raise SystemExit(f"bench: the agent sent {beats} heartbeats in {seconds:.0f} s")
+        self.put("agent_private_mib", sum(private_kib(x) for x in family) / 1024, "MiB", 12,
+                 f"Private_Dirty of {len(family)} process(es)")
+        self.put("agent_rss_mib", sum(status_kib(x, "VmRSS") for x in family) / 1024, "MiB")
+        self.put("agent_cpu_pct", cpu / 1e9 / beats / 30 * 100, "%", None,
+                 f"{cpu / beats / 1000:.0f} us per heartbeat ({beats:.0f} in {seconds:.0f} s), at one in 30 s")
+        p.terminate()
+        p.wait(10)
+
+    # ---- all ----
+
+    def run(self):
+        os.environ["TROTH_BUILD"] = str(self.build)
+        import harness
+        server = harness.Server(config=f"heartbeat_seconds: 1\nattestation:\n  mode: enforce\n"
+                                       f"  expected_hash: sha256:{HASH}\n")
+        fleet = server.base / "fleet.pem"
+        try:
+            server.start()
+            self.register(server, fleet)
+            # Fresh processes: what registering left in their heaps would hide what connections take.
+            server.stop()
+            server.start()
+            self.heartbeats(server, fleet)
+            server.stop()
+            server.config.write_text(server.config.read_text().split("\nattestation:")[0] + "\n")
+            server.start()
+            self.agent(server)
+            server.stop()
+        finally:
+            server.destroy()
+
+    def show(self):
+        print(f"\n{'metric':<28}{'value':>10}  {'goal':<6}{'unit':<14}note")
+        for name, r in self.results.items():
+            goal = "" if r["goal"] is None else str(r["goal"])
+            print(f"{name:<28}{r['value']:>10}  {goal:<6}{r['unit']:<14}{r.get('note', '')}")
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("--build", default=ROOT / "build" / "release")
+    p.add_argument("--out", default=ROOT / "bench.json")
+    p.add_argument("--agents", type=int, default=2000)
+    p.add_argument("--beats", type=int, default=40000, help="heartbeats per round")
+    p.add_argument("--agent-seconds", type=int, default=30)
+    b = Bench(p.parse_args())
+    b.run()
+    b.show()
+    pathlib.Path(b.o.out).write_text(json.dumps(b.results, indent="\t") + "\n")
+
+
+if __name__ == "__main__":
+    main()
