@@ -39,11 +39,17 @@ struct asking {
 	char arg[65];
 };
 
+struct listener {
+	struct front *f;
+	unsigned which; /* TR_ON_AGENTS, TR_ON_OPERATORS */
+};
+
 struct front {
 	const struct tr_config *cfg;
 	struct tr_loop *loop;
 	struct tr_chan *core;
 	struct tr_http *agents, *operators;
+	struct listener on_agents, on_operators;
 	struct tr_rate *rate;
 	struct tr_ca_set *cas;
 	struct asking **slots;
@@ -54,11 +60,6 @@ struct front {
 	struct tr_watch *stats_timer;
 	struct tr_buf scratch, arena;
 	unsigned closing;
-};
-
-struct listener {
-	struct front *f;
-	unsigned which; /* TR_ON_AGENTS, TR_ON_OPERATORS */
 };
 
 static struct asking *asking_new(struct front *f)
@@ -471,16 +472,15 @@ static TR_RC listen_on(struct front *f, struct listener *l, int fd, struct tr_vi
 
 static TR_RC run(struct front *f, struct tr_view cert, struct tr_view key, struct tr_view ticket, struct tr_err *err)
 {
-	static struct listener on_agents, on_operators;
 	tr_auto(tr_watch_free) struct tr_watch *term = NULL;
 
-	on_agents = (struct listener){ f, TR_ON_AGENTS };
-	on_operators = (struct listener){ f, TR_ON_OPERATORS };
+	f->on_agents = (struct listener){ f, TR_ON_AGENTS };
+	f->on_operators = (struct listener){ f, TR_ON_OPERATORS };
 	if (tr_loop_new(&f->loop, err) || tr_chan_new(f->loop, TR_FD_CORE, rules, on_core_end, f, &f->core, err) ||
 	    tr_watch_signal(f->loop, SIGTERM, on_term, f, &term, err) ||
 	    tr_watch_timer(f->loop, report_stats, f, &f->stats_timer, err) ||
-	    listen_on(f, &on_agents, TR_FD_AGENTS, cert, key, ticket, &f->agents, err) ||
-	    listen_on(f, &on_operators, TR_FD_OPERATORS, cert, key, tr_view(NULL, 0), &f->operators, err) ||
+	    listen_on(f, &f->on_agents, TR_FD_AGENTS, cert, key, ticket, &f->agents, err) ||
+	    listen_on(f, &f->on_operators, TR_FD_OPERATORS, cert, key, tr_view(NULL, 0), &f->operators, err) ||
 	    tr_role_enter(TR_PROC_FRONT, err))
 		return err->code;
 	tr_timer_arm(f->stats_timer, STATS_EVERY_MS);
