@@ -10,9 +10,13 @@
 static void put(struct tr_buf *b, tr_jnode row, const char *member, int width)
 {
 	tr_auto(tr_buf_done) struct tr_buf text = TR_BUF_INIT;
+	uint8_t hash[32];
 	int pad;
 
 	tr_out_cell(&text, tr_json_get(row, member), TR_CELL_TEXT, true, 0);
+	/* Keys and binaries are named by hashes: their first digits, as in tables. */
+	if (tr_cli_fingerprint(tr_buf_cstr(&text), hash))
+		text.n = 12;
 	pad = width - (int)tr_out_width(tr_buf_view(&text));
 	tr_buf_addf(b, "%s%*s", text.n ? tr_buf_cstr(&text) : "-", pad - (text.n == 0) > 0 ? pad - (text.n == 0) : 0, "");
 	tr_buf_adds(b, "  ");

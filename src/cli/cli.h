@@ -75,7 +75,7 @@ extern const struct tr_noun tr_noun_login, tr_noun_token, tr_noun_agent, tr_noun
 	{ "watch", TR_OPT_WATCH, "SECONDS", OPTION_ARG_OPTIONAL,                                                   \
 	  "show again every SECONDS (default 2) until interrupted", 1 }
 
-/* "troth: …" on stderr. */
+/* "troth: …" on stderr (output.c); returns code. */
 int tr_cli_fail(int code, const char *fmt, ...) TR_PRINTF(2, 3);
 /* The error's public sentence and its detail. */
 int tr_cli_err(int code, const struct tr_err *err);

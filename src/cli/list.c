@@ -113,6 +113,15 @@ static void put_note(const struct tr_list *l, const struct tr_rows *r, struct tr
 	}
 }
 
+/* The first column alone, whole: for scripts. */
+static void put_ids(const struct tr_list *l, const struct tr_rows *r, struct tr_buf *b)
+{
+	for (size_t i = 0; i < r->n; i++) {
+		tr_out_cell(b, tr_json_get(r->rows[i], l->cols[0].member), TR_CELL_TEXT, true, 0);
+		tr_buf_adds(b, "\n");
+	}
+}
+
 static int show(struct tr_cli *c, const struct tr_list *l, bool redraw)
 {
 	tr_auto(tr_rows_done) struct tr_rows r = { 0 };
@@ -123,14 +132,16 @@ static int show(struct tr_cli *c, const struct tr_list *l, bool redraw)
 		return rc;
 	if (redraw) /* home and erase: the screen is written in one go, so that it does not flicker */
 		tr_buf_adds(&b, "\033[H\033[2J");
-	if (c->json)
+	if (c->json) {
 		put_json(l, &r, &b);
-	else if (r.n || !c->quiet)
+	} else if (c->quiet) {
+		put_ids(l, &r, &b);
+	} else {
 		tr_out_table(&b, l->cols, l->n, r.rows, r.n, c->colour, tr_now_ms());
-	if (!c->json && r.n == 0 && !c->quiet)
-		tr_buf_adds(&b, "(none)\n");
-	if (!c->json && !c->quiet)
+		if (r.n == 0)
+			tr_buf_adds(&b, "(none)\n");
 		put_note(l, &r, &b);
+	}
 	return tr_out_print(&b) ? TR_EXIT_OK : TR_EXIT_FILE;
 }
 

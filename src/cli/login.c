@@ -92,7 +92,7 @@ static int prove_and_save(struct tr_cli *c, const struct tr_profile *p)
 	static const struct tr_col cols[] = {
 		{ "logged in as", "actor", TR_CELL_TEXT },
 		{ "trust domain", "trust_domain", TR_CELL_TEXT },
-		{ "server", "version", TR_CELL_TEXT },
+		{ "server version", "version", TR_CELL_TEXT },
 		{ "root", "root_fingerprint", TR_CELL_HASH },
 	};
 	tr_auto(tr_json_free) struct tr_json *who = NULL;
@@ -112,7 +112,7 @@ static int prove_and_save(struct tr_cli *c, const struct tr_profile *p)
 	if (c->json)
 		return tr_out_json(tr_json_root(who));
 	tr_out_lines(&b, cols, TR_ARRAY_LEN(cols), tr_json_root(who), c->colour, 0);
-	tr_buf_addf(&b, "saved in      %s\n", tr_buf_cstr(&path));
+	tr_buf_addf(&b, "saved in        %s\n", tr_buf_cstr(&path));
 	return tr_out_print(&b) ? TR_EXIT_OK : TR_EXIT_FILE;
 }
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Finds noun and verb, reads options into struct tr_cli, runs the verb. */
-#include <stdarg.h>
 #include <stdio.h>
 #include <sys/resource.h>
 
@@ -17,7 +16,7 @@ static const struct tr_noun *const nouns[] = { &tr_noun_login,	   &tr_noun_token
 
 static const struct argp_option common[] = {
 	{ "output", 'o', "FORMAT", 0, "table (default) or json", 2 },
-	{ "quiet", 'q', 0, 0, "only what a script needs", 2 },
+	{ "quiet", 'q', 0, 0, "only what a script needs: a new token, the ids of a list", 2 },
 	{ "profile", TR_OPT_PROFILE, "FILE", 0, "the saved login to use (environment TROTH_PROFILE)", 2 },
 	{ 0 },
 };
@@ -131,7 +130,7 @@ static void help(FILE *to)
 	first_line(to, "version", NULL, "show the version");
 	fputs("\nOptions of all commands:\n"
 	      "  -o, --output=table|json    tables for people (default), or what the API answered\n"
-	      "  -q, --quiet                only what a script needs\n"
+	      "  -q, --quiet                only what a script needs: a new token, the ids of a list\n"
 	      "      --profile=FILE         the saved login to use (environment TROTH_PROFILE)\n\n"
 	      "`troth NOUN --help` shows its verbs, `troth NOUN VERB --help` a verb's options.\n\n" EXITS, to);
 }
@@ -171,26 +170,6 @@ static int find_noun(struct tr_cli *c, int argc, char **argv)
 }
 
 /* ---- running ---- */
-
-int tr_cli_fail(int code, const char *fmt, ...)
-{
-	va_list ap;
-
-	fputs("troth: ", stderr);
-	va_start(ap, fmt);
-	(void)vfprintf(stderr, fmt, ap);
-	va_end(ap);
-	fputc('\n', stderr);
-	return code;
-}
-
-int tr_cli_err(int code, const struct tr_err *err)
-{
-	tr_auto(tr_buf_done) struct tr_buf detail = TR_BUF_INIT;
-
-	tr_out_escape(&detail, tr_view_str(err->detail));
-	return tr_cli_fail(code, "%s (%s)", err->pub ? err->pub : "failed", tr_buf_cstr(&detail));
-}
 
 static int run(struct tr_cli *c, const struct tr_verb *v)
 {

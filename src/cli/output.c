@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/output.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 
 #include "codec/text.h"
@@ -73,29 +74,28 @@ static void add_cut(struct tr_buf *b, struct tr_view v, size_t columns)
 
 /* ---- times ---- */
 
+/* To the nearest whole unit, so that an hour from now reads "60 min" also a moment later. */
 void tr_out_span(struct tr_buf *b, uint64_t s)
 {
 	if (s < 120)
 		tr_buf_addf(b, "%llu s", (unsigned long long)s);
 	else if (s < 120 * 60)
-		tr_buf_addf(b, "%llu min", (unsigned long long)(s / 60));
+		tr_buf_addf(b, "%llu min", (unsigned long long)((s + 30) / 60));
 	else if (s < 48 * 3600)
-		tr_buf_addf(b, "%llu h", (unsigned long long)(s / 3600));
+		tr_buf_addf(b, "%llu h", (unsigned long long)((s + 1800) / 3600));
 	else
-		tr_buf_addf(b, "%llu days", (unsigned long long)(s / 86400));
+		tr_buf_addf(b, "%llu days", (unsigned long long)((s + 43200) / 86400));
 }
 
 void tr_out_relative(struct tr_buf *b, int64_t ms, int64_t now_ms)
 {
 	/* Two clocks are compared: a second of difference is no future. */
 	bool ahead = ms - now_ms > 1000;
-	uint64_t s = (uint64_t)(ahead ? ms - now_ms : now_ms > ms ? now_ms - ms : 0) / 1000;
+	uint64_t apart = (uint64_t)(ahead ? ms - now_ms : now_ms > ms ? now_ms - ms : 0);
 
-	if (ahead)
-		tr_buf_adds(b, "in ");
-	tr_out_span(b, s);
-	if (!ahead)
-		tr_buf_adds(b, " ago");
+	tr_buf_adds(b, ahead ? "in " : "");
+	tr_out_span(b, (apart + (ahead ? 500 : 0)) / 1000);
+	tr_buf_adds(b, ahead ? "" : " ago");
 }
 
 static void put_time(struct tr_buf *b, struct tr_view text, bool alone, int64_t now_ms)
@@ -278,6 +278,26 @@ void tr_out_problem(struct tr_buf *b, int status, struct tr_view body)
 		tr_out_escape(b, v);
 		tr_buf_adds(b, "\n");
 	}
+}
+
+int tr_cli_fail(int code, const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("troth: ", stderr);
+	va_start(ap, fmt);
+	(void)vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	return code;
+}
+
+int tr_cli_err(int code, const struct tr_err *err)
+{
+	tr_auto(tr_buf_done) struct tr_buf detail = TR_BUF_INIT;
+
+	tr_out_escape(&detail, tr_view_str(err->detail));
+	return tr_cli_fail(code, "%s (%s)", err->pub ? err->pub : "failed", tr_buf_cstr(&detail));
 }
 
 bool tr_out_print(struct tr_buf *b)

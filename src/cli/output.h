@@ -27,7 +27,7 @@ void tr_out_escape(struct tr_buf *b, struct tr_view text);
 size_t tr_out_width(struct tr_view text);
 /* "12 s ago", "in 3 h"; two units are never mixed. */
 void tr_out_relative(struct tr_buf *b, int64_t ms, int64_t now_ms);
-/* How long in words: "1 h", "90 days". */
+/* How long in words: "3 h", "90 days". */
 void tr_out_span(struct tr_buf *b, uint64_t s);
 /* One member of a row as a cell's text. `alone`: in a list of labelled lines rather than in a table. */
 void tr_out_cell(struct tr_buf *b, tr_jnode value, enum tr_cell kind, bool alone, int64_t now_ms);

@@ -10,7 +10,7 @@ static const struct setting {
 } settings[] = {
 	{ "mode", "", "off, audit or enforce", false },
 	{ "accept", "", "native, original or native,original", false },
-	{ "hashes", "(any published or carried release)", "sha256:… of allowed binaries, joined by commas", true },
+	{ "hashes", "(none: whatever a release statement vouches for)", "sha256:… of allowed binaries, joined by commas", true },
 	{ "min_version", "(any)", "lowest version allowed", true },
 	{ "versions", "(any)", "the only versions allowed, joined by commas", true },
 	{ "min_tier", "", "none, self-asserted, kernel or hardware", false },
@@ -22,23 +22,26 @@ static int print(struct tr_cli *c, tr_jnode policy)
 
 	if (c->json)
 		return tr_out_json(policy);
-	tr_buf_addf(&b, "%-12s  %-32s  %s\n", "SETTING", "VALUE", "SET BY");
+	tr_buf_addf(&b, "%-12s  %-13s  %s\n", "SETTING", "PINNED BY", "VALUE");
 	for (size_t i = 0; i < TR_ARRAY_LEN(settings); i++) {
 		const struct setting *s = &settings[i];
 		tr_auto(tr_buf_done) struct tr_buf value = TR_BUF_INIT;
 		struct tr_view by = { 0 };
 		char name[32];
-		int pad;
 
 		(void)snprintf(name, sizeof(name), "%s_set_by", s->name);
 		(void)tr_json_str(tr_json_get(policy, name), &by);
 		tr_out_cell(&value, tr_json_get(policy, s->name), TR_CELL_TEXT, true, 0);
+		tr_buf_addf(&b, "%-12s  %-13s  ", s->name, tr_view_is(by, "configuration") ? "configuration" : "-");
 		if (value.n == 0)
-			tr_buf_adds(&value, s->empty);
-		pad = 32 - (int)tr_out_width(tr_buf_view(&value));
-		tr_buf_addf(&b, "%-12s  %s%*s  %s\n", s->name, tr_buf_cstr(&value), pad > 0 ? pad : 0, "",
-			    tr_view_is(by, "configuration") ? "configuration (troth policy set cannot change it)"
-							    : "troth policy set, or the default");
+			tr_buf_adds(&b, s->empty);
+		/* One hash or version per line, below each other. */
+		for (size_t k = 0; k < value.n; k++)
+			if (value.p[k] == ',' && s->clears)
+				tr_buf_addf(&b, "\n%29s", "");
+			else
+				tr_buf_add8(&b, value.p[k]);
+		tr_buf_adds(&b, "\n");
 	}
 	return tr_out_print(&b) ? TR_EXIT_OK : TR_EXIT_FILE;
 }

@@ -78,7 +78,7 @@ TR_RC tr_profile_load(const char *path, struct tr_profile *ret, struct tr_err *e
 		else
 			tr_profile_done(&again);
 	}
-	return rc ? tr_err_wrap(err, "%s", path) : TR_OK;
+	return rc;
 }
 
 /* Every missing folder on the way, for us alone. */

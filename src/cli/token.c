@@ -35,6 +35,7 @@ static void put(struct tr_buf *b, tr_jnode n, bool alone)
 /* Two lines to copy to the new host, and one for later. */
 static void explain(tr_jnode a, struct tr_buf *b)
 {
+	int64_t uses = 0;
 	tr_jnode record = tr_json_get(a, "record"), servers = tr_json_get(a, "servers");
 
 	put(b, tr_json_get(a, "token"), true);
@@ -42,7 +43,7 @@ static void explain(tr_jnode a, struct tr_buf *b)
 	put(b, tr_json_get(record, "id"), true);
 	tr_buf_adds(b, ": admits ");
 	put(b, tr_json_get(record, "max_uses"), true);
-	tr_buf_adds(b, " agent(s) of type ");
+	tr_buf_adds(b, tr_json_int(tr_json_get(record, "max_uses"), &uses) && uses == 1 ? " agent of type " : " agents of type ");
 	put(b, tr_json_get(record, "agent_type"), true);
 	tr_buf_adds(b, " into partition ");
 	put(b, tr_json_get(record, "partition"), true);
