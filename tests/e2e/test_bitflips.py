@@ -58,7 +58,7 @@ def sweep(world, agent, make, token):
                 if not limited:
                     assert r.status == 201, r
                     break
-        time.sleep(float(r.headers["retry-after"]) + 5 if limited else 0)
+        time.sleep(float(r.headers["retry-after"]) + 1 if limited else 0)
     assert sum(codes.values()) == size * (8 if FULL else 1)
     return codes
 
