@@ -2,7 +2,7 @@
 # bash completion of troth(1)
 _troth()
 {
-	local nouns='login token agent attestation key release policy audit'
+	local nouns='login token agent attestation key release policy audit version'
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} noun='' verb='' verbs=''
 	local i w
 
@@ -20,12 +20,12 @@ _troth()
 	agent) verbs='list show revoke remove' ;;
 	attestation) verbs='list explain' ;;
 	key) verbs='list add retire revoke' ;;
-	release) verbs='sign show' ;;
+	release) verbs='sign show add list withdraw' ;;
 	policy) verbs='show set' ;;
 	audit) verbs='tail' ;;
 	esac
 	if [[ $cur == -* ]]; then
-		mapfile -t COMPREPLY < <(compgen -W '--output --watch --help --version' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W '--output --quiet --profile --watch --help' -- "$cur")
 	elif [[ -z $verb ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$cur")
 	else

@@ -74,6 +74,10 @@ int tr_list_fetch(struct tr_cli *c, const struct tr_list *l, struct tr_rows *ret
 		rc = tr_api_send(c, "GET", &path, NULL, &page);
 		if (rc)
 			return rc;
+		if (!tr_json_is_array(tr_json_get(tr_json_root(page), l->member))) {
+			(void)tr_json_free(page);
+			return tr_cli_fail(TR_EXIT_UNREACHABLE, "the server's answer is no list: is it of another version?");
+		}
 		if (!add_page(&r, page, l->member))
 			return tr_cli_fail(TR_EXIT_FILE, "out of memory");
 		if (tr_json_int(tr_json_get(tr_json_root(page), "last_seq"), &seq))
