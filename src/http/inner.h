@@ -34,6 +34,7 @@ struct tr_http_conn { /* stays while the connection is idle: keep it small */
 	struct tr_http_conn *prev, *next;             /* of its queue */
 	struct tr_http_conn *young_prev, *young_next; /* of its source */
 	gnutls_session_t tls;
+	struct tr_http_left *left; /* read ahead and displaced; mostly NULL */
 	uint64_t deadline_ms;
 	int fd;
 	uint8_t queue; /* enum tr_http_queue */
@@ -43,6 +44,10 @@ struct tr_http_conn { /* stays while the connection is idle: keep it small */
 	bool parked : 1;       /* suspended during the handshake */
 	bool dead : 1;
 	bool unread : 1;       /* refused with a body on its way */
+	bool drained : 1;      /* the last read emptied the socket */
+	bool skip_read : 1;    /* nothing to read before the next event */
+	bool corked : 1;       /* the answer goes out as one write */
+	bool tcp_open : 1;     /* TCP_CORK was taken off */
 };
 _Static_assert(sizeof(struct tr_http_conn) <= 160, "one per idle agent");
 
@@ -58,6 +63,19 @@ struct tr_http {
 	bool running, run_armed, stopping, quiet;
 	unsigned idle_rounds;
 	uint64_t progress; /* grows with everything that happens */
+
+	/* Read ahead for one connection at a time: a record is two reads for GnuTLS, and one for us. */
+	struct {
+		struct tr_http_conn *of;
+		uint8_t *p;
+		size_t at, n;
+	} ahead;
+	/* And gather what one answer sends: a record for the head, a record for the body, one write. */
+	struct {
+		struct tr_http_conn *of;
+		uint8_t *p;
+		size_t n;
+	} out;
 
 	struct tr_http_conn *adding;
 	struct {
@@ -94,6 +112,12 @@ struct tr_view tr_http_tls_peer(const struct tr_http_conn *c);
 bool tr_http_tls_exporter(const struct tr_http_conn *c, uint8_t out[32]);
 TR_RC tr_http_tls_init(struct tr_http *h, struct tr_err *err);
 void tr_http_tls_done(struct tr_http *h);
+void tr_http_tls_end(struct tr_http_conn *c);
+/* Between these two, what is sent is gathered into one write. */
+void tr_http_cork(struct tr_http_conn *c);
+void tr_http_uncork(struct tr_http_conn *c);
+/* A suspended connection is about to go on: libmicrohttpd will read first, then watch the socket again. */
+void tr_http_tls_resume(struct tr_http_conn *c);
 /* Lets a parked connection go on. */
 void tr_http_unpark(struct tr_http_conn *c);
 

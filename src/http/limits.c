@@ -254,6 +254,7 @@ void tr_http_conn_free(struct tr_http_conn *c)
 {
 	struct tr_http *h = c->h;
 
+	tr_http_tls_end(c);
 	unqueue(c);
 	tr_http_grown_up(c);
 	if (!c->dead) {

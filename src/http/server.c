@@ -21,6 +21,7 @@
 #define TARGET_MAX 8192
 #define BODY_FIRST 4096          /* a peer that announces much gets memory as it sends */
 #define DRAIN_MAX 65536
+#define SMALL_MAX 8192           /* answers up to this leave in one piece */
 #define PRIORITIES                                                                                          \
 	"NORMAL:-VERS-ALL:+VERS-TLS1.3:-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:-CIPHER-ALL:"              \
 	"+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305"
@@ -34,7 +35,7 @@ struct tr_http_req {
 	struct MHD_Response *response; /* answered, not handed over yet */
 	unsigned status;
 	enum stage stage;
-	bool announced, answered, suspended, http_1_0;
+	bool announced, answered, suspended, http_1_0, small;
 	struct tr_http_head head;
 	uint8_t *body;
 	size_t body_n, body_cap;
@@ -266,6 +267,8 @@ static enum MHD_Result hand_over(struct tr_http_req *r)
 	enum MHD_Result ok;
 
 	tr_http_queue(r->conn, TR_Q_SEND);
+	if (r->small)
+		tr_http_cork(r->conn);
 	ok = MHD_queue_response(r->mhd, r->status, response);
 	MHD_destroy_response(response);
 	return ok;
@@ -407,6 +410,7 @@ static void on_completed(void *arg, struct MHD_Connection *mhd, void **ctx, enum
 	*ctx = NULL;
 	c->req = NULL;
 	h->progress++;
+	tr_http_uncork(c);
 	/* Also when it is about to close: then this is forgotten within the round. */
 	if (h->quiet)
 		tr_http_end(c);
@@ -469,12 +473,14 @@ void tr_http_respond(struct tr_http_req *r, const struct tr_http_answer *a)
 	r->answered = true;
 	r->status = (unsigned)a->status;
 	r->response = response_new(r, a);
+	r->small = a->body.n <= SMALL_MAX;
 	if (!r->suspended)
 		return; /* inside a callback: its caller hands it over */
 	r->suspended = false;
 	/* Without an answer the handler is called again and closes. */
 	if (r->response)
 		(void)hand_over(r);
+	tr_http_tls_resume(r->conn);
 	MHD_resume_connection(r->mhd);
 	tr_http_run_soon(h);
 }

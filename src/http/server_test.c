@@ -187,6 +187,31 @@ static void good_requests_are_answered(void **state)
 	stop();
 }
 
+/* Nagle, corks and delayed acknowledgements: each of them would cost 40 or 200 ms per answer. */
+static void answers_are_not_held_back(void **state)
+{
+	struct peer p;
+	uint64_t t0;
+
+	(void)state;
+	start(&roomy);
+	peer_open(&p, NULL);
+	t0 = tr_mono_ms();
+	for (int i = 0; i < 10; i++) {
+		assert_int_equal(ask(&p, "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\nhi"), 200);
+		assert_int_equal(ask(&p, GET("/refused")), 403);
+	}
+	if (tr_mono_ms() - t0 > 350)
+		fail_msg("20 requests in %u ms", (unsigned)(tr_mono_ms() - t0));
+	t0 = tr_mono_ms();
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(ask(&p, GET("/slow")), 200);
+	if (tr_mono_ms() - t0 > 10 * SLOW_MS + 350)
+		fail_msg("10 slow requests in %u ms", (unsigned)(tr_mono_ms() - t0));
+	peer_close(&p);
+	stop();
+}
+
 static void big_body_arrives_in_pieces(void **state)
 {
 	static char body[1 << 20];
@@ -771,6 +796,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(good_requests_are_answered, clean),
+		cmocka_unit_test_teardown(answers_are_not_held_back, clean),
 		cmocka_unit_test_teardown(big_body_arrives_in_pieces, clean),
 		cmocka_unit_test_teardown(continue_is_sent_before_the_body, clean),
 		cmocka_unit_test_teardown(refusal_in_head_reads_no_body, clean),

@@ -96,9 +96,10 @@ void tr_strict_header(struct tr_strict *s, struct tr_view name, struct tr_view v
 	/* Also catches white space before the colon (RFC 9112 §5.1) and a folded first line. */
 	if (!tr_http_is_token(name))
 		malformed(s, "a header name is not a token, or white space stands before its colon");
+	/* RFC 9110 §5.5: of the controls only the tab belongs there; bytes over 127 are opaque. */
 	for (size_t i = 0; i < value.n; i++)
-		if (value.p[i] == 0 || value.p[i] == '\r' || value.p[i] == '\n')
-			malformed(s, "a header value holds a line break or NUL");
+		if ((value.p[i] < 0x20 && value.p[i] != '\t') || value.p[i] == 0x7f)
+			malformed(s, "a header value holds a line break or another control character");
 	if (is_name(name, "Host")) {
 		if (++s->hosts > 1)
 			malformed(s, "more than one Host header");

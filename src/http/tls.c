@@ -4,12 +4,15 @@
 #include "http/inner.h"
 
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
 #define HANDSHAKE_MAX 16384 /* bytes of one handshake message; a chain of three P-256 certificates has 2 KiB */
 #define PARKED_PER_ROUND 64
+#define AHEAD 16640 /* bytes: one record of the largest size */
+#define OUT 16384
 
 /* libmicrohttpd keeps a connection whose handshake is incomplete in its list of ready ones and looks at each of them
  * in every round; a few thousand stalled handshakes would then cost more than all the rest. So it is suspended until
@@ -47,21 +50,161 @@ static void on_parked(void *arg)
 		tr_http_unpark(evs[i].data.ptr);
 }
 
+struct tr_http_left {
+	size_t at, n;
+	uint8_t bytes[];
+};
+
+/* Takes the buffer from another connection, which keeps what it has not consumed. */
+static bool ahead_take(struct tr_http_conn *c)
+{
+	struct tr_http *h = c->h;
+	struct tr_http_conn *old = h->ahead.of;
+	size_t n = h->ahead.n - h->ahead.at;
+
+	if (old && old != c && n) {
+		old->left = malloc(sizeof(*old->left) + n);
+		if (!old->left)
+			return false;
+		*old->left = (struct tr_http_left){ .n = n };
+		memcpy(old->left->bytes, h->ahead.p + h->ahead.at, n);
+	}
+	h->ahead.of = c;
+	h->ahead.at = h->ahead.n = 0;
+	return true;
+}
+
+static size_t serve(const uint8_t *p, size_t *at, size_t n, void *buf, size_t want)
+{
+	size_t give = n - *at < want ? n - *at : want;
+
+	memcpy(buf, p + *at, give);
+	*at += give;
+	return give;
+}
+
+static ssize_t fill(struct tr_http_conn *c)
+{
+	struct tr_http *h = c->h;
+	ssize_t got;
+
+	if (c->skip_read || !ahead_take(c)) {
+		c->skip_read = false;
+		errno = EAGAIN;
+		return -1;
+	}
+	got = recv(c->fd, h->ahead.p, AHEAD, 0);
+	c->drained = got > 0 && got < AHEAD;
+	if (got > 0)
+		h->ahead.n = (size_t)got;
+	return got;
+}
+
 static ssize_t pull(gnutls_transport_ptr_t ptr, void *buf, size_t n)
 {
 	struct tr_http_conn *c = ptr;
-	ssize_t got = recv(c->fd, buf, n, 0);
+	struct tr_http *h = c->h;
+	ssize_t got;
 
+	if (c->left) {
+		size_t give = serve(c->left->bytes, &c->left->at, c->left->n, buf, n);
+
+		if (c->left->at == c->left->n)
+			free(TR_TAKE(c->left));
+		return (ssize_t)give;
+	}
+	if (h->ahead.of == c && h->ahead.at < h->ahead.n)
+		return (ssize_t)serve(h->ahead.p, &h->ahead.at, h->ahead.n, buf, n);
+	got = fill(c);
 	if (got > 0) {
-		c->h->progress++;
+		h->progress++;
 		/* The first bytes after silence: from here on the head has its deadline. */
 		if (c->queue == TR_Q_IDLE)
 			tr_http_queue(c, TR_Q_HEAD);
-	} else if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) && c->handshaking) {
+		return (ssize_t)serve(h->ahead.p, &h->ahead.at, h->ahead.n, buf, n);
+	}
+	if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) && c->handshaking) {
 		park(c);
 		errno = EAGAIN;
 	}
 	return got;
+}
+
+void tr_http_tls_resume(struct tr_http_conn *c)
+{
+	/* Suspending took the socket out of libmicrohttpd's epoll and the next "again" puts it back, which reports what
+	 * came meanwhile: so after a read that emptied the socket, the read before that need not ask the kernel. */
+	c->skip_read = c->drained && !c->left && (c->h->ahead.of != c || c->h->ahead.at == c->h->ahead.n);
+}
+
+void tr_http_tls_end(struct tr_http_conn *c)
+{
+	free(TR_TAKE(c->left));
+	if (c->h->ahead.of == c) {
+		c->h->ahead.of = NULL;
+		c->h->ahead.at = c->h->ahead.n = 0;
+	}
+	if (c->h->out.of == c) {
+		c->h->out.of = NULL;
+		c->h->out.n = 0;
+	}
+}
+
+static void flush(struct tr_http *h)
+{
+	struct tr_http_conn *c = h->out.of;
+	size_t n = h->out.n;
+
+	h->out.of = NULL;
+	h->out.n = 0;
+	/* A peer that asks on without reading the answers may fill the socket: then it loses the connection. */
+	if (c && n && send(c->fd, h->out.p, n, MSG_NOSIGNAL) != (ssize_t)n)
+		tr_http_end(c);
+}
+
+static ssize_t push(gnutls_transport_ptr_t ptr, const giovec_t *iov, int count)
+{
+	struct tr_http_conn *c = ptr;
+	struct tr_http *h = c->h;
+	struct msghdr m = { .msg_iovlen = (size_t)count };
+	size_t n = 0;
+
+	for (int i = 0; i < count; i++)
+		n += iov[i].iov_len;
+	if (h->out.of && (h->out.of != c || !c->corked || n > OUT - h->out.n))
+		flush(h);
+	if (c->corked && n <= OUT) {
+		for (int i = 0; i < count; i++) {
+			memcpy(h->out.p + h->out.n, iov[i].iov_base, iov[i].iov_len);
+			h->out.n += iov[i].iov_len;
+		}
+		h->out.of = c;
+		return (ssize_t)n;
+	}
+	m.msg_iov = (struct iovec *)(uintptr_t)iov;
+	return sendmsg(c->fd, &m, MSG_NOSIGNAL);
+}
+
+void tr_http_cork(struct tr_http_conn *c)
+{
+	c->corked = true;
+}
+
+void tr_http_uncork(struct tr_http_conn *c)
+{
+	if (!c->corked)
+		return;
+	c->corked = false;
+	if (!c->tcp_open) {
+		int off = 0;
+
+		/* libmicrohttpd corks the socket once, and pushes after what it believes to be the sending, which is
+		 * before ours. It does not cork it again. */
+		c->tcp_open = true;
+		(void)setsockopt(c->fd, IPPROTO_TCP, TCP_CORK, &off, sizeof(off));
+	}
+	if (c->h->out.of == c)
+		flush(c->h);
 }
 
 static int on_finished(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming,
@@ -84,8 +227,9 @@ void tr_http_tls_start(struct tr_http_conn *c, gnutls_session_t session)
 
 	c->tls = session;
 	c->handshaking = true;
-	gnutls_transport_set_ptr2(session, c, (gnutls_transport_ptr_t)(intptr_t)c->fd);
+	gnutls_transport_set_ptr(session, c);
 	gnutls_transport_set_pull_function(session, pull);
+	gnutls_transport_set_vec_push_function(session, push);
 	gnutls_handshake_set_hook_function(session, GNUTLS_HANDSHAKE_FINISHED, GNUTLS_HOOK_POST, on_finished);
 	gnutls_handshake_set_max_packet_length(session, HANDSHAKE_MAX);
 	/* Requested, not required and not verified: the handler decides (and says why in words). */
@@ -128,6 +272,10 @@ TR_RC tr_http_tls_init(struct tr_http *h, struct tr_err *err)
 		memcpy(h->ticket_key.data, k.p, k.n);
 		h->ticket_key.size = (unsigned)k.n;
 	}
+	h->ahead.p = malloc(AHEAD);
+	h->out.p = malloc(OUT);
+	if (!h->ahead.p || !h->out.p)
+		return tr_err_set(err, TR_E_INTERNAL, "out of memory", "transport buffers");
 	h->parked_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (h->parked_fd < 0)
 		return tr_err_errno(err, "epoll_create1");
@@ -138,6 +286,8 @@ void tr_http_tls_done(struct tr_http *h)
 {
 	h->parked_watch = tr_watch_free(h->parked_watch);
 	h->parked_fd = tr_close(h->parked_fd);
+	free(TR_TAKE(h->ahead.p));
+	free(TR_TAKE(h->out.p));
 	if (h->ticket_key.data)
 		explicit_bzero(h->ticket_key.data, h->ticket_key.size);
 	free(h->ticket_key.data);
