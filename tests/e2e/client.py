@@ -207,7 +207,7 @@ def pin_of(token):
 class Connection:
     """HTTP/1.1 over one TLS 1.3 connection that tells its exporter. ca_pem None: unverified, as while bootstrapping."""
 
-    def __init__(self, port, ca_pem=None, cert_pem=None, key=None):
+    def __init__(self, port, ca_pem=None, cert_pem=None, key=None, session=None):
         ctx = SSL.Context(SSL.TLS_CLIENT_METHOD)
         ctx.set_min_proto_version(SSL.TLS1_3_VERSION)
         if ca_pem:
@@ -222,6 +222,8 @@ class Connection:
         self.sock.settimeout(None)  # pyOpenSSL wants a blocking socket
         self.tls = SSL.Connection(ctx, self.sock)
         self.tls.set_tlsext_host_name(b"localhost")
+        if session:
+            self.tls.set_session(session)
         self.tls.set_connect_state()
         self.tls.do_handshake()
         if ca_pem:

@@ -2,12 +2,16 @@
 """Registration by a client that knows docs/protocol and nothing else (BA-1 to BA-11)."""
 
 import base64
+import concurrent.futures
 import contextlib
 import datetime
 import hashlib
 import json
 import os
+import socket
+import sqlite3
 import subprocess
+import threading
 import time
 
 import cbor2
@@ -650,6 +654,77 @@ def test_validity_of_a_key(world):
             world.is_admitted(r)
 
 
+def test_an_old_key_is_pointed_out(make_server):
+    """BA-7: 90 days is the age at which a key wants a successor. The row is made older while the server is down."""
+    server = make_server().start()
+    w = World(server)
+    server.stop()
+    with contextlib.closing(sqlite3.connect(server.dir / "troth.db")) as db, db:
+        changed = db.execute("UPDATE vkeys SET added_at = added_at - ? WHERE state = 'active'", (91 * 86400 * 1000,))
+        assert changed.rowcount == 1
+    server.start()
+    row = w.key(key_id(w.release_key).hex())
+    assert row["rotation_due"] is True and row["age_days"] == 91
+    assert w.key(key_id(w.revoked_key).hex())["rotation_due"] is False
+    assert server.metric("troth_verification_keys_old") == 1
+    w.is_admitted(w.good().register(w.token))
+
+
+# ---- at the same time ----
+
+def together(agents, token, **kw):
+    """All of them register at one moment, each over its own connection; the answers in order."""
+    conns = [a.connect() for a in agents]
+    bodies = [a.body(c, **kw) for a, c in zip(agents, conns)]
+    gate = threading.Barrier(len(agents))
+
+    def go(i):
+        gate.wait()
+        return conns[i].register(bodies[i], token)
+    with concurrent.futures.ThreadPoolExecutor(len(agents)) as pool:
+        answers = list(pool.map(go, range(len(agents))))
+    for c in conns:
+        c.close()
+    return answers
+
+
+def codes(answers):
+    return sorted(r.json().get("code", r.json().get("verdict")) for r in answers)
+
+
+def test_races(make_server):
+    """A token's last uses, a new id, and a challenge are each given once, however many ask at the same moment."""
+    w = World(make_server().start())
+    for _ in range(3):
+        token = w.server.make_token(max_uses=3)
+        crowd = [w.good() for _ in range(16)]
+        answers = together(crowd, token)
+        assert codes(answers) == ["admitted"] * 3 + ["token_invalid"] * 13
+        assert w.token_row(token)["uses"] == 3
+        assert {a.node_id for a in crowd} & w.ids() == {r.json()["agent_id"] for r in answers if r.status == 201}
+
+        one_id = name("race")
+        rivals = [w.good(one_id) for _ in range(8)]
+        answers = together(rivals, w.token)
+        got = codes(answers)
+        assert got.count("admitted") == 1 and set(got) <= {"admitted", "id_taken", "busy"}, got
+        winner = rivals[[r.status for r in answers].index(201)]
+        assert w.agent(one_id)["key_id"] == key_id(winner.key).hex()
+
+        with Connection(w.server.agents) as c:
+            challenge = c.challenge()
+        answers = together([w.good() for _ in range(8)], w.token, challenge=challenge)
+        got = codes(answers)
+        assert got.count("admitted") == 1 and set(got) <= {"admitted", "replay", "busy"}, got
+
+        token = w.server.make_token(max_uses=2)
+        a = w.good()
+        same = [Agent(w.server, a.node_id, key=a.key, statement=a.statement) for _ in range(8)]
+        got = codes(together(same, token))
+        assert got.count("admitted") >= 1 and set(got) <= {"admitted", "busy", "token_invalid"}, got
+        assert w.token_row(token)["uses"] == 1, "one device, one use"
+
+
 # ---- after admission ----
 
 def test_heartbeat_needs_the_right_certificate(world, make_server):
@@ -791,6 +866,62 @@ def test_a_certificate_expires_on_an_open_connection(world):
         assert (r.status, r.json()["code"]) == (401, "client_certificate_expired"), r
 
 
+def resumed(world, cert_pem, key, tmp_path, between):
+    """A heartbeat over a resumed session of a connection that had this certificate; (resumed?, status, code)."""
+    (tmp_path / "crt").write_bytes(cert_pem)
+    (tmp_path / "key").write_bytes(private_pem(key))
+    ctx = context(world.server.ca, tmp_path / "crt", tmp_path / "key")
+    session, got = None, None
+    for turn in range(2):
+        with socket.create_connection(("127.0.0.1", world.server.agents)) as raw:
+            with ctx.wrap_socket(raw, server_hostname="localhost", session=session) as tls:
+                body = cbor2.dumps({1: turn + 1, 2: time.time_ns(), 3: os.urandom(16), 4: bytes(32), 5: "1.2.3"})
+                tls.sendall(b"POST /api/v1/heartbeat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/cbor\r\n"
+                            b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+                answer = b""
+                while more := tls.recv(65536):
+                    answer += more
+                session, reused = tls.session, tls.session_reused
+                head, out = answer.split(b"\r\n\r\n", 1)
+                got = reused, int(head.split()[1]), json.loads(out)["code"] if out[:1] == b"{" else None
+        if not turn:
+            assert got == (False, 200, None), got
+            between()
+    return got
+
+
+def test_a_resumed_session_is_checked_again(world, tmp_path):
+    """A ticket remembers a certificate, not a verdict: revoked agents and expired certificates stay out."""
+    ca_key = ser.load_pem_private_key((world.server.dir / "keys" / "ca.key").read_bytes(), None)
+
+    def cert(a, seconds):
+        return issue(ca_key, world.server.ca.read_bytes(), a.key, f"spiffe://e2e.example/agent/{a.node_id}",
+                     time.time() - 60, time.time() + seconds)
+    a = world.enrol()
+
+    def revoke():
+        assert world.server.api("POST", f"/api/v1/agents/{a.node_id}/revoke", {}).status == 200
+    assert resumed(world, cert(a, 60), a.key, tmp_path, lambda: None) == (True, 200, None)
+    got = resumed(world, cert(a, 2), a.key, tmp_path, lambda: time.sleep(2.2))
+    assert got == (True, 401, "client_certificate_invalid")
+    assert resumed(world, cert(a, 60), a.key, tmp_path, revoke) == (True, 403, "agent_revoked")
+
+
+def test_registering_over_a_resumed_session(world):
+    """The exporter of a resumed session is its own: a claim of the first connection does not fit the second."""
+    a = world.good()
+    first = a.connect()
+    body = a.body(first)
+    first.request("GET", "/livez")
+    session = first.tls.get_session()
+    second = Connection(world.server.agents, world.server.ca.read_bytes(), session=session)
+    assert second.exporter() != first.exporter()
+    world.is_refused(second.register(body, world.token), "channel_mismatch", a.node_id)
+    world.is_admitted(second.register(a.body(second), world.token))
+    first.close()
+    second.close()
+
+
 # ---- the original claim ----
 
 GOLDEN = "859f928f4ab455f21fb7efd860440989194df0b30a0959f254f1d5e18d5959ef"
@@ -824,11 +955,13 @@ def send_original(w, body, token=None, path="/agent/register"):
         return c.register(body, token, path)
 
 
-def test_no_fleet_key_no_original_claim(originals):
-    node_id = name()
-    r = send_original(originals, original_body(make_key("rsa"), node_id, os.urandom(32)))
-    if not originals.fleet:
-        originals.is_refused(r, "unknown_key", node_id)
+def test_no_fleet_key_no_original_claim(modes):
+    n = name()
+    with modes.policy(accept="native,original"):
+        modes.is_refused(send_original(modes, original_body(make_key("rsa"), n, os.urandom(32))), "unknown_key", n)
+    with modes.policy(accept="original"):
+        a = modes.good()
+        modes.is_refused(a.register(modes.token), "format_not_accepted", a.node_id)
 
 
 @pytest.mark.parametrize("kind", ("rsa", "ed25519", "p256"))
