@@ -246,6 +246,91 @@ static TR_RC check(const struct tr_config *c, struct tr_err *err)
 	return check_attestation(c->attestation, err);
 }
 
+/* ---- where it is wrong ---- */
+
+static bool next_line(struct tr_view *text, struct tr_view *ret)
+{
+	const uint8_t *nl = text->n ? memchr(text->p, '\n', text->n) : NULL;
+	size_t n = nl ? (size_t)(nl - text->p) + 1 : text->n;
+
+	*ret = tr_view(text->p, n);
+	*text = tr_view(text->p + n, text->n - n);
+	return n != 0;
+}
+
+/* The line of "section.member" or of "member" at any depth; 0 when there is none. */
+static unsigned line_of_key(struct tr_view text, const char *key, size_t n)
+{
+	const char *dot = memchr(key, '.', n);
+	size_t section = dot ? (size_t)(dot - key) : 0, name = dot ? n - section - 1 : n;
+	bool inside = !dot;
+	struct tr_view line;
+
+	for (unsigned i = 1; next_line(&text, &line); i++) {
+		size_t indent = 0;
+
+		while (indent < line.n && line.p[indent] == ' ')
+			indent++;
+		if (dot && indent == 0 && line.p[0] != '#')
+			inside = line.n > section && line.p[section] == ':' && memcmp(line.p, key, section) == 0;
+		else if (dot && indent == 0)
+			continue;
+		if (inside && (!dot || indent) && line.n > indent + name && line.p[indent + name] == ':' &&
+		    memcmp(line.p + indent, key + n - name, name) == 0)
+			return i;
+	}
+	return 0;
+}
+
+/* libyaml's own complaints come without a place: it is the line after the longest beginning that it can read. */
+static unsigned line_of_syntax(struct tr_view text)
+{
+	struct tr_view rest = text, line;
+	unsigned good = 0;
+
+	for (unsigned i = 1; i < 2000 && next_line(&rest, &line); i++) {
+		struct complaint c = { "" };
+		cyaml_config_t cfg = plain_cfg;
+		cyaml_data_t *data = NULL;
+
+		cfg.log_fn = on_log;
+		cfg.log_ctx = &c;
+		if (cyaml_load_data(text.p, text.n - rest.n, &cfg, &config_schema, &data, NULL) == CYAML_OK)
+			(void)cyaml_free(&cfg, &config_schema, data, 0);
+		if (!strstr(c.text, "libyaml:"))
+			good = i;
+	}
+	return good + 1;
+}
+
+static unsigned line_of(struct tr_view text, const char *complaint)
+{
+	static const char unexpected[] = "Unexpected key: ", field[] = "in mapping field '";
+	const char *p = strstr(complaint, unexpected);
+
+	if (p) {
+		p += sizeof(unexpected) - 1;
+		return line_of_key(text, p, strcspn(p, " "));
+	}
+	if (strstr(complaint, "libyaml:"))
+		return line_of_syntax(text);
+	p = strstr(complaint, field);
+	p = p ? strstr(p, "(line: ") : NULL;
+	return p ? (unsigned)strtoul(p + 7, NULL, 10) : 0;
+}
+
+/* The part of libcyaml's text that says something: without its prefix and its backtrace. */
+static void tidy(struct complaint *c)
+{
+	static const char prefix[] = "Load: ";
+	char *tail = strstr(c->text, " Load: Backtrace");
+
+	if (tail)
+		*tail = '\0';
+	if (strncmp(c->text, prefix, sizeof(prefix) - 1) == 0)
+		memmove(c->text, c->text + sizeof(prefix) - 1, strlen(c->text) - sizeof(prefix) + 2);
+}
+
 TR_RC tr_config_load(const char *path, struct tr_config **ret, struct tr_err *err)
 {
 	tr_auto(tr_config_free) struct tr_config *c = NULL;
@@ -261,11 +346,19 @@ TR_RC tr_config_load(const char *path, struct tr_config **ret, struct tr_err *er
 	if (text.n == 0)
 		return tr_err_set(err, TR_E_INVALID, "the configuration file is empty", "%s", path);
 	rc = cyaml_load_data(text.p, text.n, &cfg, &config_schema, (cyaml_data_t **)&c, NULL);
-	if (rc != CYAML_OK || !c)
-		return tr_err_set(err, TR_E_INVALID, "the configuration file has an error", "%s: %s", path,
-				  complaint.text[0] ? complaint.text : cyaml_strerror(rc));
-	if (fill_defaults(c, path, err) || apply_environment(c, err) || check(c, err))
-		return tr_err_wrap(err, "%s", path);
+	if (rc != CYAML_OK || !c) {
+		unsigned line = line_of(tr_buf_view(&text), complaint.text);
+
+		tidy(&complaint);
+		return tr_err_set(err, TR_E_INVALID, "the configuration file has an error", "%s, line %u: %s", path,
+				  line ? line : 1, complaint.text[0] ? complaint.text : cyaml_strerror(rc));
+	}
+	if (fill_defaults(c, path, err) || apply_environment(c, err) || check(c, err)) {
+		/* Details begin with the name of what is wrong; what came from the environment has no line. */
+		unsigned line = line_of_key(tr_buf_view(&text), err->detail, strcspn(err->detail, ":"));
+
+		return line ? tr_err_wrap(err, "%s, line %u", path, line) : tr_err_wrap(err, "%s", path);
+	}
 	*ret = TR_TAKE(c);
 	return TR_OK;
 }
