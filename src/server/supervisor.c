@@ -23,6 +23,7 @@
 #define STOP_ALL_MS 6000
 #define BACKOFF_MAX_MS 30000
 #define CALM_MS 1000           /* who lived that long does not die of its start, so waiting would heal nothing */
+#define START_TRIES 5          /* a server that was never whole gives up and says so; later it never does */
 
 struct child {
 	enum tr_proc proc;
@@ -42,8 +43,9 @@ struct supervisor {
 	struct child core, store, store_ro, keys, appraise, fronts[FRONTS_MAX], old[FRONTS_MAX];
 	struct tr_watch *control_watch, *restart_timer, *replace_timer, *stop_timer, *drain_timer;
 	unsigned replacing; /* next front to replace + 1; 0: none */
-	bool stopping, restarting, ready;
-	unsigned core_deaths;
+	bool stopping, restarting, ready, was_ready;
+	unsigned core_deaths; /* of core or store, in a row, before all was ready */
+	const char *failed;   /* the role that never came up */
 	char agents_address[128], operators_address[128];
 };
 
@@ -66,6 +68,13 @@ static TR_RC spawn_role(struct supervisor *s, struct child *c, enum tr_proc proc
 	return TR_OK;
 }
 
+static void send_signal(struct supervisor *s, struct child *c, int signo)
+{
+	(void)s;
+	if (c->pid)
+		(void)kill(c->pid, signo);
+}
+
 /* A role that serves core: one end of a fresh pair to it, the other to core. */
 static TR_RC start_helper(struct supervisor *s, struct child *c, enum tr_proc proc, enum tr_tag tag, const int *extra,
 			  size_t n_extra, struct tr_err *err)
@@ -80,8 +89,9 @@ static TR_RC start_helper(struct supervisor *s, struct child *c, enum tr_proc pr
 	for (size_t i = 0; i < n_extra; i++)
 		fds[i + 1] = extra[i];
 	rc = spawn_role(s, c, proc, fds, n_extra + 1, err);
-	if (!rc)
-		rc = tr_fd_send(s->control, (uint8_t)tag, pair[0], err);
+	/* A core that cannot take it is dead or as good as dead: its end, told by SIGCHLD, starts everything afresh. */
+	if (!rc && tr_fd_send(s->control, (uint8_t)tag, pair[0], err))
+		send_signal(s, &s->core, SIGKILL);
 	(void)tr_close(pair[0]);
 	(void)tr_close(pair[1]);
 	return rc;
@@ -135,13 +145,6 @@ static void each_child(struct supervisor *s, each_fn fn, int arg)
 	}
 }
 
-static void send_signal(struct supervisor *s, struct child *c, int signo)
-{
-	(void)s;
-	if (c->pid)
-		(void)kill(c->pid, signo);
-}
-
 static bool any_alive(const struct supervisor *s)
 {
 	bool alive = s->core.pid || s->store.pid || s->store_ro.pid || s->keys.pid || s->appraise.pid;
@@ -184,7 +187,7 @@ static void on_control(void *arg)
 		(void)tr_close(fd);
 		if (tag != TR_TAG_READY || s->ready)
 			continue;
-		s->ready = true;
+		s->ready = s->was_ready = true;
 		tr_log(TR_LOG_INFO, "listening", "agents", s->agents_address, "operators", s->operators_address, NULL);
 		notify("READY=1");
 	}
@@ -264,13 +267,17 @@ static void child_died(struct supervisor *s, struct child *c, int status)
 	if (s->restarting || (c >= s->old && c < s->old + FRONTS_MAX))
 		return;
 	if (c->proc == TR_PROC_CORE || c->proc == TR_PROC_STORE) {
-		c->deaths = now - c->started > CALM_MS ? 1 : c->deaths + 1;
-		s->core_deaths = c->deaths > s->core_deaths ? c->deaths : now - c->started > CALM_MS ? 1 : s->core_deaths + 1;
+		s->core_deaths = s->ready ? 1 : s->core_deaths + 1;
+		if (!s->was_ready && s->core_deaths >= START_TRIES)
+			s->failed = tr_proc_name(c->proc);
 		restart_all(s);
 		return;
 	}
 	c->deaths = now - c->started > CALM_MS ? 1 : c->deaths + 1;
-	if (backoff(c->deaths) == 0)
+	if (!s->was_ready && c->deaths >= START_TRIES) {
+		s->failed = tr_proc_name(c->proc);
+		restart_all(s);
+	} else if (backoff(c->deaths) == 0)
 		put_back(s, c);
 	else
 		tr_timer_arm(s->drain_timer, backoff(c->deaths)); /* on_put_back finds what is missing */
@@ -300,7 +307,10 @@ static void on_chld(void *arg)
 	if (s->restarting && !any_alive(s) && !s->stopping) {
 		s->control_watch = tr_watch_free(s->control_watch);
 		s->control = tr_close(s->control);
-		tr_timer_arm(s->restart_timer, backoff(s->core_deaths));
+		if (s->failed)
+			tr_loop_stop(s->loop);
+		else
+			tr_timer_arm(s->restart_timer, backoff(s->core_deaths));
 	}
 	if (s->stopping && !any_alive(s))
 		tr_loop_stop(s->loop);
@@ -507,6 +517,10 @@ static TR_RC boot(struct supervisor *s, struct tr_err *err)
 	    tr_rate_create(&s->rate, err) || start_all(s, err))
 		return err->code;
 	tr_loop_run(s->loop);
+	if (s->failed)
+		return tr_err_set(err, TR_E_UNAVAIL,
+				  "the server does not start: one of its roles ends again and again; the log above says why",
+				  "%s ended %d times before the server was ready", s->failed, START_TRIES);
 	return TR_OK;
 }
 
