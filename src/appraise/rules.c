@@ -163,8 +163,8 @@ void tr_rule_hash(struct tr_run *run, struct tr_view release, struct tr_view *re
 	c = tr_check_add(run, "hash", listed ? TR_R_OK : why);
 	tr_check_expected(c,
 			  run->p->pin_only
-				  ? "one of %zu allowed hashes"
-				  : "one of %zu allowed hashes, or vouched for by a release statement",
+				  ? "one of the %zu hashes that the policy pins"
+				  : "vouched for by its release statement, or one of %zu published releases",
 			  run->p->n_hashes);
 	tr_check_seen(c, "sha256:%s%s", hex(TR_VIEW_ARRAY(a->binary_hash)).s,
 		      listed	       ? ", which is on the list"
