@@ -96,6 +96,7 @@ static int open_saved(struct tr_cli *c)
 {
 	tr_auto(tr_profile_done) struct tr_profile p = { 0 };
 	tr_auto(tr_buf_done) struct tr_buf path = TR_BUF_INIT;
+	struct tr_api *a = NULL;
 	struct tr_err err = { 0 };
 	enum tr_code rc = tr_profile_path(c->profile, &path, &err);
 
@@ -104,10 +105,11 @@ static int open_saved(struct tr_cli *c)
 	if (rc == TR_E_NOTFOUND)
 		return tr_cli_fail(TR_EXIT_LOGIN, "not logged in (%s): troth login https://HOST:PORT", err.detail);
 	if (!rc)
-		rc = open_as(&p, &c->api, &err);
-	if (rc)
+		rc = open_as(&p, &a, &err);
+	if (rc || !a)
 		return tr_cli_err(TR_EXIT_LOGIN, &err);
-	c->api->saved = true;
+	a->saved = true;
+	c->api = a;
 	return TR_EXIT_OK;
 }
 
@@ -195,7 +197,7 @@ int tr_api_call(struct tr_cli *c, const char *method, const char *path, struct t
 	struct tr_err err = { 0 };
 	int code = c->api ? TR_EXIT_OK : open_saved(c);
 
-	if (code)
+	if (code || !c->api)
 		return code;
 	switch (exchange(c, &req, &a, &err)) {
 	case TR_OK: break;

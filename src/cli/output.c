@@ -57,19 +57,15 @@ size_t tr_out_width(struct tr_view v)
 	return n;
 }
 
-static void add_cut(struct tr_buf *b, struct tr_view v, size_t columns)
+/* The first columns of it, cut between characters. */
+static struct tr_view first(struct tr_view v, size_t columns)
 {
 	size_t at = 0;
 
-	if (tr_out_width(v) <= columns) {
-		tr_buf_addv(b, v);
-		return;
-	}
 	for (size_t seen = 0; at < v.n; at++)
-		if ((v.p[at] & 0xc0) != 0x80 && seen++ == columns - 1)
+		if ((v.p[at] & 0xc0) != 0x80 && seen++ == columns)
 			break;
-	tr_buf_add(b, v.p, at);
-	tr_buf_adds(b, "…");
+	return tr_view(v.p, at);
 }
 
 /* ---- times ---- */
@@ -142,12 +138,12 @@ void tr_out_cell(struct tr_buf *b, tr_jnode value, enum tr_cell kind, bool alone
 	}
 	tr_out_escape(&text, v);
 	v = tr_buf_view(&text);
-	if (kind == TR_CELL_HASH && !alone)
-		v.n = v.n > HASH_SHOWN ? HASH_SHOWN : v.n;
-	if (alone)
+	if (alone || tr_out_width(v) <= (kind == TR_CELL_HASH ? HASH_SHOWN : CELL_MAX)) {
 		tr_buf_addv(b, v);
-	else
-		add_cut(b, v, CELL_MAX);
+		return;
+	}
+	tr_buf_addv(b, first(v, kind == TR_CELL_HASH ? HASH_SHOWN : CELL_MAX - 1));
+	tr_buf_adds(b, kind == TR_CELL_HASH ? "" : "…");
 }
 
 const char *tr_out_colour(struct tr_view word)
@@ -282,22 +278,22 @@ void tr_out_problem(struct tr_buf *b, int status, struct tr_view body)
 
 int tr_cli_fail(int code, const char *fmt, ...)
 {
+	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
+	char text[1024];
 	va_list ap;
 
-	fputs("troth: ", stderr);
 	va_start(ap, fmt);
-	(void)vfprintf(stderr, fmt, ap);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
+	/* Parts of it may come from a server or from a file. */
+	tr_out_escape(&b, tr_view_str(text));
+	fprintf(stderr, "troth: %s\n", tr_buf_cstr(&b));
 	return code;
 }
 
 int tr_cli_err(int code, const struct tr_err *err)
 {
-	tr_auto(tr_buf_done) struct tr_buf detail = TR_BUF_INIT;
-
-	tr_out_escape(&detail, tr_view_str(err->detail));
-	return tr_cli_fail(code, "%s (%s)", err->pub ? err->pub : "failed", tr_buf_cstr(&detail));
+	return tr_cli_fail(code, "%s (%s)", err->pub ? err->pub : "failed", err->detail);
 }
 
 bool tr_out_print(struct tr_buf *b)

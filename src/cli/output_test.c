@@ -120,6 +120,12 @@ static void long_text_is_cut_between_characters(void **state)
 	const char *line;
 
 	(void)state;
+	table("[{\"hash\":\"ääääääääääää\"}]", false, &b);
+	assert_non_null(strstr(tr_buf_cstr(&b), "  ääääääääääää  "));
+	tr_buf_clear(&b);
+	table("[{\"hash\":\"aääääääääääää\"}]", false, &b);
+	assert_non_null(strstr(tr_buf_cstr(&b), "  aäääääääääää  "));
+	tr_buf_clear(&b);
 	table("[{\"id\":\"ääääääääääääääääääääääääääääääääääääääääääääääääääääääää\"}]", false, &b);
 	line = strchr(tr_buf_cstr(&b), '\n') + 1;
 	assert_memory_equal(line + 47 * 2, "…", 3);
