@@ -274,11 +274,38 @@ static enum MHD_Result hand_over(struct tr_http_req *r)
 	return ok;
 }
 
+/* Version 0.9 of the library takes LF alone for a line end and cuts a value at NUL, where a proxy in front may see one
+ * line: the start of request smuggling. It writes a NUL over each byte of a line end, in place: after CRLF there are
+ * two, after anything else comes what the sender wrote next. Version 1 refuses such lines by itself (strict level). */
+static bool are_nul(const char *p, size_t n)
+{
+#if MHD_VERSION < 0x01000000
+	for (size_t i = 0; p && i < n; i++)
+		if (p[i] != '\0')
+			return false;
+#else
+	(void)p;
+	(void)n;
+#endif
+	return true;
+}
+
+struct head_walk {
+	struct tr_strict *s;
+	const char *end; /* of the line before, where its CRLF was; NULL: not in the library's buffer */
+};
+
 static enum MHD_Result on_header(void *arg, enum MHD_ValueKind kind, const char *name, size_t name_n,
 				 const char *value, size_t value_n)
 {
+	struct head_walk *w = arg;
+
 	(void)kind;
-	tr_strict_header(arg, tr_view(name, name_n), tr_view(value, value ? value_n : 0));
+	if (!are_nul(w->end, 2))
+		tr_strict_line_end(w->s);
+	tr_strict_header(w->s, tr_view(name, name_n), tr_view(value, value ? value_n : 0));
+	if (value)
+		w->end = value + value_n;
 	return MHD_YES;
 }
 
@@ -294,12 +321,16 @@ static enum MHD_Result on_head(struct tr_http *h, struct tr_http_req *r, const c
 {
 	struct tr_http_conn *c = r->conn;
 	struct tr_strict s;
+	struct head_walk w = { &s, *version ? version + strlen(version) : NULL };
 	int64_t cap = -1;
 
 	tr_http_grown_up(c);
 	tr_http_queue(c, TR_Q_BODY);
 	tr_strict_begin(&s, tr_view_str(method), tr_view_str(r->target), tr_view_str(version), h->c.limits.headers);
-	(void)MHD_get_connection_values_n(r->mhd, MHD_HEADER_KIND, on_header, &s);
+	(void)MHD_get_connection_values_n(r->mhd, MHD_HEADER_KIND, on_header, &w);
+	/* The last line is followed by the empty one. */
+	if (!are_nul(w.end, 4))
+		tr_strict_line_end(&s);
 	r->stage = ST_REFUSED;
 	if (!tr_strict_end(&s)) {
 		h->stats.refused_syntax++;

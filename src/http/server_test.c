@@ -304,6 +304,14 @@ static void ambiguous_heads_are_refused(void **state)
 		{ "space in the target", "GET /a b HTTP/1.1\r\nHost: t\r\n\r\n", 0 },
 		{ "absolute target", "GET https://t/ HTTP/1.1\r\nHost: t\r\n\r\n", 400 },
 		{ "header name", "GET / HTTP/1.1\r\nHost: t\r\nX(A: 1\r\n\r\n", 400 },
+		{ "LF alone after the first line", "GET / HTTP/1.1\nHost: t\r\n\r\n", 400 },
+		{ "LF alone after a header", "GET / HTTP/1.1\r\nHost: t\r\nA: b\nContent-Length: 1\r\n\r\nx", 400 },
+		{ "LF alone after the last header", "GET / HTTP/1.1\r\nHost: t\r\nA: b\n\r\nGET / HTTP/1.1\r\nHost: t\r\n\r\n", 400 },
+		{ "LF alone for the empty line", "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\n\nx", 400 },
+		{ "LF alone everywhere", "GET / HTTP/1.1\nHost: t\n\n", 400 },
+		{ "CR alone", "GET / HTTP/1.1\r\nHost: t\r\nA: b\rC: d\r\n\r\n", 400 },
+		{ "folded line", "GET / HTTP/1.1\r\nHost: t\r\nA: b\r\n c\r\n\r\n", 400 },
+		{ "form feed in a value", "GET / HTTP/1.1\r\nHost: t\r\nA: \f\r\n\r\n", 400 },
 	};
 
 	(void)state;

@@ -114,6 +114,11 @@ void tr_strict_header(struct tr_strict *s, struct tr_view name, struct tr_view v
 	}
 }
 
+void tr_strict_line_end(struct tr_strict *s)
+{
+	malformed(s, "a line of the head does not end in CRLF, or holds a NUL");
+}
+
 bool tr_strict_end(struct tr_strict *s)
 {
 	/* RFC 9112 §3.2. */

@@ -21,6 +21,8 @@ struct tr_strict {
 void tr_strict_begin(struct tr_strict *s, struct tr_view method, struct tr_view target, struct tr_view version,
 		     unsigned max_headers);
 void tr_strict_header(struct tr_strict *s, struct tr_view name, struct tr_view value);
+/* The head has a line that ended in something other than CRLF (whoever holds the bytes can tell). */
+void tr_strict_line_end(struct tr_strict *s);
 /* True when the head is acceptable. */
 bool tr_strict_end(struct tr_strict *s);
 
