@@ -24,6 +24,8 @@ const struct rule rules[] = {
 	{ "chain-length", STRICTER, "leaf, at most one intermediate, root" },
 	{ "weak-signature", STRICTER, "every signature is of 112 bits or more, a root's on itself too" },
 	{ "cert-size", STRICTER, "a certificate has at most 4096 bytes" },
+	{ "rfc5280-strict", STRICTER, "what RFC 5280 demands of a conforming CA is demanded here, also where others let it pass" },
+	{ "critical-extension", STRICTER, "a critical extension that is not acted upon is refused (RFC 5280 section 4.2)" },
 	{ "ca-eku", STRICTER, "a trusted CA carries no extended key usage" },
 	{ "http-no-transfer-encoding", STRICTER, "bodies have a Content-Length: nothing to disagree about" },
 	{ "http-origin-form", STRICTER, "the target is a path: no authority, no asterisk, no fragment, printable ASCII" },

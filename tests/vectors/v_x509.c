@@ -21,7 +21,14 @@ static const struct reason x509_rules[] = {
 	{ "certificate chain is too weak", "weak-signature" },
 	{ "larger than 4096 bytes", "cert-size" },
 	{ "trusted CA must not carry an extended key usage", "ca-eku" },
+	{ "not of version 3", "rfc5280-strict" },
+	{ "serial number is not", "rfc5280-strict" },
+	{ "may not sign certificates", "rfc5280-strict" },
+	{ "unknown critical extension", "critical-extension" },
 	{ "has no extended key usage", "leaf-eku" },
+	{ "not for server authentication", "leaf-eku" },
+	{ "not for client authentication", "leaf-eku" },
+	{ "must have both kinds of auth", "leaf-eku" },
 	{ "extended key usage is wider", "leaf-eku" },
 	{ "keys are not accepted", "key-type" },
 	{ "key's type is unknown", "key-type" },
@@ -29,6 +36,17 @@ static const struct reason x509_rules[] = {
 	{ "RSA key is", "rsa-size" },
 	{ "carries no valid SPIFFE id", "svid-name" },
 	{ "exactly one URI name", "svid-name" },
+};
+
+/* What OpenSSL's strict mode asks of a chain beyond what others do: these stand in the detail. */
+static const struct reason chain_rules[] = {
+	{ "Missing Authority Key Identifier", "rfc5280-strict" },
+	{ "Missing Subject Key Identifier", "rfc5280-strict" },
+	{ "Basic Constraints of CA cert not marked critical", "rfc5280-strict" },
+	{ "CA cert does not include key usage extension", "rfc5280-strict" },
+	{ "Key usage", "rfc5280-strict" },
+	{ "Path length", "rfc5280-strict" },
+	{ "unhandled critical extension", "critical-extension" },
 };
 
 struct certs {
@@ -149,6 +167,8 @@ bool limbo(struct run *r, const struct item *it, const json_t *j)
 		ok = limbo_accepts(t, client ? TR_USE_SVID : TR_USE_SERVER, &err);
 		if (!ok)
 			rule = rule_for(x509_rules, TR_ARRAY_LEN(x509_rules), err.pub);
+		if (!ok && !rule && strstr(err.pub, "RFC 5280"))
+			rule = rule_for(chain_rules, TR_ARRAY_LEN(chain_rules), err.detail);
 		judge(s, id, good ? MUST_ACCEPT : MUST_REFUSE, ok, rule, ok ? NULL : err.pub);
 	}
 	return true;
