@@ -221,16 +221,13 @@ static TR_RC check_spec(const struct tr_cert_spec *s, struct tr_err *err)
 }
 
 /* The issuer's Name as the CA certificate spells it, byte for byte (RFC 5280 7.1), and its end of life. */
-static TR_RC read_ca(const struct tr_privkey *ca_key, struct tr_view ca_der, const struct tr_cert_spec *spec,
+static TR_RC read_ca(const struct tr_privkey *ca_key, const struct tr_cert *ca, const struct tr_cert_spec *spec,
 		     struct tr_buf *ret_name, struct tr_err *err)
 {
-	tr_auto(tr_cert_free) struct tr_cert *ca = NULL;
 	unsigned char *name = NULL;
-	enum tr_code rc = tr_cert_parse(ca_der, &ca, err);
+	enum tr_code rc;
 	int n;
 
-	if (rc)
-		return tr_err_wrap(err, "CA certificate");
 	if (!tr_cert_key(ca) || memcmp(tr_cert_key(ca)->id, tr_privkey_pub(ca_key)->id, TR_SHA256_LEN) != 0)
 		return tr_err_set(err, TR_E_INVALID, "the CA certificate is not for the CA key",
 				  "CA key mismatch");
@@ -252,6 +249,16 @@ static TR_RC read_ca(const struct tr_privkey *ca_key, struct tr_view ca_der, con
 TR_RC tr_cert_issue(const struct tr_privkey *ca_key, struct tr_view ca_der, const struct tr_cert_spec *spec,
 		    struct tr_buf *ret_der, struct tr_err *err)
 {
+	tr_auto(tr_cert_free) struct tr_cert *ca = NULL;
+
+	if (ca_der.n && tr_cert_parse(ca_der, &ca, err))
+		return tr_err_wrap(err, "CA certificate");
+	return tr_cert_issue_by(ca_key, ca, spec, ret_der, err);
+}
+
+TR_RC tr_cert_issue_by(const struct tr_privkey *ca_key, const struct tr_cert *ca, const struct tr_cert_spec *spec,
+		       struct tr_buf *ret_der, struct tr_err *err)
+{
 	tr_auto(tr_buf_done) struct tr_buf issuer = TR_BUF_INIT;
 	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
 	struct tr_view issuer_spki = tr_pubkey_spki(tr_privkey_pub(ca_key));
@@ -264,14 +271,14 @@ TR_RC tr_cert_issue(const struct tr_privkey *ca_key, struct tr_view ca_der, cons
 	if (!spec->ca && tr_view_eq(spec->spki, issuer_spki))
 		return tr_err_set(err, TR_E_INVALID, "the CA's own key cannot stand for a party",
 				  "leaf with the CA's key");
-	if (spec->ca != (ca_der.n == 0) || (spec->ca && !tr_view_eq(spec->spki, issuer_spki)))
+	if (spec->ca != !ca || (spec->ca && !tr_view_eq(spec->spki, issuer_spki)))
 		return tr_err_set(err, TR_E_INVALID,
 				  "only a self-signed CA is issued without a CA certificate",
 				  "CA flag and CA certificate contradict");
 	if (spec->ca)
 		add_name(&issuer, spec->common_name);
 	else
-		rc = read_ca(ca_key, ca_der, spec, &issuer, err);
+		rc = read_ca(ca_key, ca, spec, &issuer, err);
 	if (rc)
 		return rc;
 

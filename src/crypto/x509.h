@@ -74,5 +74,9 @@ struct tr_cert_spec {
 /* Random 128-bit positive serial. */
 TR_RC tr_cert_issue(const struct tr_privkey *ca_key, struct tr_view ca_der /* empty for a self-signed CA */,
 		    const struct tr_cert_spec *spec, struct tr_buf *ret_der, struct tr_err *err);
+/* The same for whoever issues often: parsing the CA's certificate costs more than a signature. ca: NULL for a
+ * self-signed CA. */
+TR_RC tr_cert_issue_by(const struct tr_privkey *ca_key, const struct tr_cert *ca, const struct tr_cert_spec *spec,
+		       struct tr_buf *ret_der, struct tr_err *err);
 
 #endif

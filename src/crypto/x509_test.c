@@ -687,6 +687,8 @@ static void senseless_orders_are_not_issued(void **state)
 	tr_auto(tr_privkey_free) struct tr_privkey *key = NULL;
 	tr_auto(tr_buf_done) struct tr_buf ca = TR_BUF_INIT;
 	tr_auto(tr_buf_done) struct tr_buf out = TR_BUF_INIT;
+	tr_auto(tr_buf_done) struct tr_buf twice = TR_BUF_INIT;
+	tr_auto(tr_cert_free) struct tr_cert *parsed = NULL;
 	struct tr_cert_spec root = {
 		.common_name = "CA", .ca = true, .not_before_ms = NOW_MS, .not_after_ms = NOW_MS + 10 * DAY_MS
 	};
@@ -732,7 +734,16 @@ static void senseless_orders_are_not_issued(void **state)
 	/* The CA certificate of one key, the key of another; and a leaf as a CA. */
 	assert_int_equal(tr_cert_issue(key, tr_buf_view(&ca), &good, &out, &err), TR_E_INVALID);
 	assert_int_equal(tr_cert_issue(ca_key, tr_view(NULL, 0), &good, &out, &err), TR_E_INVALID);
-	assert_int_equal(tr_cert_issue(ca_key, tr_buf_view(&ca), &good, &out, &err), TR_OK);
+	/* One parsed CA issues again and again; it is refused for another key as its bytes are. */
+	assert_int_equal(tr_cert_parse(tr_buf_view(&ca), &parsed, &err), TR_OK);
+	for (int i = 0; i < 2; i++) {
+		tr_buf_clear(&out);
+		assert_int_equal(tr_cert_issue_by(ca_key, parsed, &good, &out, &err), TR_OK);
+	}
+	s = good;
+	s.spki = root.spki;
+	assert_int_equal(tr_cert_issue_by(key, parsed, &s, &twice, &err), TR_E_INVALID);
+	assert_int_equal(tr_cert_issue_by(ca_key, NULL, &good, &twice, &err), TR_E_INVALID);
 	s = good;
 	s.spki = tr_pubkey_spki(tr_privkey_pub(ca_key));
 	assert_int_not_equal(tr_cert_issue(key, tr_buf_view(&out), &s, &ca, &err), TR_OK);

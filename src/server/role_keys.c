@@ -15,8 +15,7 @@
 struct keys {
 	const struct tr_config *cfg;
 	struct tr_privkey *ca_key;
-	struct tr_buf ca_der;
-	int64_t ca_not_after;
+	struct tr_cert *ca;
 };
 
 static TR_RC issue(struct keys *k, const struct tr_msg_issue *q, struct tr_buf *der, struct tr_err *err)
@@ -24,13 +23,9 @@ static TR_RC issue(struct keys *k, const struct tr_msg_issue *q, struct tr_buf *
 	char spiffe[TR_SPIFFE_MAX], cn[65];
 	int64_t now = tr_now_ms();
 	int64_t longest = now + (int64_t)k->cfg->certificate_hours * 3600000;
-	tr_auto(tr_pubkey_free) struct tr_pubkey *subject = NULL;
 
 	if (!tr_ident_ok(q->agent_id))
 		return tr_err_set(err, TR_E_INVALID, "not an agent id", "issue");
-	/* The subject's key was parsed in the sandbox; here it is only looked at again for strength and leaks. */
-	if (tr_pubkey_from_spki(q->spki, &subject, err))
-		return err->code;
 	(void)snprintf(spiffe, sizeof(spiffe), "spiffe://%s/agent/%.*s", k->cfg->trust_domain, TR_VIEW_FMT(q->agent_id));
 	(void)snprintf(cn, sizeof(cn), "%.*s", TR_VIEW_FMT(q->agent_id));
 	struct tr_cert_spec spec = {
@@ -42,9 +37,10 @@ static TR_RC issue(struct keys *k, const struct tr_msg_issue *q, struct tr_buf *
 		.client_auth = true,
 		.server_auth = true, /* X.509-SVID: EKU, if present, has both */
 	};
-	if (spec.not_after_ms > k->ca_not_after)
-		spec.not_after_ms = k->ca_not_after;
-	return tr_cert_issue(k->ca_key, tr_buf_view(&k->ca_der), &spec, der, err);
+	if (spec.not_after_ms > tr_cert_not_after_ms(k->ca))
+		spec.not_after_ms = tr_cert_not_after_ms(k->ca);
+	/* The subject's key was parsed in the sandbox; issuing looks at it again for strength and leaks. */
+	return tr_cert_issue_by(k->ca_key, k->ca, &spec, der, err);
 }
 
 static void on_issue(void *arg, struct tr_chan *c, const struct tr_frame *f)
@@ -78,21 +74,19 @@ TR_RC tr_role_keys(const struct tr_config *cfg, struct tr_err *err)
 {
 	struct keys k = { .cfg = cfg };
 	tr_auto(tr_buf_done) struct tr_buf pem = TR_BUF_INIT;
-	tr_auto(tr_cert_free) struct tr_cert *ca = NULL;
+	tr_auto(tr_buf_done) struct tr_buf der = TR_BUF_INIT;
 	struct tr_view label, rest;
 	char path[4096];
 	enum tr_code rc;
 
 	tr_config_path(cfg, "keys/ca.key", path, sizeof(path));
 	if (tr_privkey_load(path, &k.ca_key, err) || tr_config_read(cfg, "keys/ca.crt", false, &pem, err) ||
-	    tr_pem_get(tr_buf_view(&pem), &label, &k.ca_der, &rest, err) ||
-	    tr_cert_parse(tr_buf_view(&k.ca_der), &ca, err)) {
+	    tr_pem_get(tr_buf_view(&pem), &label, &der, &rest, err) ||
+	    tr_cert_parse(tr_buf_view(&der), &k.ca, err))
 		rc = tr_err_wrap(err, "CA");
-	} else {
-		k.ca_not_after = tr_cert_not_after_ms(ca);
+	else
 		rc = tr_role_serve(TR_PROC_KEYS, rules, &k, err);
-	}
 	k.ca_key = tr_privkey_free(k.ca_key);
-	tr_buf_done(&k.ca_der);
+	k.ca = tr_cert_free(k.ca);
 	return rc;
 }

@@ -24,6 +24,11 @@
 #define FRONTS_MAX 8
 #define BODY_MAX 1024
 #define BURST 65536
+#if MHD_VERSION >= 0x01000000
+#define NO_THREADS MHD_USE_NO_THREAD_SAFETY /* as the server */
+#else
+#define NO_THREADS 0
+#endif
 
 struct message {
 	uint64_t id; /* the request's address */
@@ -191,7 +196,7 @@ static void front(uint16_t port, char **files)
 {
 	/* MEM_TRUST is libmicrohttpd's way to have a client certificate requested. */
 	struct MHD_Daemon *d = MHD_start_daemon(
-		MHD_USE_EPOLL | MHD_USE_TLS | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, NULL,
+		MHD_USE_EPOLL | MHD_USE_TLS | MHD_ALLOW_SUSPEND_RESUME | NO_THREADS, 0, NULL, NULL, on_request, NULL,
 		MHD_OPTION_LISTEN_SOCKET, listen_on(port), MHD_OPTION_HTTPS_MEM_CERT, slurp(files[0]),
 		MHD_OPTION_HTTPS_MEM_KEY, slurp(files[1]), MHD_OPTION_HTTPS_MEM_TRUST, slurp(files[2]),
 		MHD_OPTION_HTTPS_PRIORITIES, "NORMAL:-VERS-ALL:+VERS-TLS1.3", MHD_OPTION_CONNECTION_MEMORY_LIMIT,
