@@ -18,6 +18,10 @@ add_compile_options(
 	-fno-strict-aliasing -fno-common
 	-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=
 	-include ${CMAKE_SOURCE_DIR}/src/base/banned.h)
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+	# Error details and log values are cut on purpose; snprintf says so by its result.
+	add_compile_options(-Wno-format-truncation)
+endif()
 if(TROTH_WERROR)
 	add_compile_options(-Werror)
 endif()
