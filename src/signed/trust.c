@@ -7,9 +7,6 @@
 
 #include <stdio.h>
 
-/* Keys of the keyset's payload that the fingerprint needs (docs/protocol/keyset.cddl). */
-enum { KEYSET_THRESHOLD = 5, KEYSET_ROOTS = 6 };
-
 void tr_trust_done(struct tr_trust *t)
 {
 	tr_buf_done(&t->keyset);
@@ -18,29 +15,10 @@ void tr_trust_done(struct tr_trust *t)
 
 bool tr_keyset_unverified_root(struct tr_view keyset, uint8_t ret[32])
 {
-	struct tr_keyset k = { 0 };
-	struct tr_err err = { 0 };
-	struct tr_cbor_map m;
-	struct tr_cose c;
-	struct tr_cbor r;
-	int64_t key;
+	struct tr_keyset k;
+	struct tr_err err;
 
-	if (keyset.n > TR_KEYSET_MAX || tr_cose_sign_parse(keyset, &c, &err))
-		return false;
-	r = tr_cbor_reader(c.payload);
-	(void)tr_cbor_map(&r, &m, 16);
-	while (tr_cbor_key_int(&r, &m, &key)) {
-		if (key == KEYSET_THRESHOLD) {
-			k.threshold = tr_cbor_uint(&r);
-		} else if (key == KEYSET_ROOTS) {
-			k.n_roots = tr_cbor_array(&r, TR_KEYSET_ROOTS_MAX);
-			for (size_t i = 0; i < k.n_roots && !r.error; i++)
-				k.roots[i] = tr_cbor_bytes(&r);
-		} else {
-			(void)tr_cbor_any(&r);
-		}
-	}
-	if (tr_cbor_end(&r, &err) || k.n_roots == 0)
+	if (tr_keyset_unverified(keyset, &k, &err))
 		return false;
 	tr_keyset_root_fingerprint(&k, ret);
 	return true;

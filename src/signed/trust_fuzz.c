@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A keyset from an unverified server: with a pin that nothing can match everything is refused, with a
  * sentence. */
-#include "agent/bootstrap.h"
+#include "signed/trust.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
