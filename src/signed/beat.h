@@ -8,8 +8,6 @@
 
 #include "codec/record.h"
 
-#define TR_BEAT_MAX 256
-
 struct tr_beat {
 	uint64_t seq;
 	int64_t time_ns;

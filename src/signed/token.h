@@ -12,8 +12,6 @@
 #include "crypto/hash.h"
 #include "base/buf.h"
 
-#define TR_TOKEN_TEXT_MAX 80
-
 enum tr_token_kind { TR_TOKEN_NONE, TR_TOKEN_ENROL, TR_TOKEN_OPERATOR };
 
 /* Appends a fresh enrolment token's text and gives the hash to store. */
