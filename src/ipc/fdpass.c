@@ -49,7 +49,9 @@ TR_RC tr_fd_recv(int sock, uint8_t *ret_tag, int *ret_fd, struct tr_err *err)
 	uint8_t tag = 0;
 	struct iovec iov = { &tag, 1 };
 	union control c = { 0 };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = c.bytes, .msg_controllen = sizeof(c.bytes) };
+	/* Without the padding there is room for one descriptor only: the kernel closes any other. */
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = c.bytes,
+			    .msg_controllen = CMSG_LEN(sizeof(int)) };
 	struct cmsghdr *h;
 	ssize_t n = recvmsg(sock, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
