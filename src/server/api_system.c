@@ -19,8 +19,8 @@ void tr_api_readyz(struct tr_core *c, struct tr_req *r)
 		const char *name;
 		bool ok;
 	} parts[] = {
-		{ "registry", c->loaded },	   { "store", c->store && c->store_ok }, { "store_ro", c->store_ro != NULL },
-		{ "keys", c->keys != NULL },	   { "appraise", c->appraise != NULL },
+		{ "registry", c->loaded },	   { "store", c->store && c->store_ok }, { "store_ro", c->up[TR_UP_STORE_RO] },
+		{ "keys", c->up[TR_UP_KEYS] },	   { "appraise", c->up[TR_UP_APPRAISE] },
 		{ "tls_certificate", c->tls_not_after > tr_now_ms() },
 	};
 	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;

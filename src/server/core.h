@@ -17,9 +17,12 @@
 
 #define TR_FRONTS_MAX 32 /* while fronts are being replaced, old and new live side by side */
 
+enum { TR_UP_STORE_RO, TR_UP_KEYS, TR_UP_APPRAISE, TR_UP_N };
+
 struct tr_front_ref {
 	struct tr_chan *chan;
 	uint32_t gen; /* rises when the place is reused: late answers find nobody */
+	bool up;      /* has said hello */
 	uint64_t open; /* connections, as last reported */
 };
 
@@ -29,6 +32,7 @@ struct tr_core {
 	int control; /* supervisor */
 	struct tr_front_ref fronts[TR_FRONTS_MAX];
 	struct tr_chan *store, *store_ro, *keys, *appraise;
+	bool up[TR_UP_N]; /* who of them has said hello */
 	struct tr_calls *calls;
 
 	struct tr_table_mem agents, tokens, vkeys, releases, settings, seen, operators;

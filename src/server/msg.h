@@ -20,6 +20,8 @@ enum tr_msg {
 	/* core → appraise and back */
 	TR_M_POLICY, TR_M_APPRAISE, TR_M_APPRAISED, TR_M_CSR, TR_M_CSR_DONE, TR_M_READ_KEY, TR_M_KEY_READ,
 	TR_M_READ_RELEASE, TR_M_RELEASE_READ,
+	/* any role → core, empty: confined and serving; one that dies of its files never says it */
+	TR_M_HELLO,
 	TR_M_N
 };
 

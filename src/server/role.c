@@ -65,6 +65,7 @@ TR_RC tr_role_serve_with(enum tr_proc proc, const struct tr_frame_rule *rules, v
 	if (tr_role_enter(proc, err))
 		return err->code;
 	tr_log(TR_LOG_DEBUG, "role_ready", NULL);
+	tr_chan_send(core, TR_M_HELLO, 0, tr_view(NULL, 0));
 	tr_loop_run(loop);
 	return TR_OK;
 }

@@ -140,8 +140,12 @@ static void on_rows(void *arg, struct tr_chan *ch, const struct tr_frame *f)
 static void tell_ready(struct tr_core *c)
 {
 	struct tr_err err = { 0 };
+	bool front = false;
 
-	if (c->ready_told || !c->loaded || !c->keys || !c->appraise || !c->store_ro)
+	for (size_t i = 0; i < TR_FRONTS_MAX; i++)
+		front |= c->fronts[i].up;
+	if (c->ready_told || !c->loaded || !front || !c->up[TR_UP_KEYS] || !c->up[TR_UP_APPRAISE] ||
+	    !c->up[TR_UP_STORE_RO])
 		return;
 	c->ready_told = true;
 	tr_core_send_policy(c);
@@ -184,34 +188,55 @@ static void start_load(struct tr_core *c)
 
 /* ---- channels ---- */
 
+static struct tr_chan **helper_slot(struct tr_core *c, unsigned i)
+{
+	return i == TR_UP_STORE_RO ? &c->store_ro : i == TR_UP_KEYS ? &c->keys : &c->appraise;
+}
+
+static void on_hello(void *arg, struct tr_chan *ch, const struct tr_frame *f)
+{
+	struct tr_core *c = arg;
+
+	(void)f;
+	for (unsigned i = 0; i < TR_UP_N; i++)
+		c->up[i] |= *helper_slot(c, i) == ch;
+	for (size_t i = 0; i < TR_FRONTS_MAX; i++)
+		c->fronts[i].up |= c->fronts[i].chan == ch;
+	tell_ready(c);
+}
+
 static const struct tr_frame_rule front_rules[TR_FRAME_TYPE_MAX] = {
 	[TR_M_REQUEST] = { on_request, TR_MSG_REQUEST_MAX },
 	[TR_M_FRONT_STATS] = { on_stats, 256 },
+	[TR_M_HELLO] = { on_hello, 16 },
 };
 static const struct tr_frame_rule store_rules[TR_FRAME_TYPE_MAX] = {
 	[TR_M_TX_DONE] = { on_done, 1024 },
 	[TR_M_ROWS] = { on_rows, TR_MSG_ROWS_MAX },
 	[TR_M_LOAD_DONE] = { on_load_done, 1024 },
 	[TR_M_PROBE_DONE] = { on_probe_done, 1024 },
+	[TR_M_HELLO] = { on_hello, 16 },
 };
 static const struct tr_frame_rule store_ro_rules[TR_FRAME_TYPE_MAX] = {
 	[TR_M_ROWS] = { on_listed, TR_MSG_ROWS_MAX },
 	[TR_M_LIST_DONE] = { on_list_done, 1024 },
+	[TR_M_HELLO] = { on_hello, 16 },
 };
 static const struct tr_frame_rule keys_rules[TR_FRAME_TYPE_MAX] = {
 	[TR_M_ISSUED] = { on_issued, 8192 },
+	[TR_M_HELLO] = { on_hello, 16 },
 };
 static const struct tr_frame_rule appraise_rules[TR_FRAME_TYPE_MAX] = {
 	[TR_M_APPRAISED] = { on_appraised, 16384 },
 	[TR_M_CSR_DONE] = { on_csr, 4096 },
 	[TR_M_KEY_READ] = { on_key_read, 4096 },
 	[TR_M_RELEASE_READ] = { on_release_read, 8192 },
+	[TR_M_HELLO] = { on_hello, 16 },
 };
 
 static void on_end(void *arg, struct tr_chan *ch, const char *why)
 {
 	struct tr_core *c = arg;
-	struct tr_chan **const helpers[] = { &c->store_ro, &c->keys, &c->appraise };
 
 	if (ch == c->store) {
 		/* What was on its way may or may not be durable: only the store knows. Start again from it. */
@@ -222,10 +247,11 @@ static void on_end(void *arg, struct tr_chan *ch, const char *why)
 	}
 	if (!c->stopping)
 		c->metrics.role_losses++;
-	for (size_t i = 0; i < TR_ARRAY_LEN(helpers); i++) {
-		if (*helpers[i] != ch)
+	for (unsigned i = 0; i < TR_UP_N; i++) {
+		if (*helper_slot(c, i) != ch)
 			continue;
-		*helpers[i] = NULL;
+		*helper_slot(c, i) = NULL;
+		c->up[i] = false;
 		tr_calls_fail(c->calls, ch);
 		(void)tr_chan_free(ch);
 		return;
@@ -234,6 +260,7 @@ static void on_end(void *arg, struct tr_chan *ch, const char *why)
 		if (c->fronts[i].chan != ch)
 			continue;
 		c->fronts[i].chan = NULL;
+		c->fronts[i].up = false;
 		c->fronts[i].gen++;
 		c->fronts[i].open = 0;
 		(void)tr_chan_free(ch);
@@ -265,6 +292,8 @@ static void add_helper(struct tr_core *c, struct tr_chan **slot, int fd, const s
 		tr_calls_fail(c->calls, *slot);
 		*slot = tr_chan_free(*slot);
 	}
+	for (unsigned i = 0; i < TR_UP_N; i++)
+		c->up[i] &= helper_slot(c, i) != slot;
 	if (tr_chan_new(c->loop, fd, rules, on_end, c, slot, &err))
 		tr_log_err(TR_LOG_ERROR, "channel_failed", &err, NULL);
 }

@@ -484,6 +484,7 @@ static TR_RC run(struct front *f, struct tr_view cert, struct tr_view key, struc
 	    tr_role_enter(TR_PROC_FRONT, err))
 		return err->code;
 	tr_timer_arm(f->stats_timer, STATS_EVERY_MS);
+	tr_chan_send(f->core, TR_M_HELLO, 0, tr_view(NULL, 0));
 	tr_loop_run(f->loop);
 	return TR_OK;
 }
