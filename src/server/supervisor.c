@@ -5,6 +5,8 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/secret.h"
+#include "codec/pem.h"
+#include "crypto/x509.h"
 #include "http/server.h"
 #include "ipc/fdpass.h"
 #include "server/rate.h"
@@ -461,6 +463,29 @@ static TR_RC listen_all(struct supervisor *s, const char *address, int *fds, cha
 	return TR_OK;
 }
 
+/* The TLS library would only say that it does not start. */
+static TR_RC check_tls(const struct tr_config *cfg, struct tr_err *err)
+{
+	tr_auto(tr_buf_done) struct tr_buf pem = TR_BUF_INIT;
+	tr_auto(tr_buf_done) struct tr_buf der = TR_BUF_INIT;
+	tr_auto(tr_cert_free) struct tr_cert *cert = NULL;
+	tr_auto(tr_privkey_free) struct tr_privkey *key = NULL;
+	struct tr_view label, rest;
+	char path[4096];
+
+	tr_config_path(cfg, cfg->tls->key, path, sizeof(path));
+	if (tr_config_read(cfg, cfg->tls->certificate, false, &pem, err) ||
+	    tr_pem_get(tr_buf_view(&pem), &label, &der, &rest, err) || tr_cert_parse(tr_buf_view(&der), &cert, err))
+		return tr_err_wrap(err, "%s", cfg->tls->certificate);
+	if (tr_privkey_load(path, &key, err))
+		return err->code;
+	if (!tr_cert_key(cert) || memcmp(tr_pubkey_id(tr_cert_key(cert)), tr_pubkey_id(tr_privkey_pub(key)), 32) != 0)
+		return tr_err_set(err, TR_E_INVALID,
+				  "the TLS certificate and the TLS key do not belong together; run trothd renew-tls",
+				  "%s and %s", cfg->tls->certificate, cfg->tls->key);
+	return TR_OK;
+}
+
 TR_RC tr_supervisor_check(const char *config, struct tr_err *err)
 {
 	tr_auto(tr_config_free) struct tr_config *cfg = NULL;
@@ -483,11 +508,8 @@ TR_RC tr_supervisor_check(const char *config, struct tr_err *err)
 		if (rc)
 			return tr_err_wrap(err, "state folder");
 	}
-	if (tr_config_read(cfg, cfg->tls->certificate, false, &pem, err) ||
-	    tr_config_read(cfg, cfg->tls->key, true, &pem, err))
+	if (check_tls(cfg, err))
 		return tr_err_wrap(err, "tls");
-	tr_wipe(pem.p, pem.n);
-	tr_buf_clear(&pem);
 	if (cfg->attestation->public_key_path) {
 		if (tr_config_read(cfg, cfg->attestation->public_key_path, false, &pem, err) ||
 		    tr_pubkey_from_pem(tr_buf_view(&pem), &key, err))
