@@ -418,8 +418,13 @@ static bool cose_verify(const struct cose_case *c, size_t signer, struct tr_err 
 	tr_auto(tr_pubkey_free) struct tr_pubkey *k = NULL;
 	struct tr_cose m;
 	enum tr_sig_alg alg;
+	enum tr_code rc;
 
-	if (c->many ? tr_cose_sign_parse(c->cbor, &m, err) : tr_cose_sign1_parse(c->cbor, &m, err)) {
+	if (c->many)
+		rc = tr_cose_sign_parse(c->cbor, &m, err);
+	else
+		rc = tr_cose_sign1_parse(c->cbor, &m, err);
+	if (rc) {
 		if (c->cbor.n && c->cbor.p[0] >> 5 != 6)
 			err->pub = "the message has no tag";
 		/* [h'…', {…}, nil, h'…'] */

@@ -378,7 +378,8 @@ static void take_span(struct message *m, const char *what, struct tr_view bytes)
 	} else if (strncmp(what, "span[body]", 10) == 0) {
 		size_t n = bytes.n < BODY_MAX - m->body_n ? bytes.n : BODY_MAX - m->body_n;
 
-		memcpy(m->body + m->body_n, bytes.p, n);
+		if (n)
+			memcpy(m->body + m->body_n, bytes.p, n);
 		m->body_n += n;
 	} else if (strncmp(what, "span[header_field]", 18) == 0) {
 		m->host = m->host || (bytes.n == 4 && strncasecmp((const char *)bytes.p, "host", 4) == 0);
