@@ -155,17 +155,6 @@ static TR_RC fill_defaults(struct tr_config *c, const char *path, struct tr_err 
 	set_default(&c->listen->operators, "127.0.0.1:8440");
 	set_default(&c->tls->certificate, "tls/server.crt");
 	set_default(&c->tls->key, "tls/server.key");
-#define DEFAULT(field, value) (field) = (field) ? (field) : (value)
-	DEFAULT(c->certificate_hours, 168u);
-	DEFAULT(c->heartbeat_seconds, 30u);
-	DEFAULT(c->limits->agent_connections, 20000u);
-	DEFAULT(c->limits->operator_connections, 256u);
-	DEFAULT(c->limits->connections_per_source, 4096u);
-	DEFAULT(c->limits->header_seconds, 10u);
-	DEFAULT(c->limits->body_seconds, 20u);
-	DEFAULT(c->limits->idle_seconds, 120u);
-	DEFAULT(c->limits->registrations_in_flight, 256u);
-#undef DEFAULT
 	return TR_OK;
 }
 
@@ -198,34 +187,10 @@ static TR_RC check_attestation(const struct tr_config_attestation *a, struct tr_
 	return TR_OK;
 }
 
-static TR_RC check_range(const char *name, unsigned v, unsigned min, unsigned max, struct tr_err *err)
-{
-	if (v < min || v > max)
-		return tr_err_set(err, TR_E_INVALID, "a number in the configuration is out of its range",
-				  "%s: %u, allowed %u to %u", name, v, min, max);
-	return TR_OK;
-}
-
 static TR_RC check(const struct tr_config *c, struct tr_err *err)
 {
 	static const char *const levels[] = { "error", "warn", "info", "debug" };
 	bool level_ok = false;
-	const struct {
-		const char *name;
-		unsigned value, min, max;
-	} ranges[] = {
-		{ "fronts", c->fronts, 0, 8 },
-		{ "certificate_hours", c->certificate_hours, 1, 24 * 90 },
-		{ "heartbeat_seconds", c->heartbeat_seconds, 1, 3600 },
-		{ "limits.agent_connections", c->limits->agent_connections, 1, 4000000 },
-		{ "limits.operator_connections", c->limits->operator_connections, 1, 65536 },
-		{ "limits.connections_per_source", c->limits->connections_per_source, 1, 4000000 },
-		{ "limits.header_seconds", c->limits->header_seconds, 1, 300 },
-		{ "limits.body_seconds", c->limits->body_seconds, 1, 300 },
-		{ "limits.idle_seconds", c->limits->idle_seconds, 5, 7200 },
-		{ "limits.registrations_in_flight", c->limits->registrations_in_flight, 1, 4096 },
-	};
-
 	if (!c->path || !c->state)
 		return tr_err_set(err, TR_E_NOTFOUND, "the configuration's folder cannot be resolved", "realpath");
 	if (!c->trust_domain || !tr_trust_domain_ok(tr_view_str(c->trust_domain)))
@@ -240,9 +205,6 @@ static TR_RC check(const struct tr_config *c, struct tr_err *err)
 	for (unsigned i = 0; i < c->urls_count; i++)
 		if (!tr_view_starts(tr_view_str(c->urls[i]), "https://"))
 			return wrong(err, "urls must start with https://", "urls", c->urls[i]);
-	for (size_t i = 0; i < TR_ARRAY_LEN(ranges); i++)
-		if (check_range(ranges[i].name, ranges[i].value, ranges[i].min, ranges[i].max, err))
-			return err->code;
 	return check_attestation(c->attestation, err);
 }
 
@@ -331,6 +293,37 @@ static void tidy(struct complaint *c)
 		memmove(c->text, c->text + sizeof(prefix) - 1, strlen(c->text) - sizeof(prefix) + 2);
 }
 
+/* ---- numbers ---- */
+
+static TR_RC settle_numbers(struct tr_config *c, struct tr_view text, struct tr_err *err)
+{
+	const struct {
+		const char *name;
+		unsigned *at, otherwise, min, max;
+	} all[] = {
+		{ "fronts", &c->fronts, 0, 0, 8 },
+		{ "certificate_hours", &c->certificate_hours, 168, 1, 24 * 90 },
+		{ "heartbeat_seconds", &c->heartbeat_seconds, 30, 1, 3600 },
+		{ "limits.agent_connections", &c->limits->agent_connections, 20000, 1, 4000000 },
+		{ "limits.operator_connections", &c->limits->operator_connections, 256, 1, 65536 },
+		{ "limits.connections_per_source", &c->limits->connections_per_source, 4096, 1, 4000000 },
+		{ "limits.header_seconds", &c->limits->header_seconds, 10, 1, 300 },
+		{ "limits.body_seconds", &c->limits->body_seconds, 20, 1, 300 },
+		{ "limits.idle_seconds", &c->limits->idle_seconds, 120, 5, 7200 },
+		{ "limits.registrations_in_flight", &c->limits->registrations_in_flight, 256, 1, 4096 },
+	};
+
+	for (size_t i = 0; i < TR_ARRAY_LEN(all); i++) {
+		/* libcyaml leaves what is absent at 0; a 0 that somebody wrote is out of range like any other. */
+		if (*all[i].at == 0 && !line_of_key(text, all[i].name, strlen(all[i].name)))
+			*all[i].at = all[i].otherwise;
+		if (*all[i].at < all[i].min || *all[i].at > all[i].max)
+			return tr_err_set(err, TR_E_INVALID, "a number in the configuration is out of its range",
+					  "%s: %u, allowed %u to %u", all[i].name, *all[i].at, all[i].min, all[i].max);
+	}
+	return TR_OK;
+}
+
 TR_RC tr_config_load(const char *path, struct tr_config **ret, struct tr_err *err)
 {
 	tr_auto(tr_config_free) struct tr_config *c = NULL;
@@ -353,7 +346,8 @@ TR_RC tr_config_load(const char *path, struct tr_config **ret, struct tr_err *er
 		return tr_err_set(err, TR_E_INVALID, "the configuration file has an error", "%s, line %u: %s", path,
 				  line ? line : 1, complaint.text[0] ? complaint.text : cyaml_strerror(rc));
 	}
-	if (fill_defaults(c, path, err) || apply_environment(c, err) || check(c, err)) {
+	if (fill_defaults(c, path, err) || apply_environment(c, err) ||
+	    settle_numbers(c, tr_buf_view(&text), err) || check(c, err)) {
 		/* Details begin with the name of what is wrong; what came from the environment has no line. */
 		unsigned line = line_of_key(tr_buf_view(&text), err->detail, strcspn(err->detail, ":"));
 
