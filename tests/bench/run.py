@@ -98,13 +98,12 @@ class Load:
 class Bench:
     def __init__(self, options):
         self.o, self.build = options, pathlib.Path(options.build).resolve()
-        self.results = {}
+        self.results, self.notes = {}, {}
         self.cleanup = contextlib.ExitStack()
 
     def put(self, name, value, unit, goal=None, note=""):
         self.results[name] = {"value": round(value, 3), "unit": unit, "goal": goal}
-        if note:
-            self.results[name]["note"] = note
+        self.notes[name] = note
 
     # ---- registrations ----
 
@@ -268,7 +267,7 @@ class Bench:
         print(f"\n{'metric':<28}{'value':>10}  {'goal':<6}{'unit':<14}note")
         for name, r in self.results.items():
             goal = "" if r["goal"] is None else str(r["goal"])
-            print(f"{name:<28}{r['value']:>10}  {goal:<6}{r['unit']:<14}{r.get('note', '')}")
+            print(f"{name:<28}{r['value']:>10}  {goal:<6}{r['unit']:<14}{self.notes[name]}")
 
 
 def main():
