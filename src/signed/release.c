@@ -23,6 +23,8 @@ static TR_RC check(const struct tr_release *r, struct tr_err *err)
 		why = "the release's time of issue is out of range";
 	else if (r->expires_ms != 0 && (r->expires_ms <= r->issued_ms || r->expires_ms > TIME_MAX_MS))
 		why = "the release expires before it was issued, or too late";
+	else if (r->size > INT64_MAX || r->counter > INT64_MAX)
+		why = "the release's size or counter is out of range"; /* 63 bits: what stores and JSON hold */
 	return why ? tr_err_set(err, TR_E_INVALID, why, "release fields") : TR_OK;
 }
 

@@ -128,6 +128,23 @@ static void fields_out_of_their_grammar_are_not_signed(void **state)
 	}
 }
 
+static void size_and_counter_have_63_bits(void **state)
+{
+	tr_auto(tr_privkey_free) struct tr_privkey *k = new_key(TR_KEY_ED25519);
+	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
+	struct tr_release r = sample();
+	struct tr_err err;
+
+	(void)state;
+	r.counter = r.size = INT64_MAX;
+	assert_int_equal(tr_release_sign(&r, k, &b, &err), TR_OK);
+	r.counter = (uint64_t)INT64_MAX + 1;
+	assert_int_equal(tr_release_sign(&r, k, &b, &err), TR_E_INVALID);
+	r.counter = 1;
+	r.size = UINT64_MAX;
+	assert_int_equal(tr_release_sign(&r, k, &b, &err), TR_E_INVALID);
+}
+
 /* An expiry of 0 written out would be a second form of "never"; an unknown key may be a condition that we would
  * overlook. */
 static void one_statement_has_one_form(void **state)
@@ -172,6 +189,7 @@ int main(void)
 		cmocka_unit_test(no_flipped_bit_is_accepted),
 		cmocka_unit_test(another_key_and_another_domain_are_denied),
 		cmocka_unit_test(fields_out_of_their_grammar_are_not_signed),
+		cmocka_unit_test(size_and_counter_have_63_bits),
 		cmocka_unit_test(one_statement_has_one_form),
 	};
 
