@@ -13,8 +13,7 @@ import storm
 
 KILLS = int(os.environ.get("TROTH_KILLS", 200 if os.environ.get("TROTH_LONG") else 40))
 SEED = int(os.environ.get("TROTH_SEED", time.time_ns() % 1000000))
-# Sanitized builds start more slowly; the promise is about the product's own.
-WHOLE_AGAIN_S = 2.0 * float(os.environ.get("TROTH_SLOW", 1))
+WHOLE_AGAIN_S = 10.0 if storm.SANITIZED else 2.0
 TARGETS = storm.ROLES + ["server"]
 
 
