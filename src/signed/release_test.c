@@ -9,7 +9,7 @@ static struct tr_release sample(void)
 		.name = TR_VIEW_LIT("troth-agent"),
 		.version = TR_VIEW_LIT("1.2.3"),
 		.platform = TR_VIEW_LIT("linux-amd64"),
-		.size = UINT64_MAX,
+		.size = INT64_MAX,
 		.counter = 42,
 		.issued_ms = NOW_MS,
 		.expires_ms = NOW_MS + 1,
