@@ -16,10 +16,10 @@
 #include <sys/stat.h>
 
 #define EXITS                                                                                                \
-	"\vExit codes: 0 done; 1 usage; 2 refused by the server; 3 no server could be reached; 4 a problem " \
-	"with the state folder or another local file; 5 wrong server (its root or certificate is not the "   \
-	"one "                                                                                               \
-	"that was pinned).\n"
+	"\vExit codes: 0 done; 1 usage; 2 refused by the server; 3 no server could be\n"                     \
+	"reached; 4 a problem with the state folder or another local file; 5 wrong\n"                        \
+	"server (its root or certificate is not the one that was pinned). See\n"                             \
+	"troth-agent(8).\n"
 
 enum opt {
 	OPT_VERSION = 256,
@@ -300,6 +300,7 @@ static void token_from_env(struct args *a)
 
 int main(int argc, char **argv)
 {
+	static char version[] = "version";
 	struct args a = { 0 };
 	const char *state = getenv("TROTH_AGENT_STATE");
 	struct tr_err err = { 0 };
@@ -314,7 +315,7 @@ int main(int argc, char **argv)
 		return argc < 2 ? TR_EXIT_USAGE : TR_EXIT_OK;
 	}
 	if (strcmp(argv[1], "--version") == 0)
-		argv[1] = (char[]){ "version" };
+		argv[1] = version;
 	for (size_t i = 0; i < TR_ARRAY_LEN(commands); i++) {
 		char name[32];
 		int rc;
