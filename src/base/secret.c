@@ -4,7 +4,7 @@
 #include <sys/mman.h>
 
 struct tr_secret {
-	size_t n, mapped;
+	size_t mapped;
 	uint8_t bytes[];
 };
 
@@ -18,7 +18,6 @@ struct tr_secret *tr_secret_new(size_t n)
 	/* Best effort: RLIMIT_MEMLOCK may be small, and an unlocked secret beats a dead server. */
 	(void)mlock(s, mapped);
 	(void)madvise(s, mapped, MADV_DONTDUMP);
-	s->n = n;
 	s->mapped = mapped;
 	return s;
 }
@@ -37,11 +36,6 @@ struct tr_secret *tr_secret_free(struct tr_secret *s)
 uint8_t *tr_secret_p(struct tr_secret *s)
 {
 	return s->bytes;
-}
-
-struct tr_view tr_secret_view(const struct tr_secret *s)
-{
-	return tr_view(s->bytes, s->n);
 }
 
 bool tr_secret_eq(struct tr_view a, struct tr_view b)

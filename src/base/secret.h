@@ -14,7 +14,6 @@ struct tr_secret *tr_secret_free(struct tr_secret *s);
 TR_DEFINE_AUTO(struct tr_secret *, tr_secret_free)
 
 uint8_t *tr_secret_p(struct tr_secret *s);
-struct tr_view tr_secret_view(const struct tr_secret *s);
 
 /* Constant time for equal lengths; the lengths themselves are not secret. */
 bool tr_secret_eq(struct tr_view a, struct tr_view b);

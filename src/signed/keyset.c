@@ -27,11 +27,6 @@ static const char *const roles[TR_ROLE_N] = {
 	[TR_ROLE_LOG] = "log",	       [TR_ROLE_CA] = "ca",	      [TR_ROLE_OPERATOR] = "operator",
 };
 
-const char *tr_key_role_name(enum tr_key_role r)
-{
-	return (unsigned)r < TR_ROLE_N ? roles[r] : "unknown";
-}
-
 static bool role_from_name(struct tr_view v, enum tr_key_role *ret)
 {
 	for (unsigned i = 0; i < TR_ROLE_N; i++) {

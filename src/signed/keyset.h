@@ -16,7 +16,6 @@
 
 enum tr_key_role { TR_ROLE_COMMAND, TR_ROLE_RELEASE, TR_ROLE_CONFIG, TR_ROLE_LOG, TR_ROLE_CA, TR_ROLE_OPERATOR,
 		   TR_ROLE_N };
-const char *tr_key_role_name(enum tr_key_role r);
 
 struct tr_keyset_key {
 	enum tr_key_role role;

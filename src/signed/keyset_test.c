@@ -253,14 +253,6 @@ static void a_full_keyset_fits(void **state)
 	assert_int_equal(verify(&p, tr_buf_view(&b)), TR_OK);
 }
 
-static void roles_have_names(void **state)
-{
-	(void)state;
-	assert_string_equal(tr_key_role_name(TR_ROLE_CA), "ca");
-	assert_string_equal(tr_key_role_name(TR_ROLE_OPERATOR), "operator");
-	assert_string_equal(tr_key_role_name(TR_ROLE_N), "unknown");
-}
-
 static int setup(void **state)
 {
 	static const enum tr_key_type types[] = { TR_KEY_ED25519, TR_KEY_P256, TR_KEY_ED25519 };
@@ -295,7 +287,6 @@ int main(void)
 		cmocka_unit_test(an_expired_keyset_is_denied),
 		cmocka_unit_test(an_inconsistent_keyset_is_not_made),
 		cmocka_unit_test(a_full_keyset_fits),
-		cmocka_unit_test(roles_have_names),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
