@@ -26,7 +26,7 @@ enum tr_reason {
 	TR_R_ID_TAKEN,           /* the agent id belongs to another key, or did once */
 	TR_R_RELEASE_EXPIRED,
 	TR_R_AGENT_REVOKED,      /* the agent or its device key was revoked */
-	TR_R_LIMIT,              /* fleet or rate limit */
+	TR_R_LIMIT,              /* no memory to judge it; rates are refused by front, before */
 	TR_R_N
 };
 

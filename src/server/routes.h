@@ -50,8 +50,8 @@ struct tr_route {
 	uint32_t per_minute; /* per source address, before authentication */
 };
 
-/* NULL when no path matches; *ret_method_known false when the path exists but not with that method (405). The argument
- * in the path's place borrows from path. */
+/* NULL when nothing matches; then *ret_path_known says whether the path exists with another method (405). *ret_arg, the
+ * text in the place of {id}, borrows from path. */
 const struct tr_route *tr_route_find(struct tr_view method, struct tr_view path, unsigned listener,
 				     struct tr_view *ret_arg, bool *ret_path_known);
 const struct tr_route *tr_route_by_id(enum tr_route_id id);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The original claim (BA-2): RSASSA-PKCS1-v1_5/SHA-256 over "node_id:binary_hash:version:unix_seconds", JSON body.
  * Fleet-wide key, so its trust tier is at most self-asserted; off unless configured. The grammars (no ':' in node id
- * and version, exactly 64 hex digits) make the colon form unambiguous. Keys other than RSA are accepted here too
- * (Ed25519, P-256 DER, PSS by configuration of the key). */
+ * and version, exactly 64 hex digits) make the colon form unambiguous. Ed25519 and P-256 (DER) keys are accepted too:
+ * the key decides the scheme, nothing in the claim does. */
 #ifndef TR_SIGNED_CLAIM_ORIGINAL_H
 #define TR_SIGNED_CLAIM_ORIGINAL_H
 
