@@ -89,8 +89,10 @@ static const cyaml_config_t plain_cfg = {
 
 struct tr_config *tr_config_free(struct tr_config *c)
 {
-	if (c)
+	if (c) {
+		free(c->path); /* ours, not of the schema */
 		(void)cyaml_free(&plain_cfg, &config_schema, c, 0);
+	}
 	return NULL;
 }
 
