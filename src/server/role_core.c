@@ -147,8 +147,8 @@ static void tell_ready(struct tr_core *c)
 	if (c->ready_told || !c->loaded || !front || !c->up[TR_UP_KEYS] || !c->up[TR_UP_APPRAISE] ||
 	    !c->up[TR_UP_STORE_RO])
 		return;
-	c->ready_told = true;
 	tr_core_send_policy(c);
+	c->ready_told = true;
 	tr_core_seed(c);
 	tr_log(TR_LOG_INFO, "ready", "agents", tr_fmt("%zu", c->agents.n), NULL);
 	if (tr_fd_tell(c->control, TR_TAG_READY, &err))
@@ -387,7 +387,8 @@ static void on_request(void *arg, struct tr_chan *ch, const struct tr_frame *f)
 	}
 	(void)snprintf(r.actor, sizeof(r.actor), "anonymous");
 	route = tr_route_by_id((enum tr_route_id)r.q.route);
-	if (!c->loaded && r.q.route > TR_RT_VERSION) {
+	/* A verifier without its policy would refuse good agents for good. */
+	if ((!c->loaded && r.q.route > TR_RT_VERSION) || (!c->ready_told && r.q.route == TR_RT_REGISTER)) {
 		tr_req_refuse(&r, 503, "starting", "the server is starting; try again in a second");
 		return;
 	}
