@@ -5,40 +5,25 @@ import base64
 import datetime
 import hashlib
 import json
-import os
 import pathlib
 import re
 import shutil
 import signal
 import socket
 import subprocess
-import time
 
 import cbor2
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from harness import program
+from client import make_key, private_pem, public_pem, release, spki
+from harness import AgentProgram, program
 
 OK, USAGE, REFUSED, UNREACHABLE, STATE, WRONG_SERVER = range(6)
 
 
-class Agent:
-    """One state folder and the program that works on it."""
-
-    def __init__(self, folder, binary=None, **env):
-        self.dir = pathlib.Path(folder)
-        self.binary = str(binary or program("troth-agent"))
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("TROTH", "AGENT_", "ATTESTATION_"))}
-        self.env = dict(clean, TROTH_AGENT_STATE=str(self.dir), **env)
-        self.process = None
-
-    def do(self, *args, **env):
-        return subprocess.run([self.binary, *args], capture_output=True, text=True, timeout=60,
-                              env=dict(self.env, **env))
-
+class Agent(AgentProgram):
     def init(self, *args):
         r = self.do("init", *args)
         assert r.returncode == OK, r.stderr
@@ -47,34 +32,13 @@ class Agent:
     def enroll(self, server, token, *args, **env):
         return self.do("enroll", "--server", f"https://localhost:{server.agents}", *args, TROTH_TOKEN=token, **env)
 
-    def start(self):
-        self.log_path = self.dir.parent / (self.dir.name + ".log")
-        self.process = subprocess.Popen([self.binary, "run", "--debug"], env=self.env,
-                                        stderr=self.log_path.open("wb"))
-        return self
-
-    def log(self):
-        return self.log_path.read_text()
-
-    def wait_for(self, text, seconds=15):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if text in self.log():
-                return
-            time.sleep(0.02)
-        raise AssertionError(f"no {text!r} in:\n{self.log()}")
-
-    def stop(self, seconds=3):
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(seconds)
-
     def status(self):
         r = self.do("status", "-o", "json")
         assert r.returncode == OK, r.stderr
         return json.loads(r.stdout)
 
     def sha256(self):
-        return hashlib.sha256(pathlib.Path(self.binary).read_bytes()).hexdigest()
+        return hashlib.sha256(self.binary.read_bytes()).hexdigest()
 
 
 @pytest.fixture
@@ -87,9 +51,7 @@ def agents(tmp_path):
 
     yield make
     for a in made:
-        if a.process and a.process.poll() is None:
-            a.process.kill()
-            a.process.wait()
+        a.kill()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -120,8 +82,8 @@ def test_enrol_beat_stop(server, token, agents):
     assert r.returncode == OK, r.stderr
     assert "spiffe://e2e.example/agent/good" in r.stdout and "self-asserted" in r.stdout
     for name in ("device.key", "cert.pem", "ca.pem", "keyset.cose", "agent.json"):
-        assert (a.dir / name).stat().st_mode & 0o077 == 0, name
-    assert a.dir.stat().st_mode & 0o777 == 0o700
+        assert (a.state / name).stat().st_mode & 0o077 == 0, name
+    assert a.state.stat().st_mode & 0o777 == 0o700
     a.start().wait_for("event=beat ")
     s = a.status()
     assert s["running"] and s["heartbeat"]["state"] == "ok" and s["heartbeat"]["beats"] == 1
@@ -153,15 +115,15 @@ def test_key_types(server, token, agents, kind):
 
 def test_init_never_overwrites(agents):
     a = agents("twice").init("--id", "twice")
-    before = (a.dir / "device.key").read_bytes()
+    before = (a.state / "device.key").read_bytes()
     assert "used again" in a.do("init").stdout
     r = a.do("init", "--key-type", "rsa")
     assert r.returncode == STATE and "never overwritten" in r.stderr
-    (a.dir / "device.key").unlink()
+    (a.state / "device.key").unlink()
     r = a.do("init")
     assert r.returncode == STATE and "gone" in r.stderr
-    (a.dir / "device.key").write_bytes(before)
-    (a.dir / "device.key").chmod(0o644)
+    (a.state / "device.key").write_bytes(before)
+    (a.state / "device.key").chmod(0o644)
     r = a.do("enroll", "--server", "https://localhost:1", "--root", "0" * 64)
     assert r.returncode == STATE and "0600" in r.stderr
 
@@ -171,7 +133,7 @@ def test_usage_and_local_faults(server, token, agents):
     assert a.do().returncode == USAGE
     assert a.do("dance").returncode == USAGE
     assert a.do("init", "--bogus").returncode == USAGE
-    assert a.do("init", "--id", "a:b").returncode == USAGE and not a.dir.exists()
+    assert a.do("init", "--id", "a:b").returncode == USAGE and not a.state.exists()
     assert a.enroll(server, token).returncode == STATE  # no folder
     a.init()
     assert a.do("run").returncode == STATE  # not enrolled
@@ -204,7 +166,7 @@ def test_wrong_root_shows_both_fingerprints(server, make_server, token, agents):
     assert r.returncode == WRONG_SERVER
     assert server.pin in r.stderr and other.pin in r.stderr
     assert other.attestations() == []  # nothing was sent to it
-    assert not (a.dir / "cert.pem").exists()
+    assert not (a.state / "cert.pem").exists()
 
 
 def test_flipped_byte_is_refused(server, token, agents, tmp_path):
@@ -274,7 +236,7 @@ def test_certificate_is_renewed_at_half_life(server, token, agents):
     """A certificate past its half, made with the server's own CA: the server asks for renewal in its first answer."""
     a = agents("renew").init("--id", "renew")
     assert a.enroll(server, token).returncode == OK
-    path = a.dir / "cert.pem"
+    path = a.state / "cert.pem"
     cert = x509.load_pem_x509_certificate(path.read_bytes())
     ca = x509.load_pem_x509_certificate(server.ca.read_bytes())
     key = serialization.load_pem_private_key((server.dir / "keys" / "ca.key").read_bytes(), None)
@@ -331,9 +293,9 @@ def test_sigterm_does_not_wait_for_a_silent_server(server, token, agents):
     a = agents("silent").init("--id", "silent")
     assert a.enroll(server, token).returncode == OK
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        conf = json.loads((a.dir / "agent.json").read_text())
+        conf = json.loads((a.state / "agent.json").read_text())
         conf["servers"] = f"https://localhost:{silent.getsockname()[1]}"
-        (a.dir / "agent.json").write_text(json.dumps(conf))
+        (a.state / "agent.json").write_text(json.dumps(conf))
         a.start()
         silent.settimeout(10)
         conn, _ = silent.accept()
@@ -354,31 +316,16 @@ def test_the_running_image_counts_not_the_file(server, token, agents, tmp_path):
     assert payload[-65542] == [str(other), hashlib.sha256(b"something else").digest()]
 
 
-def spki(public):
-    return public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-
-
-def release_statement(key, binary, version, counter=1):
-    """From the documentation: COSE_Sign1 under the domain troth/release/v1."""
-    data = pathlib.Path(binary).read_bytes()
-    payload = cbor2.dumps({1: "troth-agent", 2: version, 3: "linux-amd64", 4: len(data),
-                           5: hashlib.sha256(data).digest(), 6: counter, 7: int(time.time() * 1000)})
-    protected = cbor2.dumps({1: -8, 4: hashlib.sha256(spki(key.public_key())).digest()[:16]})
-    tbs = cbor2.dumps(["Signature1", protected, b"troth/release/v1", payload])
-    return cbor2.dumps(cbor2.CBORTag(18, [protected, {}, payload, key.sign(tbs)]))
-
-
 def test_release_statement_beside_the_binary(make_server, agents, tmp_path):
     server = make_server().start()  # without pins, which would be the only word
     token = server.make_token(max_uses=5)
     copy = flipped(program("troth-agent"), tmp_path / "released-agent")
-    key = ed25519.Ed25519PrivateKey.generate()
-    pem = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    pathlib.Path(f"{copy}.release").write_bytes(release_statement(key, copy, "9.8.7"))
+    key = make_key("ed25519")
     a = agents("released", binary=copy).init("--id", "released")
+    pathlib.Path(f"{copy}.release").write_bytes(release(key, bytes.fromhex(a.sha256()), "9.8.7"))
     r = a.enroll(server, token)
     assert r.returncode == REFUSED and "key" in r.stderr, r.stderr  # a statement by a key that nobody registered
-    r = server.api("POST", "/api/v1/verification-keys", {"name": "build", "use": "release", "pem": pem.decode()})
+    r = server.api("POST", "/api/v1/verification-keys", {"name": "build", "use": "release", "pem": public_pem(key)})
     assert r.status == 201, r
     r = a.enroll(server, token)
     assert r.returncode == OK, r.stderr
@@ -389,15 +336,12 @@ def test_release_statement_beside_the_binary(make_server, agents, tmp_path):
 @pytest.mark.parametrize("kind", ["rsa", "ed25519", "p256"])
 def test_original_claim(make_server, agents, tmp_path, kind):
     s = make_server(config="attestation:\n  accept: [native, original]\n").start()
-    key = {"rsa": lambda: rsa.generate_private_key(65537, 2048), "ed25519": ed25519.Ed25519PrivateKey.generate,
-           "p256": lambda: ec.generate_private_key(ec.SECP256R1())}[kind]()
+    key = make_key(kind)
     path = tmp_path / "fleet.pem"
-    path.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
-                                       serialization.NoEncryption()))
+    path.write_bytes(private_pem(key))
     path.chmod(0o600)
-    pem = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     assert s.api("POST", "/api/v1/verification-keys",
-                 {"name": "fleet", "use": "fleet", "pem": pem.decode()}).status == 201
+                 {"name": "fleet", "use": "fleet", "pem": public_pem(key)}).status == 201
     a = agents("orig").init("--id", "orig")
     assert s.api("PUT", "/api/v1/policy", {"hashes": f"sha256:{a.sha256()}"}).status == 200
     token = s.make_token(max_uses=5)
@@ -405,7 +349,7 @@ def test_original_claim(make_server, agents, tmp_path, kind):
     r = a.enroll(s, token, "--original", "--save-request", str(tmp_path / "body"),
                  ATTESTATION_PRIVATE_KEY_PATH=str(path), AGENT_VERSION="v1.2.3")
     assert r.returncode == OK, r.stderr
-    assert not (a.dir / "cert.pem").exists()
+    assert not (a.state / "cert.pem").exists()
     row = s.api("GET", "/api/v1/agents/orig").json()
     assert row["form"] == "original" and row["version"] == "v1.2.3"
     r = a.enroll(s, token, "--original", "--replay", str(tmp_path / "body"))
@@ -416,5 +360,6 @@ def test_version_shows_the_running_image(agents, tmp_path):
     copy = tmp_path / "copy"
     shutil.copy(program("troth-agent"), copy)
     a = agents("v", binary=copy)
-    r = a.do("version")
-    assert r.returncode == OK and a.sha256() in r.stdout and str(copy) in r.stdout
+    for command in "version", "--version":
+        r = a.do(command)
+        assert r.returncode == OK and a.sha256() in r.stdout and str(copy) in r.stdout
