@@ -16,10 +16,14 @@ static int list(struct tr_cli *c)
 	};
 	tr_auto(tr_buf_done) struct tr_buf path = TR_BUF_INIT;
 
+	if (!tr_cli_word("--state", tr_cli_opt(c, TR_OPT_STATE), "active revoked removed"))
+		return TR_EXIT_USAGE;
 	tr_buf_adds(&path, "/api/v1/agents?limit=500");
 	tr_cli_query(&path, "state", tr_cli_opt(c, TR_OPT_STATE));
 	tr_cli_query(&path, "partition", tr_cli_opt(c, TR_OPT_PARTITION));
-	return tr_list_run(c, &(struct tr_list){ tr_buf_cstr(&path), "agents", cols, TR_ARRAY_LEN(cols), 0, 0, NULL, NULL });
+	return tr_list_run(c, &(struct tr_list){ .path = tr_buf_cstr(&path), .member = "agents", .cols = cols,
+						 .n = TR_ARRAY_LEN(cols),
+						 .drop = "heartbeats partition binary_hash tier version" });
 }
 
 static int show(struct tr_cli *c)

@@ -28,6 +28,7 @@ struct tr_list {
 	uint64_t limit, page;
 	/* A hint for people when a row's boolean member of this name is true. */
 	const char *note, *note_text;
+	const char *drop; /* members to leave out on a narrow screen; the first goes first */
 };
 
 /* Rows of one list, over as many pages as it took. */

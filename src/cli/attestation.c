@@ -19,10 +19,13 @@ static int list(struct tr_cli *c)
 	};
 	const char *limit = tr_cli_opt(c, TR_OPT_LIMIT);
 	tr_auto(tr_buf_done) struct tr_buf path = TR_BUF_INIT;
-	struct tr_list l = { .member = "attestations", .cols = cols, .n = TR_ARRAY_LEN(cols), .limit = 20, .page = PAGE_MAX };
+	struct tr_list l = { .member = "attestations", .cols = cols, .n = TR_ARRAY_LEN(cols), .limit = 20, .page = PAGE_MAX,
+			     .drop = "form vouched_by binary_hash version tier source" };
 
 	if (limit && (!tr_cli_number(limit, &l.limit) || l.limit == 0))
 		return tr_cli_fail(TR_EXIT_USAGE, "--limit takes a number, 1 or more");
+	if (!tr_cli_word("--outcome", tr_cli_opt(c, TR_OPT_OUTCOME), "admitted admitted_audit refused"))
+		return TR_EXIT_USAGE;
 	tr_buf_adds(&path, "/api/v1/attestations");
 	tr_cli_query(&path, "match", tr_cli_opt(c, TR_OPT_NODE));
 	tr_cli_query(&path, "outcome", tr_cli_opt(c, TR_OPT_OUTCOME));

@@ -94,6 +94,8 @@ void tr_cli_put(struct tr_buf *b, const char *name, const char *value);
 void tr_cli_put_number(struct tr_buf *b, const char *name, uint64_t value);
 /* ?name=value or &name=value, percent-encoded; nothing when value is NULL. */
 void tr_cli_query(struct tr_buf *b, const char *name, const char *value);
+/* Is it one of the words, joined by blanks, or NULL? Prints what would be when not. */
+bool tr_cli_word(const char *option, const char *text, const char *words);
 /* Is it fit to stand in a path? Prints the refusal itself when not. */
 bool tr_cli_id(const char *text, const char *what);
 

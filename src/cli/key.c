@@ -19,6 +19,7 @@ static const struct tr_col cols[] = {
 static int list(struct tr_cli *c)
 {
 	return tr_list_run(c, &(struct tr_list){ .path = "/api/v1/verification-keys", .member = "verification_keys",
+						 .drop = "key_type uses not_before not_after last_used use",
 						 .cols = cols, .n = TR_ARRAY_LEN(cols), .note = "rotation_due",
 						 .note_text = "Keys marked ROTATE are active for over 90 days: add a new one, "
 							      "sign releases with it, then retire the old one.\n" });

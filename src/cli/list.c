@@ -141,7 +141,8 @@ static int show(struct tr_cli *c, const struct tr_list *l, bool redraw)
 	} else if (c->quiet) {
 		put_ids(l, &r, &b);
 	} else {
-		tr_out_table(&b, l->cols, l->n, r.rows, r.n, c->colour, tr_now_ms());
+		tr_out_table(&b, l->cols, l->n, r.rows, r.n,
+			     &(struct tr_out_look){ c->colour, tr_out_screen(), l->drop, tr_now_ms() });
 		if (r.n == 0)
 			tr_buf_adds(&b, "(none)\n");
 		put_note(l, &r, &b);

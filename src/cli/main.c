@@ -7,8 +7,9 @@
 #include "crypto/hash.h"
 
 #define EXITS                                                                                                      \
-	"Exit codes: 0 done; 1 refused by the server; 2 the server cannot be reached; 3 not logged in; 4 a "       \
-	"problem with a local file; 5 another server than the pinned one; 64 usage. See troth(1).\n"
+	"Exit codes: 0 done; 1 refused by the server; 2 the server cannot be reached;\n"                           \
+	"3 not logged in; 4 a problem with a local file; 5 another server than the\n"                              \
+	"pinned one; 64 usage. See troth(1).\n"
 
 static const struct tr_noun *const nouns[] = { &tr_noun_login,	   &tr_noun_token,   &tr_noun_agent,
 					       &tr_noun_attestation, &tr_noun_key,   &tr_noun_release,
@@ -17,7 +18,7 @@ static const struct tr_noun *const nouns[] = { &tr_noun_login,	   &tr_noun_token
 static const struct argp_option common[] = {
 	{ "output", 'o', "FORMAT", 0, "table (default) or json", 2 },
 	{ "quiet", 'q', 0, 0, "only what a script needs: a new token, the ids of a list", 2 },
-	{ "profile", TR_OPT_PROFILE, "FILE", 0, "the saved login to use (environment TROTH_PROFILE)", 2 },
+	{ "profile", TR_OPT_PROFILE, "FILE", 0, "the saved login (environment TROTH_PROFILE)", 2 },
 	{ 0 },
 };
 

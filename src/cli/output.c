@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 
 #include "codec/text.h"
 
@@ -184,10 +185,42 @@ static void add_cell(struct tr_buf *b, struct tr_view text, enum tr_cell kind, s
 
 #define COLS_MAX 16
 
-void tr_out_table(struct tr_buf *b, const struct tr_col *cols, size_t n, const tr_jnode *rows, size_t count,
-		  bool colour, int64_t now_ms)
+size_t tr_out_screen(void)
 {
-	size_t width[COLS_MAX] = { 0 }, at = 0, start = 0;
+	struct winsize w;
+
+	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 ? w.ws_col : 0;
+}
+
+/* Notes in `hidden` which columns do not fit; returns the last one that is shown. */
+static size_t fit(const struct tr_col *cols, size_t n, const size_t *width, const struct tr_out_look *look, bool *hidden)
+{
+	const char *drop = look->drop ? look->drop : "";
+	size_t total = 0, last = n - 1;
+
+	for (size_t i = 0; i < n; i++)
+		total += width[i] + (i ? 2 : 0);
+	while (look->screen && total > look->screen && *drop) {
+		struct tr_view name = tr_view(drop, strcspn(drop, " "));
+
+		for (size_t i = 0; i < n; i++)
+			if (!hidden[i] && tr_view_is(name, cols[i].member)) {
+				hidden[i] = true;
+				total -= width[i] + 2;
+			}
+		drop += name.n;
+		drop += strspn(drop, " ");
+	}
+	while (last && hidden[last])
+		last--;
+	return last;
+}
+
+void tr_out_table(struct tr_buf *b, const struct tr_col *cols, size_t n, const tr_jnode *rows, size_t count,
+		  const struct tr_out_look *look)
+{
+	bool hidden[COLS_MAX] = { false };
+	size_t width[COLS_MAX] = { 0 }, at = 0, start = 0, last;
 	tr_auto(tr_buf_done) struct tr_buf text = TR_BUF_INIT;
 	tr_auto(tr_free) size_t *ends = calloc((count + 1) * n, sizeof(*ends));
 
@@ -204,7 +237,7 @@ void tr_out_table(struct tr_buf *b, const struct tr_col *cols, size_t n, const t
 				tr_buf_adds(&text, cols[i].title);
 			else
 				tr_out_cell(&text, tr_json_get(rows[r - 1], cols[i].member), cols[i].kind, false,
-					    now_ms);
+					    look->now_ms);
 			if (r && text.n == from)
 				tr_buf_adds(&text, "-");
 			w = text.failed ? 0 : tr_out_width(tr_view(text.p + from, text.n - from));
@@ -215,11 +248,13 @@ void tr_out_table(struct tr_buf *b, const struct tr_col *cols, size_t n, const t
 		b->failed = true;
 		return;
 	}
+	last = fit(cols, n, width, look, hidden);
 	for (size_t k = 0; k < at; k++) {
 		size_t i = k % n;
 
-		add_cell(b, tr_view(text.p + start, ends[k] - start), cols[i].kind, width[i], colour && k >= n,
-			 i == n - 1);
+		if (!hidden[i])
+			add_cell(b, tr_view(text.p + start, ends[k] - start), cols[i].kind, width[i],
+				 look->colour && k >= n, i == last);
 		start = ends[k];
 	}
 }

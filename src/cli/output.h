@@ -34,9 +34,19 @@ void tr_out_cell(struct tr_buf *b, tr_jnode value, enum tr_cell kind, bool alone
 /* The escape sequence that colours a state's word, "" for words without one. */
 const char *tr_out_colour(struct tr_view word);
 
+/* How a table is shown. A screen that is too narrow breaks every row in two: there the columns of the members in `drop`
+ * (joined by blanks, the first goes first) are left out until it fits. */
+struct tr_out_look {
+	bool colour;
+	size_t screen; /* its columns; 0: no screen, nothing is left out */
+	const char *drop;
+	int64_t now_ms;
+};
+/* The columns of the terminal that stdout is; 0 when it is none. */
+size_t tr_out_screen(void);
 /* Aligned columns; an empty cell is "-". */
 void tr_out_table(struct tr_buf *b, const struct tr_col *cols, size_t n, const tr_jnode *rows, size_t count,
-		  bool colour, int64_t now_ms);
+		  const struct tr_out_look *look);
 /* "label: value" per column; empty values are left out. */
 void tr_out_lines(struct tr_buf *b, const struct tr_col *cols, size_t n, tr_jnode row, bool colour, int64_t now_ms);
 

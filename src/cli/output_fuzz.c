@@ -29,7 +29,7 @@ static void check_rows(tr_jnode root)
 	const tr_jnode rows[] = { root, tr_json_get(root, "a"), tr_json_at(root, 0), NULL };
 	size_t newlines = 0;
 
-	tr_out_table(&table, cols, TR_ARRAY_LEN(cols), rows, TR_ARRAY_LEN(rows), false, 0);
+	tr_out_table(&table, cols, TR_ARRAY_LEN(cols), rows, TR_ARRAY_LEN(rows), &(struct tr_out_look){ 0 });
 	tr_out_lines(&lines, cols, TR_ARRAY_LEN(cols), root, false, 0);
 	check(&table);
 	check(&lines);

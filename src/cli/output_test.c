@@ -64,8 +64,9 @@ static const struct tr_col cols[] = {
 	{ "HASH", "hash", TR_CELL_HASH }, { "SEEN", "seen", TR_CELL_TIME },    { "OK", "ok", TR_CELL_YES },
 };
 
-static void table(const char *json, bool colour, struct tr_buf *b)
+static void table_on(size_t screen, const char *json, bool colour, struct tr_buf *b)
 {
+	const struct tr_out_look look = { colour, screen, "hash nothing ok seen", NOW };
 	tr_auto(tr_json_free) struct tr_json *doc = NULL;
 	tr_jnode rows[8];
 	struct tr_err err;
@@ -75,8 +76,40 @@ static void table(const char *json, bool colour, struct tr_buf *b)
 	n = tr_json_len(tr_json_root(doc));
 	for (size_t i = 0; i < n; i++)
 		rows[i] = tr_json_at(tr_json_root(doc), i);
-	tr_out_table(b, cols, TR_ARRAY_LEN(cols), rows, n, colour, NOW);
+	tr_out_table(b, cols, TR_ARRAY_LEN(cols), rows, n, &look);
 	assert_true(tr_buf_ok(b));
+}
+
+static void table(const char *json, bool colour, struct tr_buf *b)
+{
+	table_on(0, json, colour, b);
+}
+
+static void a_narrow_screen_gets_fewer_columns(void **state)
+{
+	static const struct {
+		size_t screen;
+		const char *want;
+	} cases[] = {
+		{ 42, "ID  STATE   N  HASH          SEEN      OK\na   active  1  001122334455  60 s ago  yes\n" },
+		{ 41, "ID  STATE   N  SEEN      OK\na   active  1  60 s ago  yes\n" },
+		{ 28, "ID  STATE   N  SEEN      OK\na   active  1  60 s ago  yes\n" },
+		{ 27, "ID  STATE   N  SEEN\na   active  1  60 s ago\n" },
+		{ 23, "ID  STATE   N  SEEN\na   active  1  60 s ago\n" },
+		{ 22, "ID  STATE   N\na   active  1\n" },
+		{ 1, "ID  STATE   N\na   active  1\n" }, /* what is left is always shown */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < TR_ARRAY_LEN(cases); i++) {
+		tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
+
+		table_on(cases[i].screen,
+			 "[{\"id\":\"a\",\"state\":\"active\",\"n\":1,\"hash\":\"00112233445566778899\","
+			 "\"seen\":\"2026-11-22T01:59:00Z\",\"ok\":true}]",
+			 false, &b);
+		assert_string_equal(tr_buf_cstr(&b), cases[i].want);
+	}
 }
 
 static void columns_are_aligned(void **state)
@@ -176,6 +209,7 @@ int main(void)
 		cmocka_unit_test(nothing_from_a_server_drives_the_terminal),
 		cmocka_unit_test(times_are_said_as_people_say_them),
 		cmocka_unit_test(columns_are_aligned),
+		cmocka_unit_test(a_narrow_screen_gets_fewer_columns),
 		cmocka_unit_test(an_empty_table_has_its_titles),
 		cmocka_unit_test(colours_do_not_move_columns),
 		cmocka_unit_test(long_text_is_cut_between_characters),

@@ -10,6 +10,7 @@
 static const struct tr_list releases = {
 	.path = "/api/v1/releases",
 	.member = "releases",
+	.drop = "counter size platform key issued_at",
 	.cols = (const struct tr_col[]){
 		{ "SHA256", "sha256", TR_CELL_HASH },
 		{ "NAME", "name", TR_CELL_TEXT },
@@ -34,9 +35,10 @@ static int add(struct tr_cli *c)
 	struct tr_release r;
 	struct tr_err err = { 0 };
 
-	if (tr_file_read(c->args[0], TR_RELEASE_MAX, &file, &err) ||
-	    tr_release_unverified(tr_buf_view(&file), &r, &err))
+	if (tr_file_read(c->args[0], TR_RELEASE_MAX, &file, &err))
 		return tr_cli_err(TR_EXIT_FILE, &err);
+	if (tr_release_unverified(tr_buf_view(&file), &r, &err))
+		return tr_cli_fail(TR_EXIT_FILE, "%s is no release statement (%s)", c->args[0], err.detail);
 	tr_b64_add(&text, tr_buf_view(&file), TR_B64_STD);
 	tr_buf_adds(&body, "{");
 	tr_cli_put(&body, "statement", tr_buf_cstr(&text));

@@ -2,6 +2,7 @@
 #include "cli/statement.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
 #include <stdio.h>
@@ -68,6 +69,8 @@ static TR_RC hash_file(const char *path, struct tr_release *r, struct tr_err *er
 {
 	tr_auto(tr_close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 
+	if (fd < 0 && errno == ENOENT)
+		return tr_err_set(err, TR_E_NOTFOUND, "no such file", "%s does not exist", path);
 	if (fd < 0)
 		return tr_err_errno(err, "open %s", path);
 	return tr_sha256_fd(fd, r->sha256, &r->size, err);
@@ -170,7 +173,7 @@ int tr_statement_show(struct tr_cli *c)
 	if (!key_path) {
 		if (tr_release_unverified(tr_buf_view(&file), &r, &err) ||
 		    tr_release_unverified_kid(tr_buf_view(&file), &kid, &err))
-			return tr_cli_err(TR_EXIT_FILE, &err);
+			return tr_cli_fail(TR_EXIT_FILE, "%s is no release statement (%s)", c->args[0], err.detail);
 		tr_hex_add(&id, kid);
 		return print(c, &r, "unverified: nothing above is proven; pass --key with the public key", tr_buf_view(&id),
 			     NULL);

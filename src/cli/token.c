@@ -94,7 +94,8 @@ static int list(struct tr_cli *c)
 		{ "BY", "created_by", TR_CELL_TEXT },	 { "NOTE", "note", TR_CELL_TEXT },
 	};
 
-	return tr_list_run(c, &(struct tr_list){ "/api/v1/tokens", "tokens", cols, TR_ARRAY_LEN(cols), 0, 0, NULL, NULL });
+	return tr_list_run(c, &(struct tr_list){ .path = "/api/v1/tokens", .member = "tokens", .cols = cols,
+						 .n = TR_ARRAY_LEN(cols), .drop = "agent_type created_by created_at" });
 }
 
 static int revoke_one(struct tr_cli *c)

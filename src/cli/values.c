@@ -121,6 +121,20 @@ void tr_cli_query(struct tr_buf *b, const char *name, const char *value)
 	}
 }
 
+bool tr_cli_word(const char *option, const char *text, const char *words)
+{
+	for (const char *w = words; text && *w; w += strspn(w, " ")) {
+		size_t n = strcspn(w, " ");
+
+		if (strlen(text) == n && memcmp(text, w, n) == 0)
+			return true;
+		w += n;
+	}
+	if (text)
+		(void)tr_cli_fail(TR_EXIT_USAGE, "%s takes one of: %s", option, words);
+	return !text;
+}
+
 bool tr_cli_id(const char *text, const char *what)
 {
 	if (tr_ident_ok(tr_view_str(text)))

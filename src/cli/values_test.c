@@ -106,6 +106,17 @@ static void a_query_escapes_what_was_typed(void **state)
 	assert_string_equal(tr_buf_cstr(&b), "/x?a=b%20c%26d%3D%C3%A9%2F%3F%23%25&z=A-z.0_9~");
 }
 
+static void a_word_is_one_of_those_named(void **state)
+{
+	(void)state;
+	assert_true(tr_cli_word("--x", NULL, "one two"));
+	assert_true(tr_cli_word("--x", "one", "one two"));
+	assert_true(tr_cli_word("--x", "two", "one two"));
+	assert_false(tr_cli_word("--x", "", "one two"));
+	assert_false(tr_cli_word("--x", "tw", "one two"));
+	assert_false(tr_cli_word("--x", "one two", "one two"));
+}
+
 static void platforms(void **state)
 {
 	char out[32];
@@ -127,6 +138,7 @@ int main(void)
 		cmocka_unit_test(fingerprints),
 		cmocka_unit_test(a_body_escapes_what_was_typed),
 		cmocka_unit_test(a_query_escapes_what_was_typed),
+		cmocka_unit_test(a_word_is_one_of_those_named),
 		cmocka_unit_test(platforms),
 	};
 

@@ -399,11 +399,11 @@ def test_release_files_need_no_server(stranger, tmp_path):
     assert "--version is needed" in stranger.error(USAGE, *sign, "--key", private, "--version", "one")
     assert "--expires takes" in stranger.error(USAGE, *sign, "--key", private, "--version", "1", "--expires", "2020-01-01")
     assert "--counter takes" in stranger.error(USAGE, *sign, "--key", private, "--version", "1", "--counter", "x")
-    stranger.error(FILE, "release", "sign", tmp_path / "none", "--key", private, "--version", "1")
+    assert "none does not exist" in stranger.error(FILE, "release", "sign", tmp_path / "none", "--key", private, "--version", "1")
     private.chmod(0o644)
     assert "0600" in stranger.error(FILE, *sign, "--key", private, "--version", "1")
-    stranger.error(FILE, "release", "show", binary)
-    stranger.error(FILE, "release", "add", binary)
+    assert "is no release statement" in stranger.error(FILE, "release", "show", binary)
+    assert "is no release statement" in stranger.error(FILE, "release", "add", binary)
 
 
 # ---- policy, audit ----
@@ -630,6 +630,7 @@ def test_help(stranger):
     [], ["nothing"], ["token"], ["token", "nothing"], ["agent", "show"], ["agent", "show", "a", "b"],
     ["agent", "list", "--nothing"], ["agent", "list", "-o", "xml"], ["-o", "xml", "agent", "list"], ["--nothing"],
     ["login"], ["agent", "show", "a/b"], ["agent", "revoke", ""],
+    ["agent", "list", "--state", "gone"], ["attestation", "list", "--outcome", "maybe"],
 ])
 def test_usage(stranger, args):
     assert stranger.error(USAGE, *args)
