@@ -195,3 +195,47 @@ class Server:
 
     def metric(self, name):
         return self.metrics()[name]
+
+
+class AgentProgram:
+    """The program troth-agent on a state folder of its own."""
+
+    def __init__(self, state, binary=None, **env):
+        self.state = pathlib.Path(state)
+        self.binary = pathlib.Path(binary or program("troth-agent"))
+        self.log_path = self.state.with_name(self.state.name + ".log")
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("TROTH", "AGENT_", "ATTESTATION_"))}
+        self.env = dict(clean, TROTH_AGENT_STATE=str(self.state), **env)
+        self.process = None
+
+    def do(self, *args, fd=None, **env):
+        """fd: run the image that this descriptor holds, whatever its path names by now."""
+        how = {"executable": f"/proc/self/fd/{fd}", "pass_fds": [fd]} if fd is not None else {}
+        return subprocess.run([str(self.binary), *args], capture_output=True, text=True, timeout=60,
+                              env=dict(self.env, **env), **how)
+
+    def start(self):
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen([str(self.binary), "run", "--debug"], env=self.env, stderr=log)
+        return self
+
+    def log(self):
+        return self.log_path.read_text()
+
+    def wait_for(self, text, seconds=15):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if text in self.log():
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"no {text!r} in:\n{self.log()}")
+
+    def stop(self, seconds=3):
+        """The exit code after SIGTERM."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(seconds)
+
+    def kill(self):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()

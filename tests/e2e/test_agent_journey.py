@@ -6,12 +6,10 @@ import hashlib
 import http.client
 import http.server
 import json
-import os
 import pathlib
 import shutil
 import signal
 import ssl
-import subprocess
 import threading
 import time
 
@@ -21,38 +19,23 @@ from cryptography import x509
 
 import client
 from client import make_key, read_cbor, release
-from harness import context, program
+from harness import AgentProgram, context, program
 from world import World, name
 
 OK, REFUSED, WRONG_SERVER = 0, 2, 5
 
 
-class Machine:
+class Machine(AgentProgram):
     """A folder with a copy of the agent's binary, its release statement, and its state."""
 
-    def __init__(self, world, folder, statement=True):
+    def __init__(self, world, folder):
+        super().__init__(folder / "state", shutil.copy(program("troth-agent"), folder / "troth-agent"))
         self.world, self.id = world, name("host")
-        self.binary = folder / "troth-agent"
-        shutil.copy(program("troth-agent"), self.binary)
-        self.sha256 = hashlib.sha256(self.binary.read_bytes()).digest()
-        if statement:
-            self.state_release(self.binary)
-        self.state, self.log_path = folder / "state", folder / "log"
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("TROTH", "AGENT_", "ATTESTATION_"))}
-        self.env = dict(clean, TROTH_AGENT_STATE=str(self.state))
-        self.process = None
+        data = self.binary.read_bytes()
+        self.sha256 = hashlib.sha256(data).digest()
+        statement = release(world.release_key, self.sha256, size=len(data))
+        pathlib.Path(f"{self.binary}.release").write_bytes(statement)
         assert self.do("init", "--id", self.id).returncode == OK
-
-    def state_release(self, path, **kw):
-        data = pathlib.Path(path).read_bytes()
-        s = release(self.world.release_key, hashlib.sha256(data).digest(), size=len(data), **kw)
-        pathlib.Path(f"{self.binary}.release").write_bytes(s)
-
-    def do(self, *args, fd=None, **env):
-        """fd: run the image that this descriptor holds, whatever its path names by now."""
-        how = {"executable": f"/proc/self/fd/{fd}", "pass_fds": [fd]} if fd is not None else {}
-        return subprocess.run([str(self.binary), *args], capture_output=True, text=True, timeout=60,
-                              env=dict(self.env, **env), **how)
 
     def enroll(self, port=None, token=None, **kw):
         return self.do("enroll", "--server", f"https://localhost:{port or self.world.server.agents}", "--save-request",
@@ -74,10 +57,6 @@ class Machine:
         assert p[8] == {3: client.key_id(request.public_key())} and head[4] == p[8][3][:16]
         return p
 
-    def start(self):
-        self.process = subprocess.Popen([str(self.binary), "run", "--debug"], env=self.env, stderr=self.log_path.open("ab"))
-        return self
-
     def wait_beats(self, n, seconds=30):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -85,7 +64,7 @@ class Machine:
             if row["heartbeats"] >= n:
                 return row
             time.sleep(0.1)
-        raise AssertionError(f"{row['heartbeats']} of {n} heartbeats:\n{self.log_path.read_text()}")
+        raise AssertionError(f"{row['heartbeats']} of {n} heartbeats:\n{self.log()}")
 
 
 @pytest.fixture(scope="module")
@@ -97,17 +76,15 @@ def world(make_module_server):
 def machine(world, tmp_path):
     made = []
 
-    def make(**kw):
+    def make():
         folder = tmp_path / f"m{len(made)}"
         folder.mkdir()
-        made.append(Machine(world, folder, **kw))
+        made.append(Machine(world, folder))
         return made[-1]
 
     yield make
     for m in made:
-        if m.process and m.process.poll() is None:
-            m.process.kill()
-            m.process.wait()
+        m.kill()
 
 
 @pytest.mark.parametrize("kind", ("ed25519", "p256", "rsa"))
@@ -173,8 +150,7 @@ def test_the_file_changes_while_the_agent_runs(world, machine):
     m.process.send_signal(signal.SIGHUP)
     row = m.wait_beats(n + 2)
     assert row["running_hash"] == m.sha256.hex() and row["binary_unchanged"] is True
-    m.process.send_signal(signal.SIGTERM)
-    assert m.process.wait(5) == OK
+    assert m.stop() == OK
     row = m.start().wait_beats(m.wait_beats(1)["heartbeats"] + 1)
     assert row["running_hash"] == hashlib.sha256(m.binary.read_bytes()).hexdigest() and row["binary_unchanged"] is False
     assert [a["action"] for a in world.server.audit(match=m.id)].count("agent.binary_changed") == 1
@@ -197,12 +173,9 @@ def test_the_server_dies_and_returns(make_server, tmp_path):
         row = m.wait_beats(seen + 2)
         assert row["cert_serial"] == serial and row["reachability"] == "live"
         assert m.process.poll() is None
-        m.process.send_signal(signal.SIGTERM)
-        assert m.process.wait(5) == OK
+        assert m.stop() == OK
     finally:
-        if m.process and m.process.poll() is None:
-            m.process.kill()
-            m.process.wait()
+        m.kill()
 
 
 # ---- in the middle ----
