@@ -170,6 +170,11 @@ const struct tr_pubkey *tr_cert_key(const struct tr_cert *c)
 	return c->key;
 }
 
+bool tr_cert_names_host(const struct tr_cert *c)
+{
+	return c->names.hosts > 0;
+}
+
 TR_RC tr_cert_take_key(struct tr_cert *c, struct tr_pubkey **ret, struct tr_err *err)
 {
 	if (!c->key) {

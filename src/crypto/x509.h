@@ -18,6 +18,7 @@ struct tr_cert *tr_cert_free(struct tr_cert *c);
 TR_DEFINE_AUTO(struct tr_cert *, tr_cert_free)
 struct tr_view tr_cert_der(const struct tr_cert *c);
 const struct tr_pubkey *tr_cert_key(const struct tr_cert *c); /* borrowed; NULL when the type is not ours */
+bool tr_cert_names_host(const struct tr_cert *c); /* at least one DNS name or address */
 const uint8_t *tr_cert_sha256(const struct tr_cert *c);       /* of the DER */
 int64_t tr_cert_not_before_ms(const struct tr_cert *c);
 int64_t tr_cert_not_after_ms(const struct tr_cert *c);

@@ -5,6 +5,7 @@
 
 #include "base/secret.h"
 #include "crypto/hash.h"
+#include "crypto/x509.h"
 #include "http/strict.h"
 
 #include <curl/curl.h>
@@ -21,13 +22,13 @@ struct tr_client {
 	struct curl_slist *headers;
 	char error[CURL_ERROR_SIZE];
 	uint8_t peer[TR_SHA256_LEN];
-	bool has_peer;
+	bool has_peer, verified;
 	/* of the running exchange */
 	const struct tr_client_request *r;
 	struct tr_client_answer *answer;
 	struct tr_buf body;
 	size_t sent;
-	bool too_long, aborted;
+	bool too_long, aborted, no_host;
 };
 
 TR_RC tr_client_global_init(struct tr_err *err)
@@ -108,13 +109,20 @@ static SSL *ssl_of(struct tr_client *c)
 
 static void remember_peer(struct tr_client *c, const SSL *ssl)
 {
+	tr_auto(tr_cert_free) struct tr_cert *cert = NULL;
 	X509 *x = SSL_get1_peer_certificate(ssl);
 	unsigned char *der = NULL;
 	int n = x ? i2d_X509(x, &der) : -1;
+	struct tr_err err;
 
+	c->no_host = c->verified;
 	if (n > 0) {
 		tr_sha256(tr_view(der, (size_t)n), c->peer);
 		c->has_peer = true;
+		/* For a certificate that names no host libcurl falls back to the common name, which RFC 9525 forbids: any
+		 * party with a certificate of our CA could be the server whose name it chose for itself. */
+		if (c->verified && !tr_cert_parse(tr_view(der, (size_t)n), &cert, &err))
+			c->no_host = !tr_cert_names_host(cert);
 	}
 	OPENSSL_free(der);
 	X509_free(x);
@@ -191,6 +199,8 @@ static int on_connected(void *arg, char *ip, char *local_ip, int port, int local
 	if (!ssl)
 		return CURL_PREREQFUNC_ABORT;
 	remember_peer(c, ssl);
+	if (c->no_host)
+		return CURL_PREREQFUNC_ABORT;
 	if (!c->r->body_fn)
 		return CURL_PREREQFUNC_OK;
 	/* RFC 9266: no context; with TLS 1.3 that is the same as an empty one. */
@@ -238,7 +248,8 @@ static bool configure(struct tr_client *c, const struct tr_client_config *cfg)
 	/* Never the certificates of the system: a public CA must not be able to speak for our server. */
 	SET(CURLOPT_CAPATH, NULL);
 	SET(CURLOPT_CAINFO, NULL);
-	if (cfg->ca_pem.n) {
+	c->verified = cfg->ca_pem.n != 0;
+	if (c->verified) {
 		ok = ok && set_blob(h, CURLOPT_CAINFO_BLOB, cfg->ca_pem);
 	} else {
 		SET(CURLOPT_SSL_VERIFYPEER, 0L);
@@ -318,6 +329,10 @@ static TR_RC failure(struct tr_client *c, CURLcode rc, const char *url, struct t
 
 	if (c->aborted)
 		return tr_err_set(err, TR_E_INTERNAL, "the request could not be built", "%s: body aborted", url);
+	if (c->no_host)
+		return tr_err_set(err, TR_E_UNAUTH,
+				  "the certificate at this address is not a server's: somebody else of the fleet answers there",
+				  "%s: it names no host", url);
 	if (c->too_long)
 		return tr_err_set(err, TR_E_INVALID, "the server's answer is too long", "%s: over %zu bytes", url,
 				  c->max_answer);
@@ -404,7 +419,7 @@ TR_RC tr_client_do(struct tr_client *c, const struct tr_client_request *r, struc
 	c->r = r;
 	c->answer = &a;
 	c->sent = 0;
-	c->has_peer = c->too_long = c->aborted = false;
+	c->has_peer = c->too_long = c->aborted = c->no_host = false;
 	c->error[0] = '\0';
 	tr_buf_clear(&c->body);
 	if (!set_request(c, r, url) || !set_headers(c))

@@ -27,7 +27,8 @@ static TR_RC issue(struct keys *k, const struct tr_msg_issue *q, struct tr_buf *
 	if (!tr_ident_ok(q->agent_id))
 		return tr_err_set(err, TR_E_INVALID, "not an agent id", "issue");
 	(void)snprintf(spiffe, sizeof(spiffe), "spiffe://%s/agent/%.*s", k->cfg->trust_domain, TR_VIEW_FMT(q->agent_id));
-	(void)snprintf(cn, sizeof(cn), "%.*s", TR_VIEW_FMT(q->agent_id));
+	/* For people, and never a host's name: some verifiers compare it when a certificate names no host. */
+	(void)snprintf(cn, sizeof(cn), "agent %.*s", TR_VIEW_FMT(q->agent_id));
 	struct tr_cert_spec spec = {
 		.spki = q->spki,
 		.common_name = cn,

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an attacker tried, each against a real server: races with what an operator takes back, floods of records."""
+
+import contextlib
+import http.server
+import os
+import shutil
+import signal
+import ssl
+import subprocess
+import threading
+import time
+
+import pytest
+from cryptography.hazmat.primitives import serialization as ser
+
+from client import b64, issue, key_id, now_ms, private_pem, release
+from harness import call, context, program
+from world import World
+
+
+@pytest.fixture
+def world(make_server):
+    w = World(make_server(config="").start())
+    yield w
+    w.server.stop()
+
+
+@contextlib.contextmanager
+def stopped(server, role):
+    """The role does nothing for a while; what is asked of it waits."""
+    pids = [pid for pid, name in server.roles().items() if name == role]
+    assert pids
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+class Later(threading.Thread):
+    """A call whose answer is asked for later."""
+
+    def __init__(self, fn, *a, **kw):
+        super().__init__(daemon=True)
+        self.fn, self.answer = lambda: fn(*a, **kw), None
+        self.start()
+        time.sleep(0.3)  # it is with the role that waits
+
+    def run(self):
+        self.answer = self.fn()
+
+    def get(self):
+        self.join(20)
+        assert self.answer is not None
+        return self.answer
+
+
+class Impostor:
+    """An HTTPS server with another's certificate: it relays the public keyset and keeps what it hears."""
+
+    def __init__(self, server, cert_pem, key, folder):
+        (folder / "impostor.pem").write_bytes(cert_pem + private_pem(key))
+        self.keyset = call(server.agents, "GET", "/api/v1/keyset").body
+        self.heard, impostor = [], self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                impostor.heard.append((self.command, self.path, self.headers.get("Authorization")))
+                found = self.path == "/api/v1/keyset"
+                body = impostor.keyset if found else b"{}"
+                self.send_response(200)
+                self.send_header("Content-Type", "application/cose" if found else "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_POST = do_GET
+
+            def log_message(self, *a):
+                pass
+
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(folder / "impostor.pem")
+        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http.socket = tls.wrap_socket(self.http.socket, server_side=True)
+        self.port = self.http.server_address[1]
+        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.http.shutdown()
+        self.http.server_close()
+
+
+# ---- one agent of the fleet in the place of the server ----
+
+@pytest.mark.parametrize("common_name", [None, "localhost"])
+def test_an_agent_named_like_the_server_is_not_the_server(world, tmp_path, common_name):
+    """Its certificate is of the same CA, and some clients compare the common name when there is no host name. Ours
+    must not, even when the name is the host's."""
+    a = world.enrol(node_id="localhost")
+    if common_name:
+        key = ser.load_pem_private_key((world.server.dir / "keys" / "ca.key").read_bytes(), None)
+        a.certificate = issue(key, world.server.ca.read_bytes(), a.key, "spiffe://e2e.example/agent/localhost",
+                              time.time() - 60, time.time() + 3600, cn=common_name)
+    impostor = Impostor(world.server, a.certificate, a.key, tmp_path)
+    url = f"https://localhost:{impostor.port}"
+    (tmp_path / "token").write_text(world.server.token)
+    (tmp_path / "token").chmod(0o600)
+    env = dict(os.environ, XDG_CONFIG_HOME=str(tmp_path), HOME=str(tmp_path))
+    try:
+        for command in (
+            [program("troth"), "login", url, "--token-file", str(tmp_path / "token"), "--root", world.server.pin],
+            [program("troth-agent"), "enroll", "--state", str(tmp_path / "agent"), "--server", url, "--token", world.token],
+        ):
+            if "enroll" in command:
+                subprocess.run([command[0], "init", *command[2:4]], env=env, check=True, capture_output=True, timeout=60)
+            got = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
+            assert got.returncode != 0, got
+            assert impostor.heard, got
+        assert not [h for h in impostor.heard if h[2]], "a token was told to the impostor"
+        if shutil.which("curl") and not common_name:
+            got = subprocess.run(["curl", "-s", "--cacert", str(world.server.ca), f"{url}/"], capture_output=True, timeout=60)
+            assert got.returncode in (51, 60), got
+    finally:
+        impostor.close()
