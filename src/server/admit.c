@@ -11,6 +11,9 @@
 
 /* A flood of refusals must not fill the disk: so many are recorded per second, the rest is counted and the count recorded. */
 #define REFUSALS_RECORDED_PER_SECOND 50
+/* Bytes of a body that are kept of somebody without a good token: any honest one fits, and a flood stays small. */
+#define STRANGER_EVIDENCE_MAX 4096
+#define EVIDENCE_MAX 16384
 
 struct admission {
 	struct tr_core *core;
@@ -40,12 +43,20 @@ static void admission_free(struct admission *m)
 	free(m);
 }
 
+static bool token_usable(const struct tr_item *i, int64_t now)
+{
+	const struct tr_token_row *t = i->row;
+
+	return !i->ending && !t->revoked_at && t->expires_at > now;
+}
+
 /* ---- what is recorded ---- */
 
 static void record(struct admission *m, struct tr_tx *tx, const char *outcome, enum tr_reason reason)
 {
 	const struct tr_token_row *token = m->token ? m->token->row : NULL;
 	const char *slug = tr_reason_info(reason)->slug;
+	size_t keep = m->token && token_usable(m->token, tr_now_ms()) ? EVIDENCE_MAX : STRANGER_EVIDENCE_MAX;
 	struct tr_attestation_row row = {
 		.time = tr_now_ms(),
 		.node_id = m->a.node_id,
@@ -60,7 +71,7 @@ static void record(struct admission *m, struct tr_tx *tx, const char *outcome, e
 		.source = m->req->q.source,
 		.claim_time = m->a.claim_time,
 		.checks = m->a.checks.n ? m->a.checks : TR_VIEW_LIT("[]"),
-		.evidence = m->req->q.in.n <= 16384 ? m->req->q.in : tr_view(NULL, 0),
+		.evidence = m->req->q.in.n <= keep ? m->req->q.in : tr_view(NULL, 0),
 	};
 	char actor[80];
 
@@ -296,10 +307,42 @@ static void put_spent(struct admission *m, struct tr_tx *tx)
 	}
 }
 
+/* Whatever the verdict rests on may have been taken back while it, or the certificate, was made. A row written from
+ * what was true then would bring it back, so all of it is asked again in the round that writes. */
+static enum tr_reason judge_again(struct admission *m)
+{
+	struct tr_core *c = m->core;
+	struct tr_item *k = m->a.vouched ? tr_table_get(&c->vkeys, m->a.vkey_id) : NULL;
+	enum tr_reason reason = judge(m);
+	struct tr_policy_view p;
+
+	if (reason == TR_R_OK && m->spend_token && !token_usable(m->token, tr_now_ms()))
+		reason = TR_R_TOKEN_INVALID;
+	if (reason != TR_R_OK || !k || !(k->ending || tr_view_is(((const struct tr_vkey_row *)k->row)->state, "revoked")))
+		return reason;
+	tr_core_policy(c, &p);
+	if (p.mode == TR_MODE_ENFORCE)
+		return TR_R_KEY_REVOKED;
+	m->tolerated = m->tolerated ? m->tolerated : TR_R_KEY_REVOKED;
+	return TR_R_OK;
+}
+
 static void commit(struct admission *m)
 {
-	struct tr_tx *tx = tr_tx_new(m->core);
+	const struct tr_item *was = m->existing;
+	enum tr_reason reason = judge_again(m);
+	struct tr_tx *tx;
 
+	if (reason != TR_R_OK) {
+		refuse(m, reason);
+		return;
+	}
+	if (m->existing != was || (was && was->inflight)) {
+		tr_req_refuse(m->req, 503, "busy", "another change of this agent is under way; try again in a second");
+		admission_free(m);
+		return;
+	}
+	tx = tr_tx_new(m->core);
 	if (tx) {
 		put_agent(m, tx);
 		put_spent(m, tx);
@@ -369,13 +412,6 @@ static enum tr_reason judge(struct admission *m)
 	return TR_R_OK;
 }
 
-static bool token_usable(const struct tr_item *i, int64_t now)
-{
-	const struct tr_token_row *t = i->row;
-
-	return !i->ending && !t->revoked_at && t->expires_at > now;
-}
-
 /* A token with no uses left still lets the very agent back in that it admitted. */
 static enum tr_reason judge_token(struct admission *m)
 {
@@ -384,9 +420,11 @@ static enum tr_reason judge_token(struct admission *m)
 	if (!m->token)
 		return m->a.native || m->req->q.bearer.n ? TR_R_TOKEN_INVALID : TR_R_OK;
 	t = m->token->row;
+	if (!token_usable(m->token, tr_now_ms()))
+		return TR_R_TOKEN_INVALID;
 	if (m->existing && tr_view_eq(((const struct tr_agent_row *)m->existing->row)->token_id, t->id))
 		return TR_R_OK;
-	if (!token_usable(m->token, tr_now_ms()) || t->uses + m->token->reserved >= t->max_uses)
+	if (t->uses + m->token->reserved >= t->max_uses)
 		return TR_R_TOKEN_INVALID;
 	m->token->reserved++;
 	m->spend_token = true;

@@ -143,7 +143,9 @@ static void end_agent(struct tr_core *c, struct tr_req *r, const char *state, co
 		tr_req_refuse(r, 409, "already_ended", "this agent is revoked or removed already");
 		return;
 	}
-	if (i->inflight || i->ending) {
+	/* Rows of this agent that are on their way commit before this one, which has the last word: an agent that keeps
+	 * itself busy does not put its end off. */
+	if (i->ending) {
 		tr_req_refuse(r, 503, "busy", "another change of this agent is under way; try again in a second");
 		return;
 	}

@@ -91,6 +91,11 @@ static void on_key_read(void *arg, const void *answer)
 		adding_free(a);
 		return;
 	}
+	if (a->core->vkeys.n >= TR_VKEYS_MAX) {
+		tr_req_refuse(a->req, 409, "limit", "this server holds as many verification keys as it can");
+		adding_free(a);
+		return;
+	}
 	if (tr_req_in(a->req, &in, &err)) {
 		tr_req_error(a->req, &err);
 		adding_free(a);
@@ -170,6 +175,30 @@ static struct tr_item *named(struct tr_core *c, struct tr_req *r)
 	return found;
 }
 
+struct ending {
+	struct tr_core *core;
+	struct tr_req *req;
+	struct tr_item *key; /* keys are never deleted */
+	const char *state;
+};
+
+static void on_ended(void *arg, enum tr_code rc, const char *why)
+{
+	struct ending *e = arg;
+	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
+
+	e->key->ending = false;
+	if (rc) {
+		tr_req_refuse(e->req, 503, "store_unavailable", why);
+	} else {
+		tr_log(TR_LOG_WARN, "verification_key_ended", "state", e->state, "by", e->req->actor, NULL);
+		vkey_json(e->core, e->key->row, &b);
+		tr_req_answer(e->req, 200, TR_CT_JSON, tr_buf_view(&b));
+	}
+	(void)tr_req_free(e->req);
+	free(e);
+}
+
 static void end_key(struct tr_core *c, struct tr_req *r, bool revoke)
 {
 	const char *state = revoke ? "revoked" : "retired";
@@ -177,8 +206,9 @@ static void end_key(struct tr_core *c, struct tr_req *r, bool revoke)
 	struct tr_in_reason in = { 0 };
 	struct tr_err err = { 0 };
 	struct tr_vkey_row row;
-	struct tr_buf body = TR_BUF_INIT;
+	struct ending *e;
 	struct tr_tx *tx;
+	tr_auto(tr_buf_done) struct tr_buf hex = TR_BUF_INIT;
 	struct tr_view one = { 0 };
 	size_t users;
 
@@ -203,28 +233,35 @@ static void end_key(struct tr_core *c, struct tr_req *r, bool revoke)
 		tr_req_refuse(r, 409, "key_in_use", why);
 		return;
 	}
-	if (i->inflight) {
+	/* A revocation does not wait for those who use the key: its row commits after theirs. */
+	if (i->ending || (!revoke && i->inflight)) {
 		tr_req_refuse(r, 503, "busy", "this key is being used at this moment; try again in a second");
 		return;
 	}
+	e = calloc(1, sizeof(*e));
+	tx = tr_tx_new(c);
+	if (!e || !tx || !(e->req = tr_req_keep(r))) {
+		free(e);
+		(void)tr_tx_free(tx);
+		tr_req_refuse(r, 503, "out_of_memory", "the server is out of memory; try again later");
+		return;
+	}
+	e->core = c;
+	e->key = i;
+	e->state = state;
 	row.state = tr_view_str(state);
 	row.ended_at = tr_now_ms();
 	row.end_reason = in.reason;
 	/* Statements issued until now stay good, later ones do not: retirement has a date. */
 	if (!revoke && (!row.not_after || row.not_after > row.ended_at))
 		row.not_after = row.ended_at;
-	vkey_json(c, &row, &body);
-	tx = tr_tx_new(c);
+	i->ending = revoke; /* from this moment, whatever the disk is doing */
 	tr_tx_touch(tx, i);
-	if (tx) {
-		tr_auto(tr_buf_done) struct tr_buf hex = TR_BUF_INIT;
-
-		tr_hex_add(&hex, row.id);
-		tr_tx_add(tx, TR_OP_PUT, TR_T_VKEY, &row);
-		tr_audit(tx, r->actor, revoke ? "key.revoke" : "key.retire", tr_buf_view(&hex), "ok", "", r->q.source, tr_view(NULL, 0));
-	}
-	tr_log(TR_LOG_WARN, "verification_key_ended", "state", state, "by", r->actor, NULL);
-	tr_tx_commit_answer(tx, tr_req_keep(r), 200, &body);
+	tr_hex_add(&hex, row.id);
+	tr_tx_add(tx, TR_OP_PUT, TR_T_VKEY, &row);
+	tr_audit(tx, r->actor, revoke ? "key.revoke" : "key.retire", tr_buf_view(&hex), "ok", "", r->q.source,
+		 tr_view(NULL, 0));
+	tr_tx_commit(tx, on_ended, e);
 }
 
 void tr_api_vkey_retire(struct tr_core *c, struct tr_req *r)

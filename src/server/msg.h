@@ -29,6 +29,10 @@ enum tr_msg {
 #define TR_MSG_ANSWER_MAX (2u << 20)
 #define TR_MSG_ROWS_MAX (1u << 20)
 #define TR_MSG_TX_MAX (1u << 20)
+/* What a policy frame can carry; more keys and releases than that are refused when they are added. */
+#define TR_MSG_POLICY_MAX (1200u << 10)
+#define TR_VKEYS_MAX 256
+#define TR_RELEASES_MAX 8192
 
 struct tr_msg_request {
 	uint64_t route;
@@ -71,7 +75,7 @@ struct tr_msg_policy {
 	uint64_t mode, min_tier;
 	bool accept_native, accept_original, pin_only;
 	struct tr_view vkeys;  /* list of tr_vkey_row */
-	struct tr_view hashes; /* 32 bytes each */
+	struct tr_view hashes, withdrawn; /* 32 bytes each */
 	struct tr_view min_version, versions;
 };
 struct tr_msg_appraise { struct tr_view body, exporter; int64_t now; };

@@ -128,3 +128,95 @@ def test_an_agent_named_like_the_server_is_not_the_server(world, tmp_path, commo
             assert got.returncode in (51, 60), got
     finally:
         impostor.close()
+
+
+# ---- an operator takes back what a registration under way rests on ----
+
+def test_a_registration_under_way_does_not_bring_a_revoked_agent_back(world):
+    for how in ("revoke", "remove"):
+        a = world.enrol()
+        with stopped(world.server, "keys"):
+            again = Later(a.register, world.token)
+            r = world.server.api("POST", f"/api/v1/agents/{a.node_id}/revoke", {}) if how == "revoke" else \
+                world.server.api("DELETE", f"/api/v1/agents/{a.node_id}")
+            assert r.status == 200, r
+        r = again.get()
+        assert (r.status, r.json()["code"]) == (403, "agent_revoked"), r
+        assert world.agent(a.node_id)["state"] == how + "d"
+        with a.mtls() as c:
+            assert a.beat(c).status == 403
+
+
+def test_nor_when_the_revocation_is_still_on_its_way_to_the_disk(world):
+    a = world.enrol()
+    with stopped(world.server, "store"):
+        with stopped(world.server, "keys"):
+            again = Later(a.register, world.token)
+            end = Later(world.server.api, "POST", f"/api/v1/agents/{a.node_id}/revoke", {})
+        time.sleep(0.3)
+    assert end.get().status == 200
+    assert (again.get().status, world.agent(a.node_id)["state"]) == (403, "revoked")
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_a_registration_under_way_does_not_bring_a_revoked_token_back(world, durable):
+    made = world.server.api("POST", "/api/v1/tokens", {"max_uses": 10}).json()
+    token, ident = made["token"], made["record"]["id"]
+    a = world.good()
+    with stopped(world.server, "store") if not durable else contextlib.nullcontext():
+        with stopped(world.server, "keys"):
+            first = Later(a.register, token)
+            end = Later(world.server.api, "DELETE", f"/api/v1/tokens/{ident}")
+        time.sleep(0.3)
+    r = first.get()
+    assert end.get().status == 200
+    assert world.token_row(token)["state"] == "revoked"
+    assert (r.status, r.json()["code"]) == (401, "token_invalid"), r
+    assert world.agent(a.node_id) is None
+
+
+def test_a_registration_under_way_does_not_outlive_its_release_key(world):
+    a = world.good()
+    with stopped(world.server, "keys"):
+        first = Later(a.register, world.token)
+        world.end_key("revoke", key_id(world.release_key).hex())
+    r = first.get()
+    assert (r.status, r.json()["code"]) == (401, "key_revoked"), r
+    assert world.agent(a.node_id) is None
+
+
+def test_a_revoked_token_lets_nobody_back_in(world):
+    made = world.server.api("POST", "/api/v1/tokens", {"max_uses": 1}).json()
+    a = world.good()
+    assert a.register(made["token"]).status == 201
+    assert a.register(made["token"]).status == 201, "used up, but by this very agent"
+    assert world.server.api("DELETE", f"/api/v1/tokens/{made['record']['id']}").status == 200
+    r = a.register(made["token"])
+    assert (r.status, r.json()["code"]) == (401, "token_invalid"), r
+
+
+# ---- being busy is no shelter ----
+
+def test_an_agent_that_keeps_itself_busy_is_revoked(world):
+    a = world.enrol()
+    with a.mtls() as c:
+        with stopped(world.server, "store"):
+            renewal = Later(a.renew, c)
+            end = Later(world.server.api, "POST", f"/api/v1/agents/{a.node_id}/revoke", {})
+            with a.mtls() as other:
+                assert a.beat(other).status == 403, "from the moment the operator's call was made"
+        renewal.get()
+    r = end.get()
+    assert (r.status, r.json()["state"]) == (200, "revoked"), r
+    assert world.agent(a.node_id)["state"] == "revoked"
+
+
+def test_a_key_in_use_is_revoked(world):
+    kid = key_id(world.release_key).hex()
+    a = world.good()
+    with stopped(world.server, "store"):
+        first = Later(a.register, world.token)
+        end = Later(world.server.api, "POST", f"/api/v1/verification-keys/{kid}/revoke", {})
+    assert end.get().status == 200
+    first.get()
+    assert world.key(kid)["state"] == "revoked"
