@@ -7,6 +7,9 @@
 #include "codec/text.h"
 #include "signed/beat.h"
 
+/* An agent that names another hash in each heartbeat must not fill the disk. */
+#define CHANGE_RECORD_MS 60000
+
 struct tr_item *tr_core_agent_of(struct tr_core *c, struct tr_req *r)
 {
 	struct tr_item *i = tr_table_get(&c->agents, r->q.agent_id);
@@ -39,19 +42,28 @@ static void change_recorded(void *arg, enum tr_code rc, const char *why)
 		tr_log(TR_LOG_ERROR, "binary_change_not_recorded", "why", why, NULL);
 }
 
-/* Another image runs than at admission: recorded at once. The verdict and the alert belong to the pulse. */
-static void binary_changed(struct tr_core *c, struct tr_req *r, struct tr_item *i, const struct tr_beat *beat)
+/* Another image runs than at admission: recorded at once, but once a minute. The verdict and the alert belong to the
+ * pulse. */
+static void binary_changed(struct tr_core *c, struct tr_req *r, struct tr_item *i, const struct tr_beat *beat,
+			   int64_t now)
 {
-	struct tr_tx *tx = tr_tx_new(c);
 	tr_auto(tr_buf_done) struct tr_buf d = TR_BUF_INIT;
+	struct tr_tx *tx;
 
 	c->metrics.binary_changes++;
+	if (now >= i->live.change_recorded && now - i->live.change_recorded < CHANGE_RECORD_MS) {
+		i->live.changes++;
+		return;
+	}
+	i->live.change_recorded = now;
+	tx = tr_tx_new(c);
 	tr_log(TR_LOG_WARN, "binary_changed", "agent", tr_fmt_view(r->q.agent_id), NULL);
 	tr_buf_adds(&d, "{\"admitted\":\"");
 	tr_hex_add(&d, ((const struct tr_agent_row *)i->row)->binary_hash);
 	tr_buf_adds(&d, "\",\"running\":\"");
 	tr_hex_add(&d, beat->hash);
-	tr_buf_adds(&d, "\"}");
+	tr_buf_addf(&d, "\",\"unrecorded\":%llu}", (unsigned long long)i->live.changes);
+	i->live.changes = 0;
 	if (tx)
 		tr_audit(tx, r->actor, "agent.binary_changed", r->q.agent_id, "noted", "", r->q.source, tr_buf_view(&d));
 	tr_tx_commit(tx, change_recorded, NULL);
@@ -85,7 +97,7 @@ void tr_api_heartbeat(struct tr_core *c, struct tr_req *r)
 	if (memcmp(i->live.running_hash, beat.hash.p, 32) != 0) {
 		memcpy(i->live.running_hash, beat.hash.p, 32);
 		if (!tr_view_eq(row->binary_hash, beat.hash))
-			binary_changed(c, r, i, &beat);
+			binary_changed(c, r, i, &beat, now);
 	}
 	memcpy(i->live.start_id, beat.start_id.p, 16);
 	(void)snprintf(i->live.running_version, sizeof(i->live.running_version), "%.*s", TR_VIEW_FMT(beat.version));

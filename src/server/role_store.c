@@ -142,6 +142,7 @@ struct sending {
 	uint64_t id;
 	enum tr_table table;
 	struct tr_buf rows;
+	bool brief; /* without the evidence */
 };
 
 static void send_rows(struct sending *s)
@@ -198,6 +199,22 @@ static void on_probe(void *arg, struct tr_chan *c, const struct tr_frame *f)
 	tr_chan_send_record(c, TR_M_PROBE_DONE, f->id, &tr_msg_done_def, &done);
 }
 
+/* A list is one frame: its question is answered once. */
+static bool on_listed(void *arg, const void *row)
+{
+	struct sending *s = arg;
+
+	if (s->table == TR_T_ATTESTATION && s->brief) {
+		struct tr_attestation_row a = *(const struct tr_attestation_row *)row;
+
+		a.evidence = tr_view(NULL, 0);
+		tr_records_add(&s->rows, &tr_attestation_def, &a);
+	} else {
+		tr_records_add(&s->rows, tr_table_def(s->table), row);
+	}
+	return tr_buf_ok(&s->rows);
+}
+
 static void on_list(void *arg, struct tr_chan *c, const struct tr_frame *f)
 {
 	struct storage *s = arg;
@@ -210,7 +227,8 @@ static void on_list(void *arg, struct tr_chan *c, const struct tr_frame *f)
 	if (!tr_record_decode(&tr_msg_list_def, f->payload, &m, &err) &&
 	    !tr_record_decode(&tr_list_query_def, m.query, &q, &err)) {
 		out.table = (enum tr_table)m.table;
-		if (!tr_store_list(s->store, out.table, &q, on_row, &out, &err))
+		out.brief = q.seq == 0;
+		if (!tr_store_list(s->store, out.table, &q, on_listed, &out, &err) && !tr_buf_check(&out.rows, &err))
 			send_rows(&out);
 	}
 	if (err.code)

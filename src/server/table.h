@@ -15,6 +15,8 @@ struct tr_live {
 	int64_t skew_ms;
 	uint8_t running_hash[32];
 	uint8_t start_id[16];
+	int64_t change_recorded; /* when another binary was last written to the log */
+	uint64_t changes;        /* others since, counted only */
 	char running_version[65];
 	bool seen;  /* since this start */
 	bool dirty; /* differs from the row */

@@ -220,3 +220,38 @@ def test_a_key_in_use_is_revoked(world):
     assert end.get().status == 200
     first.get()
     assert world.key(kid)["state"] == "revoked"
+
+
+# ---- what is recorded ----
+
+def test_large_refusals_do_not_hide_a_list(world):
+    """A stranger's bodies, as large as the route takes: every row is listed, and none keeps all of it."""
+    body = b'{"csr":"' + b"A" * (16384 - 10) + b'"}'
+    tls = context(world.server.ca)
+    for n in range(60):
+        if n == 30:
+            time.sleep(1.1)  # so many are recorded per second
+        r = call(world.server.agents, "POST", "/agent/register", body, {"Content-Type": "application/json"}, tls)
+        assert r.status == 400
+    assert len(world.server.attestations(limit=50)) == 50
+    assert len(world.server.attestations(limit=100)) == 60
+    seq = world.server.attestations(limit=1)[0]["seq"]
+    one = world.server.api("GET", f"/api/v1/attestations/{seq}").json()
+    assert len(one["evidence"]) <= 4096
+    # Whoever holds a token is not anonymous: its evidence is kept whole.
+    r = call(world.server.agents, "POST", "/agent/register", body,
+             {"Content-Type": "application/json", "Authorization": f"Bearer {world.token}"}, tls)
+    assert r.status == 400
+    seq = world.server.attestations(limit=1)[0]["seq"]
+    assert len(world.server.api("GET", f"/api/v1/attestations/{seq}").json()["evidence"]) > 16384
+
+
+def test_an_agent_that_changes_its_hash_all_the_time_does_not_fill_the_record(world):
+    a = world.enrol()
+    with a.mtls() as c:
+        for _ in range(200):
+            assert a.beat(c, hash=os.urandom(32)).status == 200
+    rows = [r for r in world.server.audit(limit=500) if r["action"] == "agent.binary_changed"]
+    assert 1 <= len(rows) <= 10
+    assert world.server.metric("troth_binary_changes_total") == 200
+    assert world.agent(a.node_id)["binary_unchanged"] is False
