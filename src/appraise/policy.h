@@ -34,6 +34,8 @@ struct tr_policy {
 	size_t n_vkeys;
 	const uint8_t (*hashes)[32]; /* allowed hashes: pins and published releases */
 	size_t n_hashes;
+	const uint8_t (*withdrawn)[32]; /* taken back: for these no statement counts, enclosed or not */
+	size_t n_withdrawn;
 	bool pin_only;               /* only `hashes` count, an enclosed statement alone does not (pins are set) */
 	struct tr_view min_version;  /* empty: none */
 	struct tr_view versions;     /* comma-joined exact versions; empty: any */

@@ -29,7 +29,7 @@ struct scene {
 	enum binding binding;
 	enum tr_vkey_state key_state;
 	int64_t key_from_ms, key_until_ms; /* relative to now; 0: none */
-	bool forged_claim, garbage_claim, not_accepted, hash_listed, pin_only;
+	bool forged_claim, garbage_claim, not_accepted, hash_listed, withdrawn, pin_only;
 	const char *version, *min_version, *versions;
 	enum tr_tier min_tier;
 	bool no_keys;
@@ -53,6 +53,12 @@ static const struct scene native_scenes[] = {
 	{ .label = "ten minutes old", .want = TR_R_CLOCK_DESYNC, .ahead_ms = -600000 },
 	{ .label = "no statement", .want = TR_R_HASH_NOT_ALLOWED, .statement = ST_NONE },
 	{ .label = "no statement, hash listed", .want = TR_R_OK, .statement = ST_NONE, .hash_listed = true },
+	{ .label = "good statement of a withdrawn release", .want = TR_R_HASH_NOT_ALLOWED, .withdrawn = true },
+	{ .label = "withdrawn release, hash pinned",
+	  .want = TR_R_OK,
+	  .withdrawn = true,
+	  .pin_only = true,
+	  .hash_listed = true },
 	{ .label = "statement about another binary",
 	  .want = TR_R_HASH_NOT_ALLOWED,
 	  .statement = ST_OTHER_HASH },
@@ -229,6 +235,8 @@ static void make_policy(const struct scene *s, enum tr_mode mode, struct tr_vkey
 		.n_vkeys = s->no_keys ? 0 : 3,
 		.hashes = s->hash_listed ? &running : &another,
 		.n_hashes = 1,
+		.withdrawn = &running,
+		.n_withdrawn = s->withdrawn,
 		.pin_only = s->pin_only,
 		.min_version = text_or_none(s->min_version),
 		.versions = text_or_none(s->versions),

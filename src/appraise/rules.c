@@ -71,10 +71,10 @@ bool tr_vkey_good_at(const struct tr_vkey *k, int64_t signed_ms, struct tr_check
 	return false;
 }
 
-static bool is_listed(const struct tr_policy *p, const uint8_t hash[TR_SHA256_LEN])
+static bool is_in(const uint8_t (*list)[TR_SHA256_LEN], size_t n, const uint8_t hash[TR_SHA256_LEN])
 {
-	for (size_t i = 0; i < p->n_hashes; i++)
-		if (memcmp(p->hashes[i], hash, TR_SHA256_LEN) == 0)
+	for (size_t i = 0; i < n; i++)
+		if (memcmp(list[i], hash, TR_SHA256_LEN) == 0)
 			return true;
 	return false;
 }
@@ -119,6 +119,10 @@ static enum tr_reason judge_release(struct tr_run *run, struct tr_view bytes, st
 			      hex(TR_VIEW_ARRAY(ret->sha256)).s);
 		return TR_R_HASH_NOT_ALLOWED;
 	}
+	if (is_in(run->p->withdrawn, run->p->n_withdrawn, run->a->binary_hash)) {
+		tr_check_seen(c, "a good statement, but an operator has withdrawn this release");
+		return TR_R_HASH_NOT_ALLOWED;
+	}
 	if (ret->expires_ms && run->now_ms >= ret->expires_ms) {
 		tr_check_seen(c, "a statement that expired at %s", stamp(ret->expires_ms).s);
 		return TR_R_RELEASE_EXPIRED;
@@ -137,7 +141,7 @@ void tr_rule_hash(struct tr_run *run, struct tr_view release, struct tr_view *re
 	struct tr_release r = { 0 };
 	struct tr_check found = { .seen = "" };
 	enum tr_reason why = TR_R_HASH_NOT_ALLOWED;
-	bool listed = is_listed(run->p, a->binary_hash);
+	bool listed = is_in(run->p->hashes, run->p->n_hashes, a->binary_hash);
 	struct tr_check *c;
 
 	if (release.n > 0)

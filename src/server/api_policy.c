@@ -102,17 +102,27 @@ void tr_core_policy(const struct tr_core *c, struct tr_policy_view *ret)
 					  : tr_setting(c, "policy.versions");
 }
 
-/* Published statements that still count: not withdrawn, not expired, by a key that is not revoked. */
-static void add_releases(struct tr_core *c, struct tr_buf *hashes)
+static bool key_vouches(const struct tr_core *c, const struct tr_release_row *r)
+{
+	const struct tr_item *i = tr_table_get(&c->vkeys, r->vkey_id);
+	const struct tr_vkey_row *k = i ? i->row : NULL;
+
+	return k && !tr_view_is(k->state, "revoked") && (!k->not_before || r->issued_at >= k->not_before) &&
+	       (!k->not_after || r->issued_at <= k->not_after);
+}
+
+/* Published statements that still count: not withdrawn, not expired, issued while their key was good. What was
+ * withdrawn is told too: it counts no more when it is enclosed in a claim either. */
+static void add_releases(struct tr_core *c, bool pin_only, struct tr_buf *hashes, struct tr_buf *withdrawn)
 {
 	int64_t now = tr_now_ms();
 
 	for (size_t i = 0; i < c->releases.n; i++) {
 		const struct tr_release_row *r = c->releases.by_key[i]->row;
-		const struct tr_item *k = tr_table_get(&c->vkeys, r->vkey_id);
 
-		if (r->withdrawn_at || (r->expires_at && r->expires_at <= now) || !k ||
-		    tr_view_is(((const struct tr_vkey_row *)k->row)->state, "revoked"))
+		if (r->withdrawn_at)
+			tr_buf_addv(withdrawn, r->sha256);
+		if (pin_only || r->withdrawn_at || (r->expires_at && r->expires_at <= now) || !key_vouches(c, r))
 			continue;
 		if (r->expires_at && (!c->policy_until || r->expires_at < c->policy_until))
 			c->policy_until = r->expires_at;
@@ -125,6 +135,7 @@ void tr_core_send_policy(struct tr_core *c)
 	struct tr_policy_view p;
 	struct tr_msg_policy m;
 	tr_auto(tr_buf_done) struct tr_buf hashes = TR_BUF_INIT;
+	tr_auto(tr_buf_done) struct tr_buf withdrawn = TR_BUF_INIT;
 	tr_auto(tr_buf_done) struct tr_buf vkeys = TR_BUF_INIT;
 
 	c->policy_until = 0;
@@ -135,11 +146,11 @@ void tr_core_send_policy(struct tr_core *c)
 	m = (struct tr_msg_policy){ .mode = p.mode, .min_tier = p.min_tier, .accept_native = p.accept_native,
 				    .accept_original = p.accept_original, .pin_only = hashes.n != 0,
 				    .min_version = p.min_version, .versions = p.versions };
-	if (!m.pin_only)
-		add_releases(c, &hashes);
+	add_releases(c, m.pin_only, &hashes, &withdrawn);
 	for (size_t i = 0; i < c->vkeys.n; i++)
 		tr_records_add(&vkeys, &tr_vkey_def, c->vkeys.by_key[i]->row);
 	m.hashes = tr_buf_view(&hashes);
+	m.withdrawn = tr_buf_view(&withdrawn);
 	m.vkeys = tr_buf_view(&vkeys);
 	tr_chan_send_record(c->appraise, TR_M_POLICY, 0, &tr_msg_policy_def, &m);
 }

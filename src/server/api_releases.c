@@ -59,6 +59,11 @@ static void on_read(void *arg, const void *answer)
 		adding_free(a);
 		return;
 	}
+	if (a->core->releases.n >= TR_RELEASES_MAX && !tr_table_get(&a->core->releases, row.sha256)) {
+		tr_req_refuse(a->req, 409, "limit", "this server holds as many published releases as it can; pin hashes instead");
+		adding_free(a);
+		return;
+	}
 	row.added_by = tr_view_str(a->req->actor);
 	tr_record_to_json(&tr_release_def, &row, &body);
 	tr_hex_add(&hex, row.sha256);

@@ -76,8 +76,9 @@ TR_RECORD(tr_msg_issued_def, T, issued_fields);
 #define T tr_msg_policy
 static const struct tr_field policy_fields[] = {
 	F(T, mode, U64, 0),	      F(T, min_tier, U64, 0),	 F(T, accept_native, BOOL, 0),
-	F(T, accept_original, BOOL, 0), F(T, pin_only, BOOL, 0), F(T, vkeys, BYTES, 262144),
-	F(T, hashes, BYTES, 262144),  F(T, min_version, TEXT, 64), F(T, versions, TEXT, 1024),
+	F(T, accept_original, BOOL, 0), F(T, pin_only, BOOL, 0), F(T, vkeys, BYTES, TR_VKEYS_MAX * 2048),
+	F(T, hashes, BYTES, TR_RELEASES_MAX * 32), F(T, withdrawn, BYTES, TR_RELEASES_MAX * 32),
+	F(T, min_version, TEXT, 64),  F(T, versions, TEXT, 1024),
 };
 TR_RECORD(tr_msg_policy_def, T, policy_fields);
 #undef T

@@ -11,13 +11,10 @@
 #include "codec/text.h"
 #include "crypto/x509.h"
 
-#define VKEYS_MAX 256
-#define HASHES_MAX 8192
-
 struct appraiser {
 	struct tr_policy policy;
-	struct tr_vkey vkeys[VKEYS_MAX];
-	uint8_t (*hashes)[32];
+	struct tr_vkey vkeys[TR_VKEYS_MAX];
+	uint8_t (*hashes)[32], (*withdrawn)[32];
 	struct tr_buf policy_bytes; /* what the policy's views borrow from */
 };
 
@@ -26,6 +23,7 @@ static void policy_clear(struct appraiser *a)
 	for (size_t i = 0; i < a->policy.n_vkeys; i++)
 		a->vkeys[i].key = tr_pubkey_free(a->vkeys[i].key);
 	a->hashes = tr_free(a->hashes);
+	a->withdrawn = tr_free(a->withdrawn);
 	a->policy = (struct tr_policy){ 0 };
 }
 
@@ -35,7 +33,7 @@ static void add_vkey(struct appraiser *a, struct tr_view bytes)
 	struct tr_vkey_row row;
 	struct tr_err err = { 0 };
 
-	if (a->policy.n_vkeys == VKEYS_MAX || tr_record_decode(&tr_vkey_def, bytes, &row, &err) ||
+	if (a->policy.n_vkeys == TR_VKEYS_MAX || tr_record_decode(&tr_vkey_def, bytes, &row, &err) ||
 	    tr_pubkey_from_spki(row.spki, &v->key, &err)) {
 		tr_log_err(TR_LOG_ERROR, "verification_key_unusable", &err, NULL);
 		return;
@@ -48,6 +46,17 @@ static void add_vkey(struct appraiser *a, struct tr_view bytes)
 	v->not_before_ms = row.not_before;
 	v->not_after_ms = row.not_after;
 	a->policy.n_vkeys++;
+}
+
+static size_t copy_hashes(struct tr_view from, uint8_t (**ret)[32])
+{
+	size_t n = from.n / 32;
+
+	*ret = n ? calloc(n, 32) : NULL;
+	if (!*ret)
+		return 0;
+	memcpy(*ret, from.p, n * 32);
+	return n;
 }
 
 static void on_policy(void *arg, struct tr_chan *c, const struct tr_frame *f)
@@ -78,13 +87,12 @@ static void on_policy(void *arg, struct tr_chan *c, const struct tr_frame *f)
 	a->policy.min_version = m.min_version;
 	a->policy.versions = m.versions;
 	a->policy.vkeys = a->vkeys;
-	a->policy.n_hashes = m.hashes.n / 32 < HASHES_MAX ? m.hashes.n / 32 : HASHES_MAX;
-	a->hashes = calloc(a->policy.n_hashes ? a->policy.n_hashes : 1, 32);
-	if (a->hashes)
-		memcpy(a->hashes, m.hashes.p, a->policy.n_hashes * 32);
-	else
-		a->policy.n_hashes = 0;
+	a->policy.n_hashes = copy_hashes(m.hashes, &a->hashes);
+	a->policy.n_withdrawn = copy_hashes(m.withdrawn, &a->withdrawn);
+	if (m.withdrawn.n && !a->withdrawn)
+		abort(); /* out of memory: a fresh process asks for the policy again, this one would admit too much */
 	a->policy.hashes = (const uint8_t(*)[32])a->hashes;
+	a->policy.withdrawn = (const uint8_t(*)[32])a->withdrawn;
 }
 
 static void on_appraise(void *arg, struct tr_chan *c, const struct tr_frame *f)
@@ -215,6 +223,10 @@ static enum tr_reason read_release(struct appraiser *a, const struct tr_msg_read
 			return TR_R_KEY_REVOKED;
 		if (tr_release_verify(q->statement, v->key, r, err))
 			return err->code == TR_E_INVALID ? TR_R_MALFORMED : TR_R_BAD_SIGNATURE;
+		/* Published or enclosed, a statement is judged at its time of issue. */
+		if ((v->not_before_ms && r->issued_ms < v->not_before_ms) ||
+		    (v->not_after_ms && r->issued_ms > v->not_after_ms))
+			return TR_R_KEY_REVOKED;
 		if (r->expires_ms && r->expires_ms <= q->now)
 			return TR_R_RELEASE_EXPIRED;
 		*row = (struct tr_release_row){
@@ -249,7 +261,7 @@ static void on_read_release(void *arg, struct tr_chan *c, const struct tr_frame 
 }
 
 static const struct tr_frame_rule rules[TR_FRAME_TYPE_MAX] = {
-	[TR_M_POLICY] = { on_policy, 600000 },
+	[TR_M_POLICY] = { on_policy, TR_MSG_POLICY_MAX },
 	[TR_M_APPRAISE] = { on_appraise, 20000 },
 	[TR_M_CSR] = { on_csr, 10000 },
 	[TR_M_READ_KEY] = { on_read_key, 5000 },

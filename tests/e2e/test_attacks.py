@@ -255,3 +255,24 @@ def test_an_agent_that_changes_its_hash_all_the_time_does_not_fill_the_record(wo
     assert 1 <= len(rows) <= 10
     assert world.server.metric("troth_binary_changes_total") == 200
     assert world.agent(a.node_id)["binary_unchanged"] is False
+
+
+# ---- what an operator published and took back ----
+
+def test_a_withdrawn_release_admits_nobody(world):
+    """Also not by its own statement, enclosed in the claim."""
+    a = world.good()
+    r = world.server.api("POST", "/api/v1/releases", {"statement": b64(a.statement)})
+    assert r.status == 201, r
+    r = world.server.api("DELETE", f"/api/v1/releases/{a.sha256.hex()}")
+    assert r.status == 200, r
+    world.is_refused(a.register(world.token), "hash_not_allowed", a.node_id)
+
+
+def test_a_retired_key_publishes_nothing_new(world):
+    kid = key_id(world.release_key).hex()
+    a = world.good()
+    world.end_key("retire", kid, force=True)
+    late = release(world.release_key, a.sha256, issued=now_ms() + 1000)
+    r = world.server.api("POST", "/api/v1/releases", {"statement": b64(late)})
+    assert (r.status, r.json()["code"]) == (403, "key_revoked"), r
