@@ -23,7 +23,7 @@ static int list(struct tr_cli *c)
 	tr_cli_query(&path, "partition", tr_cli_opt(c, TR_OPT_PARTITION));
 	return tr_list_run(c, &(struct tr_list){ .path = tr_buf_cstr(&path), .member = "agents", .cols = cols,
 						 .n = TR_ARRAY_LEN(cols),
-						 .drop = "heartbeats partition binary_hash tier version" });
+						 .drop = "heartbeats partition binary_hash version tier" });
 }
 
 static int show(struct tr_cli *c)

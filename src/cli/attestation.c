@@ -20,7 +20,7 @@ static int list(struct tr_cli *c)
 	const char *limit = tr_cli_opt(c, TR_OPT_LIMIT);
 	tr_auto(tr_buf_done) struct tr_buf path = TR_BUF_INIT;
 	struct tr_list l = { .member = "attestations", .cols = cols, .n = TR_ARRAY_LEN(cols), .limit = 20, .page = PAGE_MAX,
-			     .drop = "form vouched_by binary_hash version tier source" };
+			     .drop = "form vouched_by binary_hash version source tier" };
 
 	if (limit && (!tr_cli_number(limit, &l.limit) || l.limit == 0))
 		return tr_cli_fail(TR_EXIT_USAGE, "--limit takes a number, 1 or more");
