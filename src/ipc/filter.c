@@ -117,7 +117,8 @@ static const struct rule allowed[] = {
 	CALL2(FRONT, setsockopt, EQ(1, SOL_SOCKET), EQ(2, SO_KEEPALIVE)),
 	CALL2(FRONT, setsockopt, EQ(1, SOL_SOCKET), EQ(2, SO_LINGER)),
 
-	/* SQLite and the files of the state folder. Which folder is for Landlock to say. */
+	/* SQLite and the files of the state folder. Which files is for Landlock to say:
+	 * none but those that are open already. */
 	CALL(STORE, open),
 	CALL(STORE, openat),
 	/* The twin may only open for reading. A WAL reader wants to write to the shared -shm file, to take a
