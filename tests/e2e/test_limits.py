@@ -599,7 +599,8 @@ CONFIGS = [
     ("open quote", "log_level: \"info\n", 1, "libyaml"),
     ("not UTF-8", b"\xff\xfe\0\n", 1, "UTF-8"),
     ("word for number", "fronts: two\n", 1, "two"),
-    ("negative number", "fronts: -1\n", 1, "-1"),
+    # libcyaml 1.4 of Debian 13 shows the number as it reads it.
+    ("negative number", "fronts: -1\n", 1, "Invalid UINT value"),
     ("number for mapping", "limits: 5\n", 1, "MAPPING"),
     ("list for text", "log_level: [a]\n", 1, "SEQUENCE"),
     ("out of range", "limits:\n  idle_seconds: 60\n  header_seconds: 500\n", 3, "allowed 1 to 300"),
