@@ -373,14 +373,9 @@ static void issue(struct admission *m)
 	struct tr_core *c = m->core;
 	int64_t until = tr_now_ms() + (int64_t)c->cfg->certificate_hours * 3600000;
 	struct tr_msg_issue q = { .spki = m->a.device_spki, .agent_id = m->a.node_id, .not_after = until };
-	uint64_t id = c->keys ? tr_calls_add(c->calls, c->keys, on_issued, m) : 0;
 
 	m->cert_not_after = until;
-	if (!id) {
-		on_issued(m, NULL);
-		return;
-	}
-	tr_chan_send_record(c->keys, TR_M_ISSUE, id, &tr_msg_issue_def, &q);
+	tr_core_ask(c, c->keys, TR_M_ISSUE, &tr_msg_issue_def, &q, on_issued, m);
 }
 
 /* ---- judging ---- */
@@ -439,7 +434,7 @@ static void on_appraised(void *arg, const void *answer)
 	enum tr_reason reason;
 
 	if (!a) {
-		tr_req_refuse(m->req, 503, "verifier_unavailable", "the verifier is restarting; try again in a moment");
+		tr_req_no_verifier(m->req);
 		admission_free(m);
 		return;
 	}
@@ -492,7 +487,6 @@ void tr_api_register(struct tr_core *c, struct tr_req *r)
 {
 	struct admission *m;
 	struct tr_msg_appraise q = { .body = r->q.in, .exporter = r->q.exporter, .now = tr_now_ms() };
-	uint64_t id;
 
 	if (c->registrations >= c->cfg->limits->registrations_in_flight || !(m = calloc(1, sizeof(*m)))) {
 		tr_req_refuse(r, 503, "busy", "too many registrations at once; try again in a few seconds");
@@ -502,17 +496,11 @@ void tr_api_register(struct tr_core *c, struct tr_req *r)
 	m->core = c;
 	m->req = tr_req_keep(r);
 	if (!m->req) {
-		tr_req_refuse(r, 503, "out_of_memory", "the server is out of memory; try again later");
 		admission_free(m);
 		return;
 	}
 	m->token = tr_table_get_alt(&c->tokens, r->q.bearer);
-	id = c->appraise ? tr_calls_add(c->calls, c->appraise, on_appraised, m) : 0;
-	if (!id) {
-		on_appraised(m, NULL);
-		return;
-	}
-	tr_chan_send_record(c->appraise, TR_M_APPRAISE, id, &tr_msg_appraise_def, &q);
+	tr_core_ask(c, c->appraise, TR_M_APPRAISE, &tr_msg_appraise_def, &q, on_appraised, m);
 }
 
 void tr_api_challenge(struct tr_core *c, struct tr_req *r)

@@ -97,29 +97,19 @@ void tr_api_agent_get(struct tr_core *c, struct tr_req *r)
 	tr_req_answer(r, 200, TR_CT_JSON, tr_buf_view(&b));
 }
 
-struct ending {
-	struct tr_core *core;
-	struct tr_req *req;
-	char id[65];
-};
-
 static void on_ended(void *arg, enum tr_code rc, const char *why)
 {
-	struct ending *e = arg;
-	struct tr_item *i = tr_table_get(&e->core->agents, tr_view_str(e->id));
+	tr_auto(tr_req_free) struct tr_req *r = arg;
 	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
 
-	if (i)
-		i->ending = false; /* the row itself says it now, or the revocation failed and must not look done */
+	r->about->ending = false; /* the row itself says it now, or the revocation failed and must not look done */
 	if (rc) {
-		tr_req_refuse(e->req, 503, "store_unavailable", why);
-	} else if (i) {
-		tr_log(TR_LOG_WARN, "agent_ended", "agent", e->id, "by", e->req->actor, NULL);
-		tr_agent_json(e->core, i, &b);
-		tr_req_answer(e->req, 200, TR_CT_JSON, tr_buf_view(&b));
+		tr_req_refuse(r, 503, "store_unavailable", why);
+		return;
 	}
-	(void)tr_req_free(e->req);
-	free(e);
+	tr_log(TR_LOG_WARN, "agent_ended", "agent", tr_fmt_view(r->q.arg), "by", r->actor, NULL);
+	tr_agent_json(r->core, r->about, &b);
+	tr_req_answer(r, 200, TR_CT_JSON, tr_buf_view(&b));
 }
 
 /* Revoked and removed differ only in what lists show: the id and the key are spent either way. */
@@ -128,7 +118,7 @@ static void end_agent(struct tr_core *c, struct tr_req *r, const char *state, co
 	struct tr_item *i = named(c, r);
 	struct tr_in_reason in = { 0 };
 	struct tr_agent_row row;
-	struct ending *e;
+	struct tr_req *kept;
 	struct tr_tx *tx;
 	struct tr_err err = { 0 };
 
@@ -149,16 +139,11 @@ static void end_agent(struct tr_core *c, struct tr_req *r, const char *state, co
 		tr_req_refuse(r, 503, "busy", "another change of this agent is under way; try again in a second");
 		return;
 	}
-	e = calloc(1, sizeof(*e));
-	tx = tr_tx_new(c);
-	if (!e || !tx || !(e->req = tr_req_keep(r))) {
-		free(e);
-		(void)tr_tx_free(tx);
-		tr_req_refuse(r, 503, "out_of_memory", "the server is out of memory; try again later");
+	kept = tr_req_keep(r);
+	if (!kept)
 		return;
-	}
-	e->core = c;
-	(void)snprintf(e->id, sizeof(e->id), "%.*s", TR_VIEW_FMT(row.id));
+	kept->about = i; /* agents are never deleted */
+	tx = tr_tx_new(c);
 	row.state = tr_view_str(state);
 	row.ended_at = tr_now_ms();
 	row.end_reason = in.reason;
@@ -168,7 +153,7 @@ static void end_agent(struct tr_core *c, struct tr_req *r, const char *state, co
 	i->ending = true; /* from this moment, whatever the disk is doing */
 	tr_tx_add(tx, TR_OP_PUT, TR_T_AGENT, &row);
 	tr_audit(tx, r->actor, action, row.id, "ok", "", r->q.source, tr_view(NULL, 0));
-	tr_tx_commit(tx, on_ended, e);
+	tr_tx_commit(tx, on_ended, kept);
 }
 
 void tr_api_agent_revoke(struct tr_core *c, struct tr_req *r)

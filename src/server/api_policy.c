@@ -181,23 +181,17 @@ static void on_fleet_key(void *arg, const void *answer)
 				    .name = TR_VIEW_LIT("configured"), .key_type = k->key_type, .spki = k->spki,
 				    .added_at = tr_now_ms(), .added_by = TR_VIEW_LIT("configuration") };
 	tx = tr_tx_new(c);
-	if (tx) {
-		tr_tx_add(tx, TR_OP_INSERT, TR_T_VKEY, &row);
-		tr_audit(tx, "system", "key.add", TR_VIEW_LIT("configured"), "ok", "", tr_view(NULL, 0), tr_view(NULL, 0));
-	}
+	tr_tx_add(tx, TR_OP_INSERT, TR_T_VKEY, &row);
+	tr_audit(tx, "system", "key.add", TR_VIEW_LIT("configured"), "ok", "", tr_view(NULL, 0), tr_view(NULL, 0));
 	tr_tx_commit(tx, on_seeded, NULL);
 }
 
 void tr_core_seed(struct tr_core *c)
 {
 	struct tr_msg_read_key q = { .pem = tr_buf_view(&c->fleet_pem) };
-	uint64_t id;
 
-	if (!c->fleet_pem.n || !c->appraise)
-		return;
-	id = tr_calls_add(c->calls, c->appraise, on_fleet_key, c);
-	if (id)
-		tr_chan_send_record(c->appraise, TR_M_READ_KEY, id, &tr_msg_read_key_def, &q);
+	if (c->fleet_pem.n && c->appraise)
+		tr_core_ask(c, c->appraise, TR_M_READ_KEY, &tr_msg_read_key_def, &q, on_fleet_key, c);
 }
 
 /* ---- routes ---- */
@@ -259,21 +253,14 @@ static const char *check(const struct tr_in_policy *in)
 	return NULL;
 }
 
-struct changing {
-	struct tr_core *core;
-	struct tr_req *req;
-};
-
 static void on_changed(void *arg, enum tr_code rc, const char *why)
 {
-	struct changing *g = arg;
+	tr_auto(tr_req_free) struct tr_req *r = arg;
 
 	if (rc)
-		tr_req_refuse(g->req, 503, "store_unavailable", why);
+		tr_req_refuse(r, 503, "store_unavailable", why);
 	else
-		tr_api_policy_get(g->core, g->req);
-	(void)tr_req_free(g->req);
-	free(g);
+		tr_api_policy_get(r->core, r);
 }
 
 void tr_api_policy_set(struct tr_core *c, struct tr_req *r)
@@ -281,7 +268,7 @@ void tr_api_policy_set(struct tr_core *c, struct tr_req *r)
 	struct tr_in_policy in;
 	struct tr_policy_view p;
 	struct tr_err err = { 0 };
-	struct changing *g;
+	struct tr_req *kept;
 	struct tr_tx *tx;
 	const char *why;
 
@@ -314,15 +301,10 @@ void tr_api_policy_set(struct tr_core *c, struct tr_req *r)
 				      "trothd.yaml or the environment sets this; change it there and reload");
 			return;
 		}
-	g = calloc(1, sizeof(*g));
-	tx = tr_tx_new(c);
-	if (!g || !tx || !(g->req = tr_req_keep(r))) {
-		free(g);
-		(void)tr_tx_free(tx);
-		tr_req_refuse(r, 503, "out_of_memory", "the server is out of memory; try again later");
+	kept = tr_req_keep(r);
+	if (!kept)
 		return;
-	}
-	g->core = c;
+	tx = tr_tx_new(c);
 	for (size_t i = 0; i < TR_ARRAY_LEN(rows); i++) {
 		struct tr_setting_row s = { .name = tr_view_str(rows[i].name), .value = rows[i].value,
 					    .updated_at = tr_now_ms(), .updated_by = tr_view_str(r->actor) };
@@ -334,5 +316,5 @@ void tr_api_policy_set(struct tr_core *c, struct tr_req *r)
 		tr_tx_add(tx, TR_OP_PUT, TR_T_SETTING, &s);
 		tr_audit(tx, r->actor, "policy.set", s.name, "ok", "", r->q.source, tr_view(NULL, 0));
 	}
-	tr_tx_commit(tx, on_changed, g);
+	tr_tx_commit(tx, on_changed, kept);
 }

@@ -19,20 +19,9 @@ void tr_api_release_list(struct tr_core *c, struct tr_req *r)
 	tr_req_answer(r, 200, TR_CT_JSON, tr_buf_view(&b));
 }
 
-struct adding {
-	struct tr_core *core;
-	struct tr_req *req;
-};
-
-static void adding_free(struct adding *a)
-{
-	(void)tr_req_free(a->req);
-	free(a);
-}
-
 static void on_read(void *arg, const void *answer)
 {
-	struct adding *a = arg;
+	tr_auto(tr_req_free) struct tr_req *r = arg;
 	const struct tr_msg_release_read *m = answer;
 	struct tr_release_row row;
 	struct tr_err err = { 0 };
@@ -41,69 +30,49 @@ static void on_read(void *arg, const void *answer)
 	struct tr_tx *tx;
 
 	if (!m) {
-		tr_req_refuse(a->req, 503, "verifier_unavailable", "the verifier is restarting; try again in a moment");
-		adding_free(a);
+		tr_req_no_verifier(r);
 		return;
 	}
 	if (m->reason != TR_R_OK) {
 		const struct tr_reason_info *info = tr_reason_info((enum tr_reason)m->reason);
 
-		tr_req_problem(a->req, &(struct tr_problem){ .status = info->status == 401 ? 403 : info->status,
+		tr_req_problem(r, &(struct tr_problem){ .status = info->status == 401 ? 403 : info->status,
 							      .slug = info->slug, .title = info->title,
 							      .detail = info->sentence });
-		adding_free(a);
 		return;
 	}
 	if (tr_record_decode(&tr_release_def, m->row, &row, &err)) {
-		tr_req_error(a->req, &err);
-		adding_free(a);
+		tr_req_error(r, &err);
 		return;
 	}
-	if (a->core->releases.n >= TR_RELEASES_MAX && !tr_table_get(&a->core->releases, row.sha256)) {
-		tr_req_refuse(a->req, 409, "limit", "this server holds as many published releases as it can; pin hashes instead");
-		adding_free(a);
+	if (r->core->releases.n >= TR_RELEASES_MAX && !tr_table_get(&r->core->releases, row.sha256)) {
+		tr_req_refuse(r, 409, "full", "this server holds as many published releases as it can; pin hashes instead");
 		return;
 	}
-	row.added_by = tr_view_str(a->req->actor);
+	row.added_by = tr_view_str(r->actor);
 	tr_record_to_json(&tr_release_def, &row, &body);
 	tr_hex_add(&hex, row.sha256);
-	tx = tr_tx_new(a->core);
-	if (tx) {
-		/* Publishing the same binary again (a longer expiry, another key) replaces its statement. */
-		tr_tx_add(tx, TR_OP_PUT, TR_T_RELEASE, &row);
-		tr_audit(tx, a->req->actor, "release.publish", tr_buf_view(&hex), "ok", "", a->req->q.source,
-			 tr_view(NULL, 0));
-	}
-	tr_tx_commit_answer(tx, TR_TAKE(a->req), 201, &body);
-	adding_free(a);
+	tx = tr_tx_new(r->core);
+	/* Publishing the same binary again (a longer expiry, another key) replaces its statement. */
+	tr_tx_add(tx, TR_OP_PUT, TR_T_RELEASE, &row);
+	tr_audit(tx, r->actor, "release.publish", tr_buf_view(&hex), "ok", "", r->q.source, tr_view(NULL, 0));
+	tr_tx_commit_answer(tx, TR_TAKE(r), 201, &body);
 }
 
 void tr_api_release_add(struct tr_core *c, struct tr_req *r)
 {
 	struct tr_in_release in;
 	struct tr_err err = { 0 };
-	struct tr_msg_read_release q;
-	struct adding *a;
-	uint64_t id;
+	struct tr_req *kept;
 
 	if (tr_req_in(r, &in, &err)) {
 		tr_req_error(r, &err);
 		return;
 	}
-	a = calloc(1, sizeof(*a));
-	if (!a || !(a->req = tr_req_keep(r))) {
-		free(a);
-		tr_req_refuse(r, 503, "out_of_memory", "the server is out of memory; try again later");
-		return;
-	}
-	a->core = c;
-	q = (struct tr_msg_read_release){ .statement = in.statement, .now = tr_now_ms() };
-	id = c->appraise ? tr_calls_add(c->calls, c->appraise, on_read, a) : 0;
-	if (!id) {
-		on_read(a, NULL);
-		return;
-	}
-	tr_chan_send_record(c->appraise, TR_M_READ_RELEASE, id, &tr_msg_read_release_def, &q);
+	kept = tr_req_keep(r);
+	if (kept)
+		tr_core_ask(c, c->appraise, TR_M_READ_RELEASE, &tr_msg_read_release_def,
+			    &(struct tr_msg_read_release){ .statement = in.statement, .now = tr_now_ms() }, on_read, kept);
 }
 
 void tr_api_release_withdraw(struct tr_core *c, struct tr_req *r)

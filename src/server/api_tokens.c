@@ -88,40 +88,31 @@ void tr_api_token_create(struct tr_core *c, struct tr_req *r)
 	tr_hex_add(&body, TR_VIEW_ARRAY(c->root_pin));
 	tr_buf_adds(&body, "\"}");
 	tx = tr_tx_new(c);
-	if (tx) {
-		tr_tx_add(tx, TR_OP_INSERT, TR_T_TOKEN, &row);
-		tr_audit(tx, r->actor, "token.create", row.id, "ok", "", r->q.source, tr_view(NULL, 0));
-	}
+	tr_tx_add(tx, TR_OP_INSERT, TR_T_TOKEN, &row);
+	tr_audit(tx, r->actor, "token.create", row.id, "ok", "", r->q.source, tr_view(NULL, 0));
 	tr_tx_commit_answer(tx, tr_req_keep(r), 201, &body);
 	tr_wipe(text.p, text.n);
 }
 
-struct revoking {
-	struct tr_core *core;
-	struct tr_req *req;
-	struct tr_item *token; /* tokens are never deleted */
-};
-
 static void on_revoked(void *arg, enum tr_code rc, const char *why)
 {
-	struct revoking *v = arg;
+	tr_auto(tr_req_free) struct tr_req *r = arg;
 	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
 
-	v->token->ending = false;
-	token_json(v->token->row, &b);
-	if (rc)
-		tr_req_refuse(v->req, 503, "store_unavailable", why);
-	else
-		tr_req_answer(v->req, 200, TR_CT_JSON, tr_buf_view(&b));
-	(void)tr_req_free(v->req);
-	free(v);
+	r->about->ending = false;
+	if (rc) {
+		tr_req_refuse(r, 503, "store_unavailable", why);
+		return;
+	}
+	token_json(r->about->row, &b);
+	tr_req_answer(r, 200, TR_CT_JSON, tr_buf_view(&b));
 }
 
 void tr_api_token_revoke(struct tr_core *c, struct tr_req *r)
 {
 	struct tr_item *i = tr_table_get(&c->tokens, r->q.arg);
 	struct tr_token_row row;
-	struct revoking *v;
+	struct tr_req *kept;
 	struct tr_tx *tx;
 
 	if (!i) {
@@ -133,21 +124,16 @@ void tr_api_token_revoke(struct tr_core *c, struct tr_req *r)
 		tr_req_refuse(r, 409, "already_ended", "this token is revoked already");
 		return;
 	}
-	v = calloc(1, sizeof(*v));
-	tx = tr_tx_new(c);
-	if (!v || !tx || !(v->req = tr_req_keep(r))) {
-		free(v);
-		(void)tr_tx_free(tx);
-		tr_req_refuse(r, 503, "out_of_memory", "the server is out of memory; try again later");
+	kept = tr_req_keep(r);
+	if (!kept)
 		return;
-	}
-	v->core = c;
-	v->token = i;
+	kept->about = i; /* tokens are never deleted */
+	tx = tr_tx_new(c);
 	row.revoked_at = tr_now_ms();
 	row.uses += i->sent; /* uses whose rows are on their way before this one */
 	i->ending = true;
 	tr_tx_touch(tx, i);
 	tr_tx_add(tx, TR_OP_PUT, TR_T_TOKEN, &row);
 	tr_audit(tx, r->actor, "token.revoke", row.id, "ok", "", r->q.source, tr_view(NULL, 0));
-	tr_tx_commit(tx, on_revoked, v);
+	tr_tx_commit(tx, on_revoked, kept);
 }

@@ -52,82 +52,73 @@ void tr_api_vkey_list(struct tr_core *c, struct tr_req *r)
 	tr_req_answer(r, 200, TR_CT_JSON, tr_buf_view(&b));
 }
 
-struct adding {
-	struct tr_core *core;
-	struct tr_req *req;
-};
-
-static void adding_free(struct adding *a)
+static void audit_key(struct tr_tx *tx, const struct tr_req *r, const char *action, struct tr_view id)
 {
-	(void)tr_req_free(a->req);
-	free(a);
+	tr_auto(tr_buf_done) struct tr_buf hex = TR_BUF_INIT;
+
+	tr_hex_add(&hex, id);
+	tr_audit(tx, r->actor, action, tr_buf_view(&hex), "ok", "", r->q.source, tr_view(NULL, 0));
+}
+
+/* May this key be added? Answers when not. */
+static bool addable(struct tr_req *r, const struct tr_msg_key_read *k)
+{
+	char why[256];
+
+	if (!k) {
+		tr_req_no_verifier(r);
+		return false;
+	}
+	if (k->code) {
+		(void)snprintf(why, sizeof(why), "%.*s", TR_VIEW_FMT(k->why));
+		tr_req_refuse(r, 400, k->code == TR_E_DENIED ? "key_refused" : "malformed", why);
+		return false;
+	}
+	if (tr_table_get(&r->core->vkeys, k->key_id)) {
+		tr_req_refuse(r, 409, "key_exists",
+			      "this key is known already; a retired or revoked key does not come back: make a new one");
+		return false;
+	}
+	if (r->core->vkeys.n >= TR_VKEYS_MAX) {
+		tr_req_refuse(r, 409, "full", "this server holds as many verification keys as it can");
+		return false;
+	}
+	return true;
 }
 
 static void on_key_read(void *arg, const void *answer)
 {
-	struct adding *a = arg;
+	tr_auto(tr_req_free) struct tr_req *r = arg;
 	const struct tr_msg_key_read *k = answer;
 	struct tr_in_vkey in;
 	struct tr_vkey_row row;
 	struct tr_buf body = TR_BUF_INIT;
 	struct tr_err err = { 0 };
 	struct tr_tx *tx;
-	char why[256];
 
-	if (!k) {
-		tr_req_refuse(a->req, 503, "verifier_unavailable", "the verifier is restarting; try again in a moment");
-		adding_free(a);
+	if (!addable(r, k))
 		return;
-	}
-	if (k->code) {
-		(void)snprintf(why, sizeof(why), "%.*s", TR_VIEW_FMT(k->why));
-		tr_req_refuse(a->req, 400, k->code == TR_E_DENIED ? "key_refused" : "malformed", why);
-		adding_free(a);
-		return;
-	}
-	if (tr_table_get(&a->core->vkeys, k->key_id)) {
-		tr_req_refuse(a->req, 409, "key_exists",
-			      "this key is known already; a retired or revoked key does not come back: make a new one");
-		adding_free(a);
-		return;
-	}
-	if (a->core->vkeys.n >= TR_VKEYS_MAX) {
-		tr_req_refuse(a->req, 409, "limit", "this server holds as many verification keys as it can");
-		adding_free(a);
-		return;
-	}
-	if (tr_req_in(a->req, &in, &err)) {
-		tr_req_error(a->req, &err);
-		adding_free(a);
+	if (tr_req_in(r, &in, &err)) {
+		tr_req_error(r, &err);
 		return;
 	}
 	row = (struct tr_vkey_row){
 		.id = k->key_id, .use = in.use.n ? in.use : TR_VIEW_LIT("release"), .state = TR_VIEW_LIT("active"),
 		.name = in.name, .key_type = k->key_type, .spki = k->spki, .added_at = tr_now_ms(),
-		.not_before = in.not_before, .not_after = in.not_after, .added_by = tr_view_str(a->req->actor),
+		.not_before = in.not_before, .not_after = in.not_after, .added_by = tr_view_str(r->actor),
 	};
-	vkey_json(a->core, &row, &body);
-	tx = tr_tx_new(a->core);
-	if (tx) {
-		char id[65] = "";
-		tr_auto(tr_buf_done) struct tr_buf hex = TR_BUF_INIT;
-
-		tr_hex_add(&hex, row.id);
-		(void)snprintf(id, sizeof(id), "%s", tr_buf_cstr(&hex));
-		tr_tx_add(tx, TR_OP_INSERT, TR_T_VKEY, &row);
-		tr_audit(tx, a->req->actor, "key.add", tr_view_str(id), "ok", "", a->req->q.source, tr_view(NULL, 0));
-	}
-	tr_tx_commit_answer(tx, TR_TAKE(a->req), 201, &body);
-	adding_free(a);
+	vkey_json(r->core, &row, &body);
+	tx = tr_tx_new(r->core);
+	tr_tx_add(tx, TR_OP_INSERT, TR_T_VKEY, &row);
+	audit_key(tx, r, "key.add", row.id);
+	tr_tx_commit_answer(tx, TR_TAKE(r), 201, &body);
 }
 
 void tr_api_vkey_add(struct tr_core *c, struct tr_req *r)
 {
 	struct tr_in_vkey in;
 	struct tr_err err = { 0 };
-	struct adding *a;
-	struct tr_msg_read_key q;
-	uint64_t id;
+	struct tr_req *kept;
 
 	if (tr_req_in(r, &in, &err)) {
 		tr_req_error(r, &err);
@@ -137,20 +128,10 @@ void tr_api_vkey_add(struct tr_core *c, struct tr_req *r)
 		tr_req_refuse(r, 400, "out_of_range", "use must be release (signs statements) or fleet (signs original claims)");
 		return;
 	}
-	a = calloc(1, sizeof(*a));
-	if (!a || !(a->req = tr_req_keep(r))) {
-		free(a);
-		tr_req_refuse(r, 503, "out_of_memory", "the server is out of memory; try again later");
-		return;
-	}
-	a->core = c;
-	q.pem = in.pem;
-	id = c->appraise ? tr_calls_add(c->calls, c->appraise, on_key_read, a) : 0;
-	if (!id) {
-		on_key_read(a, NULL);
-		return;
-	}
-	tr_chan_send_record(c->appraise, TR_M_READ_KEY, id, &tr_msg_read_key_def, &q);
+	kept = tr_req_keep(r);
+	if (kept)
+		tr_core_ask(c, c->appraise, TR_M_READ_KEY, &tr_msg_read_key_def,
+			    &(struct tr_msg_read_key){ .pem = in.pem }, on_key_read, kept);
 }
 
 /* People type the first digits; eight are enough when they are unique. */
@@ -175,28 +156,22 @@ static struct tr_item *named(struct tr_core *c, struct tr_req *r)
 	return found;
 }
 
-struct ending {
-	struct tr_core *core;
-	struct tr_req *req;
-	struct tr_item *key; /* keys are never deleted */
-	const char *state;
-};
-
 static void on_ended(void *arg, enum tr_code rc, const char *why)
 {
-	struct ending *e = arg;
+	tr_auto(tr_req_free) struct tr_req *r = arg;
+	const struct tr_vkey_row *row = r->about->row;
 	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
 
-	e->key->ending = false;
+	/* A retirement leaves alone what a revocation behind it says. */
+	if (r->q.route == TR_RT_VKEY_REVOKE)
+		r->about->ending = false;
 	if (rc) {
-		tr_req_refuse(e->req, 503, "store_unavailable", why);
-	} else {
-		tr_log(TR_LOG_WARN, "verification_key_ended", "state", e->state, "by", e->req->actor, NULL);
-		vkey_json(e->core, e->key->row, &b);
-		tr_req_answer(e->req, 200, TR_CT_JSON, tr_buf_view(&b));
+		tr_req_refuse(r, 503, "store_unavailable", why);
+		return;
 	}
-	(void)tr_req_free(e->req);
-	free(e);
+	tr_log(TR_LOG_WARN, "verification_key_ended", "state", tr_fmt_view(row->state), "by", r->actor, NULL);
+	vkey_json(r->core, row, &b);
+	tr_req_answer(r, 200, TR_CT_JSON, tr_buf_view(&b));
 }
 
 static void end_key(struct tr_core *c, struct tr_req *r, bool revoke)
@@ -206,9 +181,8 @@ static void end_key(struct tr_core *c, struct tr_req *r, bool revoke)
 	struct tr_in_reason in = { 0 };
 	struct tr_err err = { 0 };
 	struct tr_vkey_row row;
-	struct ending *e;
+	struct tr_req *kept;
 	struct tr_tx *tx;
-	tr_auto(tr_buf_done) struct tr_buf hex = TR_BUF_INIT;
 	struct tr_view one = { 0 };
 	size_t users;
 
@@ -238,17 +212,10 @@ static void end_key(struct tr_core *c, struct tr_req *r, bool revoke)
 		tr_req_refuse(r, 503, "busy", "this key is being used at this moment; try again in a second");
 		return;
 	}
-	e = calloc(1, sizeof(*e));
-	tx = tr_tx_new(c);
-	if (!e || !tx || !(e->req = tr_req_keep(r))) {
-		free(e);
-		(void)tr_tx_free(tx);
-		tr_req_refuse(r, 503, "out_of_memory", "the server is out of memory; try again later");
+	kept = tr_req_keep(r);
+	if (!kept)
 		return;
-	}
-	e->core = c;
-	e->key = i;
-	e->state = state;
+	kept->about = i; /* keys are never deleted */
 	row.state = tr_view_str(state);
 	row.ended_at = tr_now_ms();
 	row.end_reason = in.reason;
@@ -256,12 +223,11 @@ static void end_key(struct tr_core *c, struct tr_req *r, bool revoke)
 	if (!revoke && (!row.not_after || row.not_after > row.ended_at))
 		row.not_after = row.ended_at;
 	i->ending = revoke; /* from this moment, whatever the disk is doing */
+	tx = tr_tx_new(c);
 	tr_tx_touch(tx, i);
-	tr_hex_add(&hex, row.id);
 	tr_tx_add(tx, TR_OP_PUT, TR_T_VKEY, &row);
-	tr_audit(tx, r->actor, revoke ? "key.revoke" : "key.retire", tr_buf_view(&hex), "ok", "", r->q.source,
-		 tr_view(NULL, 0));
-	tr_tx_commit(tx, on_ended, e);
+	audit_key(tx, r, revoke ? "key.revoke" : "key.retire", row.id);
+	tr_tx_commit(tx, on_ended, kept);
 }
 
 void tr_api_vkey_retire(struct tr_core *c, struct tr_req *r)

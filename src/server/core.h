@@ -69,13 +69,15 @@ struct tr_req {
 	struct tr_msg_request q; /* views borrow from bytes once kept */
 	struct tr_buf bytes;     /* own copy, made by tr_req_keep */
 	char actor[80];          /* "operator:admin", "agent:web-1", "anonymous" */
+	struct tr_item *about;   /* of a kept request, for its handler */
 };
 
 /* A handler answers now, or keeps the request and answers later. */
 typedef void (*tr_api_fn)(struct tr_core *c, struct tr_req *r);
 
-/* A heap copy that outlives the frame; free with tr_req_free (tr_req_answer does not). NULL when out of memory. */
-struct tr_req *tr_req_keep(const struct tr_req *r);
+/* A heap copy that outlives the frame; free with tr_req_free (tr_req_answer does not). NULL when out of memory: the
+ * request has been answered so. */
+struct tr_req *tr_req_keep(struct tr_req *r);
 struct tr_req *tr_req_free(struct tr_req *r);
 TR_DEFINE_AUTO(struct tr_req *, tr_req_free)
 void tr_req_answer(struct tr_req *r, int status, enum tr_ctype type, struct tr_view body);
@@ -83,6 +85,7 @@ void tr_req_problem(struct tr_req *r, const struct tr_problem *p);
 /* Short form: status, slug and a sentence. */
 void tr_req_refuse(struct tr_req *r, int status, const char *slug, const char *detail);
 void tr_req_error(struct tr_req *r, const struct tr_err *err);
+void tr_req_no_verifier(struct tr_req *r); /* the appraise role is away: 503 */
 /* The route's input record; the front encoded it from the same table. */
 TR_RC tr_req_in(struct tr_req *r, void *ret, struct tr_err *err);
 
@@ -98,7 +101,8 @@ void tr_tx_add(struct tr_tx *tx, enum tr_op op, enum tr_table t, const void *row
 void tr_tx_touch(struct tr_tx *tx, struct tr_item *item);
 /* Sends it; fn is called after memory was changed (TR_OK), or with the reason it was not. Takes tx. */
 void tr_tx_commit(struct tr_tx *tx, tr_tx_fn fn, void *arg);
-/* The usual end of an operator's request: 200 with this JSON on success, a problem otherwise. Takes req and body. */
+/* The usual end of an operator's request: `status` with this JSON on success, a problem otherwise. Takes req, which may
+ * be NULL (answered already), and body. */
 void tr_tx_commit_answer(struct tr_tx *tx, struct tr_req *req, int status, struct tr_buf *body);
 
 /* Adds an audit row to the transaction. detail_json may be empty. */
@@ -108,6 +112,9 @@ void tr_audit(struct tr_tx *tx, const char *actor, const char *action, struct tr
 /* ---- parts of core ---- */
 
 struct tr_table_mem *tr_core_table(struct tr_core *c, enum tr_table t); /* NULL for append-only tables */
+/* Asks another role: fn hears its answer, or NULL, at once when the role is away or too many questions are open. */
+void tr_core_ask(struct tr_core *c, struct tr_chan *role, enum tr_msg type, const struct tr_record *def, const void *q,
+		 tr_call_fn fn, void *arg);
 void tr_core_send_policy(struct tr_core *c);
 void tr_core_seed(struct tr_core *c); /* stores the verification key that the configuration names */
 struct tr_view tr_setting(const struct tr_core *c, const char *name); /* empty when not set */

@@ -8,7 +8,6 @@
 #include "codec/text.h"
 
 struct renewal {
-	struct tr_core *core;
 	struct tr_req *req;
 	struct tr_buf pem;
 	int64_t not_after;
@@ -37,7 +36,7 @@ static void on_stored(void *arg, enum tr_code rc, const char *why)
 		refuse(n, 503, "store_unavailable", why);
 		return;
 	}
-	n->core->metrics.renewals++;
+	n->req->core->metrics.renewals++;
 	tr_buf_adds(&b, "{\"certificate\":");
 	tr_json_put_str(&b, tr_buf_view(&n->pem));
 	tr_buf_adds(&b, ",\"expires_at\":\"");
@@ -60,7 +59,7 @@ static void on_issued(void *arg, const void *answer)
 		return;
 	}
 	/* Asked again after the wait: the agent may have been revoked meanwhile. */
-	item = tr_core_agent_of(n->core, n->req);
+	item = tr_core_agent_of(n->req->core, n->req);
 	if (!item) {
 		renewal_free(n);
 		return;
@@ -76,12 +75,10 @@ static void on_issued(void *arg, const void *answer)
 	row.cert_not_after = n->not_after;
 	row.last_seen = item->live.last_seen;
 	row.heartbeats = item->live.heartbeats;
-	tx = tr_tx_new(n->core);
+	tx = tr_tx_new(n->req->core);
 	tr_tx_touch(tx, item);
-	if (tx) {
-		tr_tx_add(tx, TR_OP_PUT, TR_T_AGENT, &row);
-		tr_audit(tx, n->req->actor, "agent.renew", row.id, "ok", "", n->req->q.source, tr_view(NULL, 0));
-	}
+	tr_tx_add(tx, TR_OP_PUT, TR_T_AGENT, &row);
+	tr_audit(tx, n->req->actor, "agent.renew", row.id, "ok", "", n->req->q.source, tr_view(NULL, 0));
 	tr_tx_commit(tx, on_stored, n);
 }
 
@@ -89,11 +86,12 @@ static void on_csr(void *arg, const void *answer)
 {
 	struct renewal *n = arg;
 	const struct tr_msg_csr_done *d = answer;
+	struct tr_core *c = n->req->core;
 	struct tr_msg_issue q;
-	uint64_t id;
 
 	if (!d) {
-		refuse(n, 503, "verifier_unavailable", "the verifier is restarting; try again in a moment");
+		tr_req_no_verifier(n->req);
+		renewal_free(n);
 		return;
 	}
 	if (d->code) {
@@ -107,35 +105,26 @@ static void on_csr(void *arg, const void *answer)
 		refuse(n, 403, "key_mismatch", "a renewal keeps the key; to change it, enrol again");
 		return;
 	}
-	n->not_after = tr_now_ms() + (int64_t)n->core->cfg->certificate_hours * 3600000;
+	n->not_after = tr_now_ms() + (int64_t)c->cfg->certificate_hours * 3600000;
 	q = (struct tr_msg_issue){ .spki = d->spki, .agent_id = n->req->q.agent_id, .not_after = n->not_after };
-	id = n->core->keys ? tr_calls_add(n->core->calls, n->core->keys, on_issued, n) : 0;
-	if (!id) {
-		on_issued(n, NULL);
-		return;
-	}
-	tr_chan_send_record(n->core->keys, TR_M_ISSUE, id, &tr_msg_issue_def, &q);
+	tr_core_ask(c, c->keys, TR_M_ISSUE, &tr_msg_issue_def, &q, on_issued, n);
 }
 
 void tr_api_renew(struct tr_core *c, struct tr_req *r)
 {
 	struct tr_msg_csr q = { .body = r->q.in };
 	struct renewal *n;
-	uint64_t id;
 
 	if (!tr_core_agent_of(c, r))
 		return;
 	n = calloc(1, sizeof(*n));
-	if (!n || !(n->req = tr_req_keep(r))) {
-		free(n);
+	if (!n) {
 		tr_req_refuse(r, 503, "out_of_memory", "the server is out of memory; try again later");
 		return;
 	}
-	n->core = c;
-	id = c->appraise ? tr_calls_add(c->calls, c->appraise, on_csr, n) : 0;
-	if (!id) {
-		on_csr(n, NULL);
-		return;
-	}
-	tr_chan_send_record(c->appraise, TR_M_CSR, id, &tr_msg_csr_def, &q);
+	n->req = tr_req_keep(r);
+	if (n->req)
+		tr_core_ask(c, c->appraise, TR_M_CSR, &tr_msg_csr_def, &q, on_csr, n);
+	else
+		renewal_free(n);
 }

@@ -7,18 +7,20 @@
 
 /* ---- requests ---- */
 
-struct tr_req *tr_req_keep(const struct tr_req *r)
+struct tr_req *tr_req_keep(struct tr_req *r)
 {
 	struct tr_req *k = calloc(1, sizeof(*k));
 	struct tr_err err;
 
+	if (k) {
+		*k = *r;
+		k->bytes = TR_BUF_INIT;
+		tr_record_encode(&tr_msg_request_def, &r->q, &k->bytes);
+		if (!tr_buf_ok(&k->bytes) || tr_record_decode(&tr_msg_request_def, tr_buf_view(&k->bytes), &k->q, &err))
+			k = tr_req_free(k);
+	}
 	if (!k)
-		return NULL;
-	*k = *r;
-	k->bytes = TR_BUF_INIT;
-	tr_record_encode(&tr_msg_request_def, &r->q, &k->bytes);
-	if (!tr_buf_ok(&k->bytes) || tr_record_decode(&tr_msg_request_def, tr_buf_view(&k->bytes), &k->q, &err))
-		return tr_req_free(k);
+		tr_req_refuse(r, 503, "out_of_memory", "the server is out of memory; try again later");
 	return k;
 }
 
@@ -71,6 +73,11 @@ void tr_req_error(struct tr_req *r, const struct tr_err *err)
 	tr_req_problem(r, &p);
 }
 
+void tr_req_no_verifier(struct tr_req *r)
+{
+	tr_req_refuse(r, 503, "verifier_unavailable", "the verifier is restarting; try again in a moment");
+}
+
 TR_RC tr_req_in(struct tr_req *r, void *ret, struct tr_err *err)
 {
 	const struct tr_route *route = tr_route_by_id((enum tr_route_id)r->q.route);
@@ -78,6 +85,17 @@ TR_RC tr_req_in(struct tr_req *r, void *ret, struct tr_err *err)
 	if (!route || !route->in)
 		return tr_err_set(err, TR_E_INTERNAL, "route without input", "route %u", (unsigned)r->q.route);
 	return tr_record_decode(route->in, r->q.in, ret, err);
+}
+
+void tr_core_ask(struct tr_core *c, struct tr_chan *role, enum tr_msg type, const struct tr_record *def, const void *q,
+		 tr_call_fn fn, void *arg)
+{
+	uint64_t id = role ? tr_calls_add(c->calls, role, fn, arg) : 0;
+
+	if (id)
+		tr_chan_send_record(role, type, id, def, q);
+	else
+		fn(arg, NULL);
 }
 
 /* ---- transactions ---- */
@@ -169,6 +187,16 @@ static void apply_to_memory(struct tr_core *c, struct tr_view ops)
 		tr_core_send_policy(c);
 }
 
+/* Reservations end before the caller hears: it may start the next one. */
+static void end(struct tr_tx *tx, enum tr_code rc, const char *why)
+{
+	for (size_t i = 0; i < tx->n_touched; i++)
+		tx->touched[i]->inflight--;
+	tx->n_touched = 0;
+	tx->fn(tx->arg, rc, why);
+	(void)tr_tx_free(tx);
+}
+
 static void on_done(void *arg, const void *answer)
 {
 	struct tr_tx *tx = arg;
@@ -189,12 +217,7 @@ static void on_done(void *arg, const void *answer)
 			(void)snprintf(c->store_why, sizeof(c->store_why), "%s", why);
 		}
 	}
-	/* Reservations end before the caller hears: it may start the next one. */
-	for (size_t i = 0; i < tx->n_touched; i++)
-		tx->touched[i]->inflight--;
-	tx->n_touched = 0;
-	tx->fn(tx->arg, rc, why);
-	(void)tr_tx_free(tx);
+	end(tx, rc, why);
 }
 
 void tr_tx_commit(struct tr_tx *tx, tr_tx_fn fn, void *arg)
@@ -212,12 +235,10 @@ void tr_tx_commit(struct tr_tx *tx, tr_tx_fn fn, void *arg)
 	tx->arg = arg;
 	m.ops = tr_buf_view(&tx->ops);
 	id = c->store && tr_buf_ok(&tx->ops) ? tr_calls_add(c->calls, c->store, on_done, tx) : 0;
-	if (!id) {
-		fn(arg, TR_E_BUSY, "the server is busy; try again later");
-		(void)tr_tx_free(tx);
-		return;
-	}
-	tr_chan_send_record(c->store, TR_M_TX, id, &tr_msg_tx_def, &m);
+	if (id)
+		tr_chan_send_record(c->store, TR_M_TX, id, &tr_msg_tx_def, &m);
+	else
+		end(tx, TR_E_BUSY, "the server is busy; try again later");
 }
 
 struct answering {
@@ -251,14 +272,13 @@ void tr_tx_commit_answer(struct tr_tx *tx, struct tr_req *req, int status, struc
 		if (req)
 			tr_req_refuse(req, 503, "out_of_memory", "the server is out of memory; try again later");
 		(void)tr_req_free(req);
+		tr_buf_done(body);
 		return;
 	}
 	a->req = req;
 	a->status = status;
-	if (body) {
-		a->body = *body;
-		*body = TR_BUF_INIT;
-	}
+	a->body = *body;
+	*body = TR_BUF_INIT;
 	tr_tx_commit(tx, answer_after, a);
 }
 
