@@ -16,13 +16,13 @@
  */
 enum tr_http_queue { TR_Q_HEAD, TR_Q_BODY, TR_Q_SEND, TR_Q_IDLE, TR_Q_TIMED, TR_Q_WAIT = TR_Q_TIMED, TR_Q_DEAD, TR_Q_N };
 
-struct tr_http_source { /* one IP address with at least one connection */
+struct tr_http_source { /* one IPv4 address or IPv6 network (/64) with at least one connection */
 	struct tr_http_source *next;
 	struct tr_http_conn *young; /* no whole request head yet, oldest first */
 	struct tr_http_conn *young_last;
 	unsigned refs, live; /* live: without the dead ones */
 	struct in6_addr addr;
-	char text[INET6_ADDRSTRLEN];
+	char text[INET6_ADDRSTRLEN + 3];
 };
 
 struct tr_http_conn { /* stays while the connection is idle: keep it small */

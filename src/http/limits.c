@@ -11,6 +11,11 @@
 #define BUCKETS_MIN 64
 #define BUCKETS_MAX 65536
 
+static bool is_network(const struct in6_addr *a)
+{
+	return !IN6_IS_ADDR_V4MAPPED(a) && !IN6_IS_ADDR_LOOPBACK(a) && !IN6_IS_ADDR_LINKLOCAL(a);
+}
+
 static void source_key(const struct sockaddr *sa, struct in6_addr *ret)
 {
 	if (sa->sa_family == AF_INET6) {
@@ -18,6 +23,9 @@ static void source_key(const struct sockaddr *sa, struct in6_addr *ret)
 
 		memcpy(&in6, sa, sizeof(in6));
 		*ret = in6.sin6_addr;
+		/* Whoever has one address of a /64 has all of it (RFC 6177): counted one by one they would be no limit. */
+		if (is_network(ret))
+			memset(&ret->s6_addr[8], 0, 8);
 		return;
 	}
 	/* IPv4 as its mapped form, so that a dual-stack socket counts the same machine once. */
@@ -64,7 +72,9 @@ static struct tr_http_source *source_get(struct tr_http *h, const struct sockadd
 	if (IN6_IS_ADDR_V4MAPPED(&key))
 		(void)inet_ntop(AF_INET, &key.s6_addr[12], s->text, sizeof(s->text));
 	else
-		(void)inet_ntop(AF_INET6, &key, s->text, sizeof(s->text));
+		(void)inet_ntop(AF_INET6, &key, s->text, sizeof(s->text) - 3);
+	if (is_network(&key))
+		memcpy(s->text + strlen(s->text), "/64", sizeof("/64"));
 	s->next = h->sources[b];
 	h->sources[b] = s;
 	return s;

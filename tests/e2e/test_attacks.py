@@ -6,6 +6,7 @@ import http.server
 import os
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import threading
@@ -220,6 +221,39 @@ def test_a_key_in_use_is_revoked(world):
     assert end.get().status == 200
     first.get()
     assert world.key(kid)["state"] == "revoked"
+
+
+# ---- many addresses, one source ----
+
+@pytest.fixture
+def network():
+    """An IPv6 network of our own, all of whose addresses are this machine's."""
+    net = "fd00:7072:6f74:68::"
+    route = ["ip", "-6", "route", "add", "local", f"{net}/64", "dev", "lo"]
+    if not shutil.which("ip") or subprocess.run(route, capture_output=True).returncode:
+        pytest.skip("no right to add a route")
+    yield net
+    route[3] = "del"
+    subprocess.run(route, check=True)
+
+
+def test_a_network_is_one_source(make_server, network):
+    """Whoever has a /64 does not have 2^64 times the limits."""
+    s = make_server(config="fronts: 1\nlimits:\n  connections_per_source: 20\n")
+    s.config.write_text(s.config.read_text().replace(f'"127.0.0.1:{s.agents}"', f'"*:{s.agents}"'))
+    s.start()
+    crowd = []
+    for n in range(60):
+        c = socket.socket(socket.AF_INET6)
+        c.setsockopt(socket.IPPROTO_IPV6, 78, 1)  # IPV6_FREEBIND
+        c.bind((f"{network}{n + 2:x}", 0))
+        c.connect((f"{network}1", s.agents))
+        crowd.append(c)
+    time.sleep(1.5)
+    assert s.metric("troth_connections_refused_total") >= 35
+    for c in crowd:
+        c.close()
+    s.stop()
 
 
 # ---- what is recorded ----
