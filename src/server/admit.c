@@ -244,7 +244,8 @@ static void admitted(void *arg, enum tr_code rc, const char *why)
 static void put_agent(struct admission *m, struct tr_tx *tx)
 {
 	const struct tr_token_row *token = m->token ? m->token->row : NULL;
-	const struct tr_agent_row *old = m->existing ? m->existing->row : NULL;
+	struct tr_agent_row now = m->existing ? tr_agent_now(m->existing) : (struct tr_agent_row){ 0 };
+	const struct tr_agent_row *old = m->existing ? &now : NULL;
 	struct tr_agent_row row = {
 		.id = m->a.node_id,
 		.partition = old ? old->partition : token ? token->partition : TR_VIEW_LIT("default"),
@@ -266,8 +267,8 @@ static void put_agent(struct admission *m, struct tr_tx *tx)
 		.enrolled_at = old ? old->enrolled_at : tr_now_ms(),
 		.cert_serial = tr_view_str(m->serial),
 		.cert_not_after = m->cert_not_after,
-		.last_seen = m->existing ? m->existing->live.last_seen : 0,
-		.heartbeats = m->existing ? m->existing->live.heartbeats : 0,
+		.last_seen = old ? old->last_seen : 0,
+		.heartbeats = old ? old->heartbeats : 0,
 		.running_hash = old ? old->running_hash : tr_view(NULL, 0),
 		.running_version = old ? old->running_version : tr_view(NULL, 0),
 	};
@@ -474,6 +475,10 @@ static void on_appraised(void *arg, const void *answer)
 	}
 	if (m->existing && m->existing->inflight) {
 		tr_req_refuse(m->req, 503, "busy", "another change of this agent is under way; try again in a second");
+		admission_free(m);
+		return;
+	}
+	if (m->existing && !tr_core_may_write(m->existing, m->req)) {
 		admission_free(m);
 		return;
 	}

@@ -17,11 +17,9 @@ const char *tr_agent_reach(const struct tr_core *c, const struct tr_item *i, int
 	return now_ms - i->live.last_seen <= interval * 5 / 2 ? "live" : "silent";
 }
 
-/* The row's JSON with the live values put over it, and two members that are computed. */
-void tr_agent_json(const struct tr_core *c, const struct tr_item *i, struct tr_buf *b)
+struct tr_agent_row tr_agent_now(const struct tr_item *i)
 {
 	struct tr_agent_row row = *(const struct tr_agent_row *)i->row;
-	size_t start = b->n;
 
 	row.last_seen = i->live.last_seen;
 	row.heartbeats = i->live.heartbeats;
@@ -29,6 +27,15 @@ void tr_agent_json(const struct tr_core *c, const struct tr_item *i, struct tr_b
 		row.running_hash = TR_VIEW_ARRAY(i->live.running_hash);
 	if (i->live.seen)
 		row.running_version = tr_view_str(i->live.running_version);
+	return row;
+}
+
+/* The row's JSON and two members that are computed. */
+void tr_agent_json(const struct tr_core *c, const struct tr_item *i, struct tr_buf *b)
+{
+	struct tr_agent_row row = tr_agent_now(i);
+	size_t start = b->n;
+
 	tr_record_to_json(&tr_agent_def, &row, b);
 	if (b->failed || b->n <= start)
 		return;
@@ -128,7 +135,7 @@ static void end_agent(struct tr_core *c, struct tr_req *r, const char *state, co
 		tr_req_error(r, &err);
 		return;
 	}
-	row = *(const struct tr_agent_row *)i->row;
+	row = tr_agent_now(i);
 	if (tr_view_is(row.state, state) || tr_view_is(row.state, "removed")) {
 		tr_req_refuse(r, 409, "already_ended", "this agent is revoked or removed already");
 		return;
@@ -147,8 +154,6 @@ static void end_agent(struct tr_core *c, struct tr_req *r, const char *state, co
 	row.state = tr_view_str(state);
 	row.ended_at = tr_now_ms();
 	row.end_reason = in.reason;
-	row.last_seen = i->live.last_seen;
-	row.heartbeats = i->live.heartbeats;
 	tr_tx_touch(tx, i);
 	i->ending = true; /* from this moment, whatever the disk is doing */
 	tr_tx_add(tx, TR_OP_PUT, TR_T_AGENT, &row);

@@ -170,6 +170,12 @@ void tr_api_audit_list(struct tr_core *c, struct tr_req *r);
 
 /* Is this agent allowed to speak on this connection? Fills a problem when not. */
 struct tr_item *tr_core_agent_of(struct tr_core *c, struct tr_req *r);
+/* The row with what is known of the agent only while it lives; borrows from the item. Whoever writes a row writes this:
+ * then it does not matter which of two reaches the disk first. */
+struct tr_agent_row tr_agent_now(const struct tr_item *i);
+/* Renewing and enrolling again each cost a signature, a commit and rows for ever, so one agent gets only so many;
+ * false: refused with 429 and answered. */
+bool tr_core_may_write(struct tr_item *i, struct tr_req *r);
 /* What people see: row and live part together, as JSON. */
 void tr_agent_json(const struct tr_core *c, const struct tr_item *i, struct tr_buf *b);
 /* "live", "silent", "never", "ended". Liveness is a function of the last heartbeat and the clock; unknown is never live. */

@@ -9,6 +9,8 @@
 
 /* An agent that names another hash in each heartbeat must not fill the disk. */
 #define CHANGE_RECORD_MS 60000
+#define WRITE_STEP_MS 2000u
+#define WRITE_BURST 30u
 
 struct tr_item *tr_core_agent_of(struct tr_core *c, struct tr_req *r)
 {
@@ -33,6 +35,22 @@ struct tr_item *tr_core_agent_of(struct tr_core *c, struct tr_req *r)
 	}
 	(void)snprintf(r->actor, sizeof(r->actor), "agent:%.*s", TR_VIEW_FMT(row->id));
 	return i;
+}
+
+bool tr_core_may_write(struct tr_item *i, struct tr_req *r)
+{
+	uint64_t now = tr_mono_ms();
+	uint64_t next = (i->live.writes_until_ms > now ? i->live.writes_until_ms : now) + WRITE_STEP_MS;
+
+	if (next - now > WRITE_BURST * WRITE_STEP_MS) {
+		tr_req_problem(r, &(struct tr_problem){ .status = 429, .slug = "rate_limited",
+							.title = tr_http_status_title(429),
+							.detail = "too many requests of this agent; wait as Retry-After says",
+							.retry_after_s = WRITE_STEP_MS / 1000 });
+		return false;
+	}
+	i->live.writes_until_ms = next;
+	return true;
 }
 
 static void change_recorded(void *arg, enum tr_code rc, const char *why)
@@ -121,7 +139,8 @@ static void swept(void *arg, enum tr_code rc, const char *why)
 		tr_log(TR_LOG_ERROR, "sweep_failed", "why", why, NULL);
 }
 
-/* Rows that a transaction is changing are left for the next round: their new content is not ours to overwrite. */
+/* Rows that a transaction is changing are left for the next round: their new content is not ours to overwrite. The other
+ * way round nobody waits for a sweep: what is sent after it has the same live values in it. */
 void tr_core_sweep(struct tr_core *c, size_t at_most)
 {
 	struct tr_tx *tx = NULL;
@@ -129,19 +148,13 @@ void tr_core_sweep(struct tr_core *c, size_t at_most)
 
 	for (size_t k = 0; k < c->agents.n && done < at_most; k++) {
 		struct tr_item *i = c->agents.by_key[(c->sweep_at + k) % c->agents.n];
-		struct tr_agent_row row = *(const struct tr_agent_row *)i->row;
+		struct tr_agent_row row = tr_agent_now(i);
 
 		if (!i->live.dirty || i->inflight || i->ending)
 			continue;
 		if (!tx && !(tx = tr_tx_new(c)))
 			return;
-		row.last_seen = i->live.last_seen;
-		row.heartbeats = i->live.heartbeats;
-		row.running_hash = TR_VIEW_ARRAY(i->live.running_hash);
-		if (i->live.seen)
-			row.running_version = tr_view_str(i->live.running_version);
 		i->live.dirty = false;
-		tr_tx_touch(tx, i);
 		tr_tx_add(tx, TR_OP_PUT, TR_T_AGENT, &row);
 		if (++done % 256 == 0) {
 			tr_tx_commit(tx, swept, NULL);

@@ -70,11 +70,9 @@ static void on_issued(void *arg, const void *answer)
 	}
 	tr_pem_add(&n->pem, "CERTIFICATE", i->der);
 	(void)snprintf(n->serial, sizeof(n->serial), "%.*s", TR_VIEW_FMT(i->serial));
-	row = *(const struct tr_agent_row *)item->row;
+	row = tr_agent_now(item);
 	row.cert_serial = tr_view_str(n->serial);
 	row.cert_not_after = n->not_after;
-	row.last_seen = item->live.last_seen;
-	row.heartbeats = item->live.heartbeats;
 	tx = tr_tx_new(n->req->core);
 	tr_tx_touch(tx, item);
 	tr_tx_add(tx, TR_OP_PUT, TR_T_AGENT, &row);
@@ -114,8 +112,9 @@ void tr_api_renew(struct tr_core *c, struct tr_req *r)
 {
 	struct tr_msg_csr q = { .body = r->q.in };
 	struct renewal *n;
+	struct tr_item *i = tr_core_agent_of(c, r);
 
-	if (!tr_core_agent_of(c, r))
+	if (!i || !tr_core_may_write(i, r))
 		return;
 	n = calloc(1, sizeof(*n));
 	if (!n) {

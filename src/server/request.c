@@ -93,7 +93,7 @@ void tr_core_ask(struct tr_core *c, struct tr_chan *role, enum tr_msg type, cons
 	uint64_t id = role ? tr_calls_add(c->calls, role, fn, arg) : 0;
 
 	if (id)
-		tr_chan_send_record(role, type, id, def, q);
+		tr_chan_send_record(role, (uint16_t)type, id, def, q);
 	else
 		fn(arg, NULL);
 }
