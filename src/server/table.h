@@ -15,6 +15,7 @@ struct tr_live {
 	int64_t skew_ms;
 	uint8_t running_hash[32];
 	uint8_t start_id[16];
+	uint64_t writes_until_ms; /* monotonic; see tr_core_may_write */
 	int64_t change_recorded; /* when another binary was last written to the log */
 	uint64_t changes;        /* others since, counted only */
 	char running_version[65];

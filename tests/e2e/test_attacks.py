@@ -291,6 +291,21 @@ def test_an_agent_that_changes_its_hash_all_the_time_does_not_fill_the_record(wo
     assert world.agent(a.node_id)["binary_unchanged"] is False
 
 
+def test_an_agent_that_renews_all_the_time_does_not_fill_the_record(world):
+    a, other = world.enrol(), world.enrol()
+    got = []
+    with a.mtls() as c:
+        for _ in range(100):
+            r = a.renew(c)
+            got.append(r.status)
+            assert r.status == 200 or (r.json()["code"], r.headers["retry-after"]) == ("rate_limited", "2"), r
+        assert a.beat(c).status == 200
+    assert 29 <= got.count(200) <= 40 and got[:29] == [200] * 29
+    assert a.register(world.token).status == 429
+    with other.mtls() as c:
+        assert other.renew(c).status == 200
+
+
 # ---- what an operator published and took back ----
 
 def test_a_withdrawn_release_admits_nobody(world):
