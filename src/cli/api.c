@@ -104,6 +104,9 @@ static int open_saved(struct tr_cli *c)
 		rc = tr_profile_load(tr_buf_cstr(&path), &p, &err);
 	if (rc == TR_E_NOTFOUND)
 		return tr_cli_fail(TR_EXIT_LOGIN, "not logged in (%s): troth login https://HOST:PORT", err.detail);
+	if (rc == TR_E_INVALID)
+		return tr_cli_fail(TR_EXIT_LOGIN, "the saved login %s is damaged (%s): troth login https://HOST:PORT",
+				   tr_buf_cstr(&path), err.detail);
 	if (!rc)
 		rc = open_as(&p, &a, &err);
 	if (rc || !a)

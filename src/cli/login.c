@@ -103,6 +103,8 @@ static int prove_and_save(struct tr_cli *c, const struct tr_profile *p)
 
 	if (!rc)
 		rc = tr_api_call(c, "GET", "/api/v1/whoami", tr_view(NULL, 0), &who);
+	if (rc == TR_EXIT_REFUSED)
+		fputs("  is that the operators' listener? Its port is 8440 unless configured otherwise\n", stderr);
 	if (rc)
 		return rc;
 	if (tr_profile_path(c->profile, &path, &err) || tr_profile_save(tr_buf_cstr(&path), p, &err))

@@ -163,6 +163,8 @@ def test_login_cannot_reach(stranger, server):
     args = ["--token-file", server.dir / "admin.token", "--root", server.pin]
     assert "nothing listens" in stranger.error(UNREACHABLE, "login", f"https://localhost:{free_port()}", *args)
     assert "https://HOST:PORT" in stranger.error(USAGE, "login", "http://localhost:1", *args)
+    said = stranger.error(REFUSED, "login", f"https://localhost:{server.agents}", *args)
+    assert "no_such_route" in said and "operators' listener" in said and not stranger.profile.exists()
     assert "64 hexadecimal" in stranger.error(USAGE, "login", stranger.url, *args[:2], "--root", "abc")
     assert "does not exist" in stranger.error(FILE, "login", stranger.url, "--token-file", "/nowhere", *args[2:])
 
@@ -172,7 +174,8 @@ def test_without_login(stranger):
     stranger.profile.parent.mkdir()
     stranger.profile.write_text("{}")
     stranger.profile.chmod(0o600)
-    assert "url" in stranger.error(LOGIN, "agent", "list")
+    said = stranger.error(LOGIN, "agent", "list")
+    assert "url" in said and str(stranger.profile) in said and "troth login" in said
 
 
 def test_a_readable_profile_is_refused(stranger):
