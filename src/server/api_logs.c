@@ -14,10 +14,7 @@ static void put_rows(const struct tr_req *r, struct tr_view rows, struct tr_buf 
 	struct tr_err err;
 
 	while (tr_records_next(&rows, &one)) {
-		union {
-			struct tr_audit_row audit;
-			struct tr_attestation_row attestation;
-		} row;
+		union tr_any_row row;
 
 		if (tr_record_decode(tr_table_def(table), one, &row, &err))
 			continue;

@@ -161,10 +161,7 @@ static void apply_to_memory(struct tr_core *c, struct tr_view ops)
 	while (tr_records_next(&ops, &one)) {
 		struct tr_msg_op m;
 		struct tr_table_mem *t;
-		union {
-			struct tr_agent_row agent;
-			struct tr_attestation_row widest;
-		} row;
+		union tr_any_row row;
 
 		if (tr_record_decode(&tr_msg_op_def, one, &m, &err))
 			continue;

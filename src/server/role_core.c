@@ -121,18 +121,18 @@ static void on_rows(void *arg, struct tr_chan *ch, const struct tr_frame *f)
 		return;
 	list = m.rows;
 	while (tr_records_next(&list, &one)) {
-		struct tr_agent_row widest;
+		union tr_any_row row;
 		struct tr_item *item;
 
-		if (tr_record_decode(t->def, one, &widest, &err) || !(item = tr_table_put(t, &widest))) {
+		if (tr_record_decode(t->def, one, &row, &err) || !(item = tr_table_put(t, &row))) {
 			tr_log_err(TR_LOG_ERROR, "row_unreadable", &err, "table", t->def->name, NULL);
 			abort(); /* a registry with holes must not decide anything */
 		}
 		if (t == &c->agents) {
-			item->live.last_seen = widest.last_seen;
-			item->live.heartbeats = widest.heartbeats;
-			if (widest.running_hash.n == 32)
-				memcpy(item->live.running_hash, widest.running_hash.p, 32);
+			item->live.last_seen = row.agent.last_seen;
+			item->live.heartbeats = row.agent.heartbeats;
+			if (row.agent.running_hash.n == 32)
+				memcpy(item->live.running_hash, row.agent.running_hash.p, 32);
 		}
 	}
 }
@@ -519,6 +519,7 @@ TR_RC tr_role_core(const struct tr_config *cfg, struct tr_err *err)
 	tr_table_init(&c.settings, &tr_setting_def, 0);
 	tr_table_init(&c.seen, &tr_seen_def, 0);
 	tr_table_init(&c.operators, &tr_operator_def, offsetof(struct tr_operator_row, secret_hash));
+	tr_core_pin(&c);
 	if (load_public_files(&c, err))
 		return err->code;
 	/* The process ends right after: the kernel takes the registry's memory back faster than we could. */

@@ -27,26 +27,13 @@ struct storage {
 	bool scheduled;
 };
 
-/* Big enough for any row struct. */
-union any_row {
-	struct tr_agent_row agent;
-	struct tr_token_row token;
-	struct tr_vkey_row vkey;
-	struct tr_release_row release;
-	struct tr_setting_row setting;
-	struct tr_seen_row seen;
-	struct tr_operator_row operator;
-	struct tr_audit_row audit;
-	struct tr_attestation_row attestation;
-};
-
 static TR_RC apply_ops(struct tr_store *s, struct tr_view ops, struct tr_err *err)
 {
 	struct tr_view one;
 
 	while (tr_records_next(&ops, &one)) {
 		struct tr_msg_op op;
-		union any_row row;
+		union tr_any_row row;
 		const struct tr_record *def;
 
 		if (tr_record_decode(&tr_msg_op_def, one, &op, err))

@@ -97,6 +97,19 @@ struct tr_attestation_row {
 	struct tr_view evidence; /* the signed bytes as they came, at most 16 KiB */
 };
 
+/* Room for a row of any table. */
+union tr_any_row {
+	struct tr_agent_row agent;
+	struct tr_token_row token;
+	struct tr_vkey_row vkey;
+	struct tr_release_row release;
+	struct tr_setting_row setting;
+	struct tr_seen_row seen;
+	struct tr_operator_row operator;
+	struct tr_audit_row audit;
+	struct tr_attestation_row attestation;
+};
+
 extern const struct tr_record tr_agent_def, tr_token_def, tr_vkey_def, tr_release_def, tr_setting_def, tr_seen_def,
 	tr_operator_def, tr_audit_def, tr_attestation_def;
 

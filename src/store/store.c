@@ -32,18 +32,6 @@ static const struct table {
 	[TR_T_ATTESTATION] = { .name = "attestations", .match = "node_id" },
 };
 
-union any_row {
-	struct tr_agent_row agent;
-	struct tr_token_row token;
-	struct tr_vkey_row vkey;
-	struct tr_release_row release;
-	struct tr_setting_row setting;
-	struct tr_seen_row seen;
-	struct tr_operator_row operator_;
-	struct tr_audit_row audit;
-	struct tr_attestation_row attestation;
-};
-
 struct tr_store {
 	struct tr_db *db;
 	unsigned schema;
@@ -247,7 +235,7 @@ static TR_RC visit(struct tr_store *s, struct tr_stmt *st, enum tr_table table, 
 		   struct tr_err *err)
 {
 	const struct tr_record *def = tr_table_def(table);
-	union any_row row;
+	union tr_any_row row;
 	bool more = true;
 	enum tr_code rc;
 

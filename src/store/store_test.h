@@ -63,21 +63,9 @@ static inline void folder_remove(const struct folder *f)
 	assert_int_equal(rmdir(f->path), 0); /* nothing else was left there */
 }
 
-/* A row of any table, with the memory its views need. */
-union any_row {
-	struct tr_agent_row agent;
-	struct tr_token_row token;
-	struct tr_vkey_row vkey;
-	struct tr_release_row release;
-	struct tr_setting_row setting;
-	struct tr_seen_row seen;
-	struct tr_operator_row oper;
-	struct tr_audit_row audit;
-	struct tr_attestation_row attestation;
-};
-
+/* A row with the memory its views need. */
 struct filled {
-	union any_row row;
+	union tr_any_row row;
 	uint8_t mem[40000];
 };
 
