@@ -57,18 +57,16 @@ static bool version_part(void *arg, struct tr_view part)
 	return tr_version_ok(part);
 }
 
-/* Joins configured strings once; the text lives as long as the process, like the configuration itself. */
-static struct tr_view join(char *const *v, unsigned n, struct tr_buf *keep)
+void tr_core_pin(struct tr_core *c)
 {
-	if (keep->n == 0)
-		for (unsigned i = 0; i < n; i++)
-			tr_buf_addf(keep, "%s%s", i ? "," : "", v[i]);
-	return tr_buf_view(keep);
+	const struct tr_config_attestation *a = c->cfg->attestation;
+
+	for (unsigned i = 0; i < a->versions_count; i++)
+		tr_buf_addf(&c->versions, "%s%s", i ? "," : "", a->versions[i]);
 }
 
 void tr_core_policy(const struct tr_core *c, struct tr_policy_view *ret)
 {
-	static struct tr_buf versions;
 	const struct tr_config_attestation *a = c->cfg->attestation;
 	struct tr_view mode = a->mode ? tr_view_str(a->mode) : tr_setting(c, "policy.mode");
 	struct tr_view tier = a->min_tier ? tr_view_str(a->min_tier) : tr_setting(c, "policy.min_tier");
@@ -98,8 +96,7 @@ void tr_core_policy(const struct tr_core *c, struct tr_policy_view *ret)
 	ret->accept_original |= a->public_key_path != NULL;
 	ret->hashes = a->expected_hash ? tr_view_str(a->expected_hash) : tr_setting(c, "policy.hashes");
 	ret->min_version = a->min_version ? tr_view_str(a->min_version) : tr_setting(c, "policy.min_version");
-	ret->versions = a->versions_count ? join(a->versions, a->versions_count, &versions)
-					  : tr_setting(c, "policy.versions");
+	ret->versions = a->versions_count ? tr_buf_view(&c->versions) : tr_setting(c, "policy.versions");
 }
 
 static bool key_vouches(const struct tr_core *c, const struct tr_release_row *r)

@@ -48,6 +48,7 @@ struct tr_core {
 	struct tr_buf keyset;  /* signed bytes, as served */
 	struct tr_buf ca_pem;
 	struct tr_buf fleet_pem;     /* ATTESTATION_PUBLIC_KEY_PATH's content, until it is seeded */
+	struct tr_buf versions;      /* those that the configuration pins, joined by commas (tr_core_pin) */
 	int64_t policy_until;        /* when a published release in the policy expires; 0: never */
 	uint8_t root_pin[32];
 	char server_name[256]; /* first URL, for what token create prints */
@@ -127,6 +128,7 @@ struct tr_policy_view {
 	enum tr_tier min_tier;
 	bool mode_pinned, accept_pinned, hashes_pinned, min_version_pinned, versions_pinned, min_tier_pinned;
 };
+void tr_core_pin(struct tr_core *c); /* once, before it is asked for */
 void tr_core_policy(const struct tr_core *c, struct tr_policy_view *ret);
 
 /* Challenge: issue time ‖ random ‖ MAC, checked without a table; spent by the claim's row in `seen`. */
