@@ -231,6 +231,37 @@ bool tr_cert_is_for_host(const struct tr_cert *c, const char *host)
 			       NULL) == 1;
 }
 
+/* Empty when it is neither a DNS name nor an address, or does not fit. */
+static void host_text(const GENERAL_NAME *name, char *out, size_t len)
+{
+	const ASN1_STRING *s = NULL;
+	int type = 0;
+
+	out[0] = 0;
+	s = GENERAL_NAME_get0_value(name, &type);
+	if (type == GEN_DNS && (size_t)ASN1_STRING_length(s) < len &&
+	    !memchr(ASN1_STRING_get0_data(s), 0, (size_t)ASN1_STRING_length(s)))
+		(void)snprintf(out, len, "%.*s", ASN1_STRING_length(s), (const char *)ASN1_STRING_get0_data(s));
+	else if (type == GEN_IPADD && (ASN1_STRING_length(s) == 4 || ASN1_STRING_length(s) == 16))
+		(void)inet_ntop(ASN1_STRING_length(s) == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(s), out,
+				(socklen_t)len);
+}
+
+TR_RC tr_cert_each_host(const struct tr_cert *c, tr_host_fn fn, void *arg, struct tr_err *err)
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(c->x, NID_subject_alt_name, NULL, NULL);
+	bool go = names != NULL;
+
+	for (int i = 0; go && i < sk_GENERAL_NAME_num(names); i++) {
+		char host[256];
+
+		host_text(sk_GENERAL_NAME_value(names, i), host, sizeof(host));
+		go = !host[0] || fn(arg, host);
+	}
+	GENERAL_NAMES_free(names);
+	return names ? TR_OK : tr_err_set(err, TR_E_NOTFOUND, "the certificate names no host", "no subjectAltName");
+}
+
 bool tr_trust_domain_ok(struct tr_view v)
 {
 	if (v.n == 0 || v.n > 255)

@@ -51,6 +51,9 @@ TR_RC tr_cert_check_leaf_shape(const struct tr_cert *leaf, enum tr_cert_use use,
 TR_RC tr_cert_check_ca_shape(const struct tr_cert *ca, struct tr_err *err);
 /* Does a DNS or IP SAN name the host? Wildcards stand for one whole label; the subject is never asked. */
 bool tr_cert_is_for_host(const struct tr_cert *c, const char *host);
+/* Every DNS and IP SAN as text, for a successor with the same names; stops when fn returns false. */
+typedef bool (*tr_host_fn)(void *arg, const char *host);
+TR_RC tr_cert_each_host(const struct tr_cert *c, tr_host_fn fn, void *arg, struct tr_err *err);
 /* "spiffe://<domain>/agent/<id>" → id (borrowed from the certificate). */
 TR_RC tr_cert_agent_id(const struct tr_cert *c, const char *trust_domain, struct tr_view *ret, struct tr_err *err);
 bool tr_trust_domain_ok(struct tr_view v); /* SPIFFE-ID §2.1: [a-z0-9.-_], 1..255 */

@@ -336,8 +336,11 @@ TR_RC tr_config_load(const char *path, struct tr_config **ret, struct tr_err *er
 
 	cfg.log_fn = on_log;
 	cfg.log_ctx = &complaint;
-	if (tr_file_read(path, 1 << 20, &text, err))
+	if (tr_file_read(path, 1 << 20, &text, err)) {
+		if (err->code == TR_E_NOTFOUND)
+			err->pub = "there is no configuration here; make an installation with trothd init, or name it with --config";
 		return tr_err_wrap(err, "configuration");
+	}
 	if (text.n == 0)
 		return tr_err_set(err, TR_E_INVALID, "the configuration file is empty", "%s", path);
 	rc = cyaml_load_data(text.p, text.n, &cfg, &config_schema, (cyaml_data_t **)&c, NULL);

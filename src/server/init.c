@@ -230,6 +230,9 @@ static TR_RC hand_over(const struct making *m, struct tr_err *err)
 
 	if (!tr_sandbox_target_ids(&uid, &gid))
 		return TR_OK;
+	if (uid == 65534)
+		(void)fprintf(stderr, "trothd: there is no user \"troth\", so the files are given to uid 65534 (nobody), as whom the\n"
+				      "        roles will run; make the account first (systemd-sysusers) if a systemd unit shall run it\n");
 	for (size_t i = 0; i < TR_ARRAY_LEN(names); i++) {
 		path_of(m, names[i], path, sizeof(path));
 		if (chown(path, uid, gid))
@@ -297,6 +300,41 @@ static TR_RC replace(const struct tr_config *cfg, const char *name, struct tr_vi
 	return TR_OK;
 }
 
+#define HOSTS_MAX 16
+
+struct hosts {
+	char text[HOSTS_MAX][256];
+	const char *list[HOSTS_MAX + 1];
+	size_t n;
+};
+
+static bool add_host(void *arg, const char *host)
+{
+	struct hosts *h = arg;
+
+	if (h->n == HOSTS_MAX)
+		return false;
+	(void)snprintf(h->text[h->n], sizeof(h->text[0]), "%s", host);
+	h->list[h->n] = h->text[h->n];
+	h->n++;
+	return true;
+}
+
+/* The names of the certificate that is in place. */
+static TR_RC present_hosts(const struct tr_config *cfg, struct hosts *h, struct tr_err *err)
+{
+	tr_auto(tr_buf_done) struct tr_buf pem = TR_BUF_INIT;
+	tr_auto(tr_buf_done) struct tr_buf der = TR_BUF_INIT;
+	tr_auto(tr_cert_free) struct tr_cert *cert = NULL;
+	struct tr_view label, rest;
+
+	if (tr_config_read(cfg, cfg->tls->certificate, false, &pem, err) ||
+	    tr_pem_get(tr_buf_view(&pem), &label, &der, &rest, err) ||
+	    tr_cert_parse(tr_buf_view(&der), &cert, err) || tr_cert_each_host(cert, add_host, h, err))
+		return tr_err_wrap(err, "names of the present certificate (give them with --host)");
+	return TR_OK;
+}
+
 TR_RC tr_init_renew_tls(const char *config, const char *const *hosts, struct tr_err *err)
 {
 	tr_auto(tr_config_free) struct tr_config *cfg = NULL;
@@ -307,10 +345,16 @@ TR_RC tr_init_renew_tls(const char *config, const char *const *hosts, struct tr_
 	tr_auto(tr_buf_done) struct tr_buf der = TR_BUF_INIT;
 	struct tr_view label, rest;
 	char path[4096];
+	struct hosts same = { .n = 0 };
 	enum tr_code rc;
 
 	if (tr_config_load(config, &cfg, err))
 		return err->code;
+	if (!hosts || !hosts[0]) {
+		if (present_hosts(cfg, &same, err))
+			return err->code;
+		hosts = same.list;
+	}
 	tr_config_path(cfg, "keys/ca.key", path, sizeof(path));
 	if (tr_privkey_load(path, &ca, err) || tr_config_read(cfg, "keys/ca.crt", false, &pem, err) ||
 	    tr_pem_get(tr_buf_view(&pem), &label, &ca_der, &rest, err) ||
@@ -325,5 +369,11 @@ TR_RC tr_init_renew_tls(const char *config, const char *const *hosts, struct tr_
 		return rc;
 	tr_buf_clear(&pem);
 	tr_pem_add(&pem, "CERTIFICATE", tr_buf_view(&der));
-	return replace(cfg, cfg->tls->certificate, tr_buf_view(&pem), 0644, err);
+	if (replace(cfg, cfg->tls->certificate, tr_buf_view(&pem), 0644, err))
+		return err->code;
+	(void)printf("A new server certificate, for %u days, for", TLS_DAYS);
+	for (size_t i = 0; hosts[i]; i++)
+		(void)printf("%s %s", i ? "," : "", hosts[i]);
+	(void)printf("\nPut it to use:  systemctl reload trothd   (or kill -HUP)\n");
+	return TR_OK;
 }

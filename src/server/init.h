@@ -14,7 +14,8 @@ struct tr_init {
 	const char *const *urls;      /* NULL-terminated; what agents are told */
 };
 TR_RC tr_init(const struct tr_init *i, struct tr_err *err);
-/* A new server certificate for the same names, by the CA key in `dir`; replaces tls/server.{key,crt}. */
+/* A new server certificate by the CA key of the installation; replaces tls/server.{key,crt}. hosts NULL or empty: the same
+ * names as the present one. Prints the names. */
 TR_RC tr_init_renew_tls(const char *config, const char *const *hosts, struct tr_err *err);
 
 #endif

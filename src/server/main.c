@@ -28,12 +28,12 @@ static const char doc[] =
 	"  run            start the control plane\n"
 	"  check-config   say whether run would accept the configuration\n"
 	"  check-sandbox  show that each role dies of a forbidden system call\n"
-	"  renew-tls      issue a new server certificate; then: kill -HUP, or systemctl reload trothd\n"
+	"  renew-tls      issue a new server certificate for the same names\n"
 	"\n"
 	"Exit codes: 0 done, 1 failed (a sentence says why), 64 wrong usage.\n"
 	"\n"
 	"Example:\n"
-	"  trothd init --dir /var/lib/troth --trust-domain fleet.example --host $(hostname)\n"
+	"  trothd init --trust-domain fleet.example --host control.fleet.example\n"
 	"  trothd run --config /var/lib/troth/trothd.yaml\n";
 
 enum { OPT_OPERATORS = 256, OPT_AGENTS };
@@ -43,7 +43,8 @@ static const struct argp_option options[] = {
 	{ "dir", 'd', "FOLDER", 0, "init: folder of the new installation (default /var/lib/troth)", 0 },
 	{ "trust-domain", 't', "NAME", 0, "init: SPIFFE trust domain, e.g. fleet.example", 0 },
 	{ "host", 'H', "NAME", 0, "init, renew-tls: DNS name or address in the server certificate; repeatable. "
-				  "localhost and 127.0.0.1 are always in it", 0 },
+				  "localhost and 127.0.0.1 are always in it. renew-tls without it: the names "
+				  "of the present certificate", 0 },
 	{ "url", 'u', "URL", 0, "init: what agents are told, in order; repeatable (default https://HOST:PORT)", 0 },
 	{ "agents", OPT_AGENTS, "ADDRESS", 0, "init: agent listener (default *:8443)", 0 },
 	{ "operators", OPT_OPERATORS, "ADDRESS", 0, "init: operator listener (default 127.0.0.1:8440)", 0 },
@@ -142,6 +143,10 @@ int main(int argc, char **argv)
 	argp_err_exit_status = 64;
 	(void)argp_parse(&argp, argc, argv, 0, NULL, &o);
 	cmd = tr_view_str(o.command);
+	if (o.role && !tr_view_starts(cmd, "role")) {
+		(void)fprintf(stderr, "trothd %s takes no further word, and got \"%s\"; see trothd --help\n", o.command, o.role);
+		return 64;
+	}
 	if (tr_view_is(cmd, "role") && o.role)
 		return tr_role_main(o.role, o.config);
 	if (tr_view_is(cmd, "role-probe") && o.role)
@@ -156,7 +161,8 @@ int main(int argc, char **argv)
 	if (tr_view_is(cmd, "check-sandbox"))
 		return done(tr_supervisor_probe(o.config, &err), &err);
 	if (tr_view_is(cmd, "renew-tls")) {
-		default_hosts(&o);
+		if (o.n_hosts)
+			default_hosts(&o);
 		return done(tr_init_renew_tls(o.config, o.hosts, &err), &err);
 	}
 	if (tr_view_is(cmd, "check-config")) {

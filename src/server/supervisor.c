@@ -450,14 +450,14 @@ static TR_RC listen_all(struct supervisor *s, const char *address, int *fds, cha
 	if (!colon)
 		return tr_err_set(err, TR_E_INVALID, "a listen address is host:port, [v6]:port or *:port", "%s", address);
 	if (tr_listen_probe(address, err) || tr_listen(address, &fds[0], &port, err))
-		return tr_err_wrap(err, "listen on %s", address);
+		return err->code;
 	/* Port 0 means "any": the other fronts then take the one that was given. */
 	(void)snprintf(bound, sizeof(bound), "%.*s:%u", (int)(colon - address), address, port);
 	for (unsigned i = 1; i < s->n_fronts; i++) {
 		unsigned same;
 
 		if (tr_listen(bound, &fds[i], &same, err))
-			return tr_err_wrap(err, "listen on %s", bound);
+			return err->code;
 	}
 	(void)snprintf(shown, len, "%s", bound);
 	return TR_OK;

@@ -271,3 +271,15 @@ def test_port_in_use_is_said(make_server):
         r = subprocess.run([program("trothd"), "run", "--config", str(s.config)], capture_output=True, text=True,
                            timeout=20)
     assert r.returncode == 1 and "in use" in r.stderr and str(s.agents) in r.stderr, r
+
+
+def test_renewed_certificate_keeps_its_names(make_server):
+    s = make_server()
+    names = "localhost, 127.0.0.1"
+    before = subprocess.run(["openssl", "x509", "-in", s.dir / "tls/server.crt", "-noout", "-ext", "subjectAltName"],
+                            capture_output=True, text=True, check=True).stdout
+    out = subprocess.run([program("trothd"), "renew-tls", "--config", s.config], capture_output=True, text=True)
+    assert out.returncode == 0 and names in out.stdout, out
+    after = subprocess.run(["openssl", "x509", "-in", s.dir / "tls/server.crt", "-noout", "-ext", "subjectAltName"],
+                           capture_output=True, text=True, check=True).stdout
+    assert before == after
