@@ -154,11 +154,19 @@ void tr_core_send_policy(struct tr_core *c)
 
 /* ---- the fleet key that configuration names ---- */
 
+static void seeded(struct tr_core *c)
+{
+	c->seeding = false;
+	c->seeded = true;
+	tr_core_tell_ready(c);
+}
+
 static void on_seeded(void *arg, enum tr_code rc, const char *why)
 {
-	(void)arg;
+	/* A store that cannot write now must not keep the rest from working. */
 	if (rc && rc != TR_E_CONFLICT)
 		tr_log(TR_LOG_ERROR, "configured_key_not_stored", "why", why, NULL);
+	seeded(arg);
 }
 
 static void on_fleet_key(void *arg, const void *answer)
@@ -168,26 +176,36 @@ static void on_fleet_key(void *arg, const void *answer)
 	struct tr_vkey_row row;
 	struct tr_tx *tx;
 
-	if (!k || k->code) {
-		tr_log(TR_LOG_ERROR, "configured_key_unusable", "why", k ? tr_fmt_view(k->why) : "", NULL);
+	if (!k) {
+		c->seeding = false; /* the verifier died over it: asked again when the next one says hello */
 		return;
 	}
-	if (tr_table_get(&c->vkeys, k->key_id))
-		return; /* known already, with whatever state an operator gave it since */
+	/* Known already, with whatever state an operator gave it since; or unusable, which check-config would have said. */
+	if (k->code || tr_table_get(&c->vkeys, k->key_id)) {
+		if (k->code)
+			tr_log(TR_LOG_ERROR, "configured_key_unusable", "why", tr_fmt_view(k->why), NULL);
+		seeded(c);
+		return;
+	}
 	row = (struct tr_vkey_row){ .id = k->key_id, .use = TR_VIEW_LIT("fleet"), .state = TR_VIEW_LIT("active"),
 				    .name = TR_VIEW_LIT("configured"), .key_type = k->key_type, .spki = k->spki,
 				    .added_at = tr_now_ms(), .added_by = TR_VIEW_LIT("configuration") };
 	tx = tr_tx_new(c);
 	tr_tx_add(tx, TR_OP_INSERT, TR_T_VKEY, &row);
 	tr_audit(tx, "system", "key.add", TR_VIEW_LIT("configured"), "ok", "", tr_view(NULL, 0), tr_view(NULL, 0));
-	tr_tx_commit(tx, on_seeded, NULL);
+	tr_tx_commit(tx, on_seeded, c);
 }
 
 void tr_core_seed(struct tr_core *c)
 {
 	struct tr_msg_read_key q = { .pem = tr_buf_view(&c->fleet_pem) };
 
-	if (c->fleet_pem.n && c->appraise)
+	if (c->seeding)
+		return;
+	c->seeding = true;
+	if (!c->fleet_pem.n)
+		seeded(c);
+	else
 		tr_core_ask(c, c->appraise, TR_M_READ_KEY, &tr_msg_read_key_def, &q, on_fleet_key, c);
 }
 

@@ -19,7 +19,7 @@ void tr_api_readyz(struct tr_core *c, struct tr_req *r)
 		const char *name;
 		bool ok;
 	} parts[] = {
-		{ "registry", c->loaded },	   { "store", c->store && c->store_ok }, { "store_ro", c->up[TR_UP_STORE_RO] },
+		{ "registry", c->loaded && c->seeded },	   { "store", c->store && c->store_ok }, { "store_ro", c->up[TR_UP_STORE_RO] },
 		{ "keys", c->up[TR_UP_KEYS] },	   { "appraise", c->up[TR_UP_APPRAISE] },
 		{ "tls_certificate", c->tls_not_after > tr_now_ms() },
 	};

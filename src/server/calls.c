@@ -6,6 +6,7 @@ struct call {
 	void *arg;
 	const void *whom;
 	uint32_t gen;
+	uint32_t waited_s;
 	uint32_t next_free;
 };
 
@@ -53,6 +54,7 @@ uint64_t tr_calls_add(struct tr_calls *c, const void *whom, tr_call_fn fn, void 
 	s->fn = fn;
 	s->arg = arg;
 	s->whom = whom;
+	s->waited_s = 0;
 	c->count++;
 	return (uint64_t)s->gen << 32 | index;
 }
@@ -89,6 +91,16 @@ void tr_calls_fail(struct tr_calls *c, const void *whom)
 	for (uint32_t i = 1; i <= TR_CALLS_MAX; i++)
 		if (c->slots[i - 1].fn && c->slots[i - 1].whom == whom)
 			end(c, i, NULL);
+}
+
+const void *tr_calls_tick(struct tr_calls *c, unsigned limit_s)
+{
+	const void *late = NULL;
+
+	for (uint32_t i = 0; c->count && i < TR_CALLS_MAX; i++)
+		if (c->slots[i].fn && c->slots[i].waited_s++ >= limit_s)
+			late = c->slots[i].whom;
+	return late;
 }
 
 unsigned tr_calls_count(const struct tr_calls *c)

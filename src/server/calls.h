@@ -25,6 +25,9 @@ uint64_t tr_calls_add(struct tr_calls *c, const void *whom, tr_call_fn fn, void 
 bool tr_calls_end(struct tr_calls *c, const void *whom, uint64_t id, const void *answer);
 /* Ends every question asked of whom with NULL. */
 void tr_calls_fail(struct tr_calls *c, const void *whom);
+/* Once a second: everybody waits a second longer. Returns whom somebody has waited for longer than limit_s, or NULL: a role
+ * that hangs is told from one that is busy only by time. */
+const void *tr_calls_tick(struct tr_calls *c, unsigned limit_s);
 unsigned tr_calls_count(const struct tr_calls *c);
 
 #endif

@@ -33,6 +33,7 @@ struct tr_core {
 	struct tr_front_ref fronts[TR_FRONTS_MAX];
 	struct tr_chan *store, *store_ro, *keys, *appraise;
 	bool up[TR_UP_N]; /* who of them has said hello */
+	bool seeding, seeded; /* the configured key: being stored; in force, or there is none */
 	struct tr_calls *calls;
 
 	struct tr_table_mem agents, tokens, vkeys, releases, settings, seen, operators;
@@ -117,7 +118,10 @@ struct tr_table_mem *tr_core_table(struct tr_core *c, enum tr_table t); /* NULL 
 void tr_core_ask(struct tr_core *c, struct tr_chan *role, enum tr_msg type, const struct tr_record *def, const void *q,
 		 tr_call_fn fn, void *arg);
 void tr_core_send_policy(struct tr_core *c);
-void tr_core_seed(struct tr_core *c); /* stores the verification key that the configuration names */
+/* Stores the verification key that the configuration names, then calls tr_core_tell_ready again. */
+void tr_core_seed(struct tr_core *c);
+/* Tells the supervisor, once everything that a first claim needs is there. */
+void tr_core_tell_ready(struct tr_core *c);
 struct tr_view tr_setting(const struct tr_core *c, const char *name); /* empty when not set */
 
 /* The policy in force: configuration and environment pin, settings fill the rest. */

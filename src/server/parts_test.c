@@ -93,6 +93,23 @@ static void an_answer_is_taken_once_and_from_whom_it_was_asked(void **state)
 	tr_calls_fail(c, &other);
 }
 
+static void a_role_that_hangs_is_named(void **state)
+{
+	tr_auto(tr_calls_free) struct tr_calls *c = tr_calls_new();
+	int slow, quick;
+	uint64_t id;
+
+	(void)state;
+	(void)tr_calls_add(c, &slow, on_call, &heard);
+	assert_null(tr_calls_tick(c, 2));
+	id = tr_calls_add(c, &quick, on_call, &heard);
+	assert_null(tr_calls_tick(c, 2));
+	assert_true(tr_calls_end(c, &quick, id, ""));
+	assert_ptr_equal(tr_calls_tick(c, 2), &slow);
+	tr_calls_fail(c, &slow);
+	assert_null(tr_calls_tick(c, 2));
+}
+
 static void calls_are_bounded(void **state)
 {
 	tr_auto(tr_calls_free) struct tr_calls *c = tr_calls_new();
@@ -220,6 +237,7 @@ int main(void)
 		cmocka_unit_test(rows_are_found_by_both_keys_in_order),
 		cmocka_unit_test(replacing_keeps_the_item_and_moves_the_second_key),
 		cmocka_unit_test(an_answer_is_taken_once_and_from_whom_it_was_asked),
+		cmocka_unit_test(a_role_that_hangs_is_named),
 		cmocka_unit_test(calls_are_bounded),
 		cmocka_unit_test(a_source_is_held_to_its_rate_and_others_are_not),
 		cmocka_unit_test(a_challenge_is_ours_whole_and_fresh),

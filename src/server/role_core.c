@@ -14,6 +14,7 @@
 #define SWEEP_EVERY_MS 5000
 #define SWEEP_AT_MOST 256
 #define TICK_MS 1000
+#define HUNG_AFTER_S 20 /* the longest commit on a slow disk is a few */
 
 static void on_request(void *arg, struct tr_chan *ch, const struct tr_frame *f);
 
@@ -137,7 +138,7 @@ static void on_rows(void *arg, struct tr_chan *ch, const struct tr_frame *f)
 	}
 }
 
-static void tell_ready(struct tr_core *c)
+void tr_core_tell_ready(struct tr_core *c)
 {
 	struct tr_err err = { 0 };
 	bool front = false;
@@ -147,9 +148,13 @@ static void tell_ready(struct tr_core *c)
 	if (c->ready_told || !c->loaded || !front || !c->up[TR_UP_KEYS] || !c->up[TR_UP_APPRAISE] ||
 	    !c->up[TR_UP_STORE_RO])
 		return;
+	/* A key that configuration names must be in force before the first claim is judged. */
+	if (!c->seeded) {
+		tr_core_seed(c);
+		return;
+	}
 	tr_core_send_policy(c);
 	c->ready_told = true;
-	tr_core_seed(c);
 	tr_log(TR_LOG_INFO, "ready", "agents", tr_fmt("%zu", c->agents.n), NULL);
 	if (tr_fd_tell(c->control, TR_TAG_READY, &err))
 		tr_log_err(TR_LOG_ERROR, "supervisor_gone", &err, NULL);
@@ -170,7 +175,7 @@ static void on_load_done(void *arg, struct tr_chan *ch, const struct tr_frame *f
 	if (--c->loading)
 		return;
 	c->loaded = true;
-	tell_ready(c);
+	tr_core_tell_ready(c);
 }
 
 static void start_load(struct tr_core *c)
@@ -202,7 +207,7 @@ static void on_hello(void *arg, struct tr_chan *ch, const struct tr_frame *f)
 		c->up[i] |= *helper_slot(c, i) == ch;
 	for (size_t i = 0; i < TR_FRONTS_MAX; i++)
 		c->fronts[i].up |= c->fronts[i].chan == ch;
-	tell_ready(c);
+	tr_core_tell_ready(c);
 }
 
 static const struct tr_frame_rule front_rules[TR_FRAME_TYPE_MAX] = {
@@ -334,7 +339,7 @@ static void on_control(void *arg)
 		case TR_TAG_STOP: stop(c); return;
 		default: (void)tr_close(fd); break;
 		}
-		tell_ready(c);
+		tr_core_tell_ready(c);
 	}
 	if (rc != TR_E_BUSY)
 		tr_loop_stop(c->loop); /* no supervisor, no server */
@@ -436,9 +441,28 @@ const tr_api_fn tr_api[TR_RT_N] = {
 
 /* ---- life ---- */
 
+/* A role that hangs would keep its askers waiting for ever: the supervisor ends it, and it comes back. */
+static void end_hung(struct tr_core *c, const void *whom)
+{
+	static const enum tr_tag tags[TR_UP_N] = { TR_TAG_STORE_RO, TR_TAG_KEYS, TR_TAG_APPRAISE };
+	enum tr_tag tag = TR_TAG_STORE;
+	struct tr_err err = { 0 };
+
+	for (unsigned i = 0; i < TR_UP_N; i++)
+		if (*helper_slot(c, i) == whom)
+			tag = tags[i];
+	tr_log(TR_LOG_ERROR, "role_hangs", "tag", tr_fmt("%c", (int)tag), NULL);
+	if (tr_fd_tell(c->control, (uint8_t)tag, &err))
+		tr_log_err(TR_LOG_ERROR, "supervisor_gone", &err, NULL);
+}
+
 static void on_tick(void *arg)
 {
 	struct tr_core *c = arg;
+	const void *late = tr_calls_tick(c->calls, HUNG_AFTER_S);
+
+	if (late)
+		end_hung(c, late);
 
 	c->recent_refusals = 0;
 	if (c->policy_until && c->policy_until <= tr_now_ms())

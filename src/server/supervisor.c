@@ -177,6 +177,19 @@ static void notify(const char *state)
 			     (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n));
 }
 
+/* Core waits in vain for this role: what comes of its death is as of any other. */
+static void end_hung(struct supervisor *s, uint8_t tag)
+{
+	struct child *c = tag == TR_TAG_STORE	   ? &s->store
+			  : tag == TR_TAG_STORE_RO ? &s->store_ro
+			  : tag == TR_TAG_KEYS	   ? &s->keys
+			  : tag == TR_TAG_APPRAISE ? &s->appraise
+						   : NULL;
+
+	if (c)
+		send_signal(s, c, SIGKILL);
+}
+
 static void on_control(void *arg)
 {
 	struct supervisor *s = arg;
@@ -187,6 +200,7 @@ static void on_control(void *arg)
 
 	while ((rc = tr_fd_recv(s->control, &tag, &fd, &err)) == TR_OK) {
 		(void)tr_close(fd);
+		end_hung(s, tag);
 		if (tag != TR_TAG_READY || s->ready)
 			continue;
 		s->ready = s->was_ready = true;
@@ -241,8 +255,10 @@ static void put_back(struct supervisor *s, struct child *c)
 	case TR_PROC_FRONT: rc = start_front(s, (unsigned)(c - s->fronts), &err); break;
 	default: break;
 	}
-	if (rc)
+	if (rc) {
 		tr_log_err(TR_LOG_ERROR, "role_not_put_back", &err, "role", tr_proc_name(c->proc), NULL);
+		tr_timer_arm(s->drain_timer, 1000);
+	}
 }
 
 static void on_put_back(void *arg);

@@ -6,10 +6,12 @@ TROTH_KILLS: how many (40; with TROTH_LONG 200). TROTH_SEED: repeats a run."""
 
 import os
 import random
+import signal
 import sqlite3
 import time
 
 import storm
+from harness import call
 
 KILLS = int(os.environ.get("TROTH_KILLS", 200 if os.environ.get("TROTH_LONG") else 40))
 SEED = int(os.environ.get("TROTH_SEED", time.time_ns() % 1000000))
@@ -87,3 +89,20 @@ def test_nothing_acknowledged_is_lost():
         assert max(worst.values()) < WHOLE_AGAIN_S, worst
     finally:
         server.destroy()
+
+
+def test_a_role_that_hangs_is_replaced(make_server):
+    """A stopped process answers nobody and does not die: core notices, the supervisor ends it, agents get in again."""
+    s = make_server().start()
+    token = s.make_token(max_uses=10)
+    s.api("PUT", "/api/v1/policy", {"mode": "audit"})
+    hung = next(pid for pid, role in s.roles().items() if role == "appraise")
+    os.kill(hung, signal.SIGSTOP)
+    headers = {"Authorization": f"Bearer {token}"}
+    answer = call(s.agents, "POST", "/api/v1/agents/register", {"csr": "", "claim": ""}, headers, timeout=60)
+    assert answer.status == 503 and answer.json()["code"] == "verifier_unavailable", answer
+    s.wait_ready()
+    assert hung not in s.roles()
+    answer = call(s.agents, "POST", "/api/v1/agents/register", {"csr": "", "claim": ""}, headers, timeout=60)
+    assert answer.json()["code"] == "malformed", answer
+    assert "role_hangs" in s.read_log()
