@@ -11,6 +11,8 @@
 
 /* A flood of refusals must not fill the disk: so many are recorded per second, the rest is counted and the count recorded. */
 #define REFUSALS_RECORDED_PER_SECOND 50
+#define CHECKS_ROOM 7800 /* a row holds 8192 bytes of checks */
+#define DESYNC_KEPT_MS (90LL * 24 * 3600 * 1000)
 /* Bytes of a body that are kept of somebody without a good token: any honest one fits, and a flood stays small. */
 #define STRANGER_EVIDENCE_MAX 4096
 #define EVIDENCE_MAX 16384
@@ -52,8 +54,36 @@ static bool token_usable(const struct tr_item *i, int64_t now)
 
 /* ---- what is recorded ---- */
 
+/* The verifier's checks, and the one of core's own that ended it: what only the registry could know. */
+static void put_checks(const struct admission *m, enum tr_reason reason, struct tr_buf *b)
+{
+	static const struct {
+		enum tr_reason reason;
+		const char *check, *expected, *seen;
+	} own[] = {
+		{ TR_R_TOKEN_INVALID, "token", "a registration token that is known, in time, not revoked and has uses left",
+		  "none, or one that is not" },
+		{ TR_R_CHALLENGE_INVALID, "challenge", "a challenge of this server, at most 120 s old",
+		  "another server's, an older one, or one from before a restart" },
+		{ TR_R_REPLAY, "replay", "a claim that was not used before", "this very claim, or its challenge, was used" },
+		{ TR_R_ID_TAKEN, "agent_id", "an id that is free, or this key's own", "an id or a key that belongs to another" },
+		{ TR_R_AGENT_REVOKED, "agent", "an agent that was not revoked or removed", "one that was" },
+	};
+	struct tr_view checks = m->a.checks.n ? m->a.checks : TR_VIEW_LIT("[]");
+
+	tr_buf_addv(b, checks);
+	for (size_t i = 0; i < TR_ARRAY_LEN(own) && !b->failed; i++) {
+		if (own[i].reason != reason || checks.n > CHECKS_ROOM)
+			continue;
+		b->n--; /* the closing bracket */
+		tr_buf_addf(b, "%s{\"check\":\"%s\",\"ok\":false,\"expected\":\"%s\",\"seen\":\"%s\"}]",
+			    checks.n > 2 ? "," : "", own[i].check, own[i].expected, own[i].seen);
+	}
+}
+
 static void record(struct admission *m, struct tr_tx *tx, const char *outcome, enum tr_reason reason)
 {
+	tr_auto(tr_buf_done) struct tr_buf checks = TR_BUF_INIT;
 	const struct tr_token_row *token = m->token ? m->token->row : NULL;
 	const char *slug = tr_reason_info(reason)->slug;
 	size_t keep = m->token && token_usable(m->token, tr_now_ms()) ? EVIDENCE_MAX : STRANGER_EVIDENCE_MAX;
@@ -70,11 +100,12 @@ static void record(struct admission *m, struct tr_tx *tx, const char *outcome, e
 		.token_id = token ? token->id : tr_view(NULL, 0),
 		.source = m->req->q.source,
 		.claim_time = m->a.claim_time,
-		.checks = m->a.checks.n ? m->a.checks : TR_VIEW_LIT("[]"),
 		.evidence = m->req->q.in.n <= keep ? m->req->q.in : tr_view(NULL, 0),
 	};
 	char actor[80];
 
+	put_checks(m, reason, &checks);
+	row.checks = tr_buf_view(&checks);
 	(void)snprintf(actor, sizeof(actor), "agent:%.*s", TR_VIEW_FMT(m->a.node_id));
 	tr_tx_add(tx, TR_OP_APPEND, TR_T_ATTESTATION, &row);
 	tr_audit(tx, m->a.node_id.n ? actor : "anonymous", "agent.register", m->a.node_id, outcome, slug, m->req->q.source,
@@ -283,6 +314,9 @@ static void put_spent(struct admission *m, struct tr_tx *tx)
 	struct tr_seen_row seen = { .digest = m->a.native ? m->a.challenge : m->a.claim_digest,
 				    .expires_at = now + 2 * TR_CLAIM_SKEW_MS + TR_CHALLENGE_TTL_MS };
 
+	/* Audit tolerates a claim of any age, so the clock check no longer ends what a recorded one is worth. */
+	if (m->tolerated == TR_R_CLOCK_DESYNC)
+		seen.expires_at = now + DESYNC_KEPT_MS;
 	tr_tx_add(tx, TR_OP_INSERT, TR_T_SEEN, &seen);
 	if (m->token && m->spend_token) {
 		struct tr_token_row t = *(const struct tr_token_row *)m->token->row;

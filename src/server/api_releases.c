@@ -16,7 +16,7 @@ void tr_api_release_list(struct tr_core *c, struct tr_req *r)
 		tr_record_to_json(&tr_release_def, c->releases.by_key[i]->row, &b);
 	}
 	tr_buf_adds(&b, "]}");
-	tr_req_answer(r, 200, TR_CT_JSON, tr_buf_view(&b));
+	tr_req_answer_json(r, &b);
 }
 
 static void on_read(void *arg, const void *answer)

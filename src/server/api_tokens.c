@@ -36,7 +36,7 @@ void tr_api_token_list(struct tr_core *c, struct tr_req *r)
 		token_json(c->tokens.by_key[i]->row, &b);
 	}
 	tr_buf_adds(&b, "]}");
-	tr_req_answer(r, 200, TR_CT_JSON, tr_buf_view(&b));
+	tr_req_answer_json(r, &b);
 }
 
 /* The secret is in this answer and nowhere else, ever. */

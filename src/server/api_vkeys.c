@@ -49,7 +49,7 @@ void tr_api_vkey_list(struct tr_core *c, struct tr_req *r)
 		vkey_json(c, c->vkeys.by_key[i]->row, &b);
 	}
 	tr_buf_adds(&b, "]}");
-	tr_req_answer(r, 200, TR_CT_JSON, tr_buf_view(&b));
+	tr_req_answer_json(r, &b);
 }
 
 static void audit_key(struct tr_tx *tx, const struct tr_req *r, const char *action, struct tr_view id)
@@ -202,7 +202,7 @@ static void end_key(struct tr_core *c, struct tr_req *r, bool revoke)
 		char why[200];
 
 		(void)snprintf(why, sizeof(why),
-			       "%zu active agents were admitted by this key (%.*s is one); give them a release signed by another key first, or force it",
+			       "%zu active agents were admitted by this key (%.*s is one); give them a release signed by another key first, or end it all the same with troth key retire --force",
 			       users, TR_VIEW_FMT(one));
 		tr_req_refuse(r, 409, "key_in_use", why);
 		return;

@@ -83,6 +83,8 @@ struct tr_req *tr_req_keep(struct tr_req *r);
 struct tr_req *tr_req_free(struct tr_req *r);
 TR_DEFINE_AUTO(struct tr_req *, tr_req_free)
 void tr_req_answer(struct tr_req *r, int status, enum tr_ctype type, struct tr_view body);
+/* 200 with this JSON; 500 when it grew over the limit of an answer. */
+void tr_req_answer_json(struct tr_req *r, const struct tr_buf *json);
 void tr_req_problem(struct tr_req *r, const struct tr_problem *p);
 /* Short form: status, slug and a sentence. */
 void tr_req_refuse(struct tr_req *r, int status, const char *slug, const char *detail);

@@ -47,6 +47,16 @@ void tr_req_answer(struct tr_req *r, int status, enum tr_ctype type, struct tr_v
 	send_answer(r, &(struct tr_msg_answer){ .status = (uint64_t)status, .ctype = type, .body = body });
 }
 
+void tr_req_answer_json(struct tr_req *r, const struct tr_buf *json)
+{
+	struct tr_err err = { 0 };
+
+	if (tr_buf_check(json, &err))
+		tr_req_error(r, &err);
+	else
+		tr_req_answer(r, 200, TR_CT_JSON, tr_buf_view(json));
+}
+
 void tr_req_problem(struct tr_req *r, const struct tr_problem *p)
 {
 	tr_auto(tr_buf_done) struct tr_buf body = TR_BUF_INIT;

@@ -302,7 +302,8 @@ static void on_request(void *arg, void *conn, struct tr_http_req *r, const struc
 		/* Our own parsers say where the input is wrong; that is the caller's own input, so it may hear it. */
 		tr_buf_adds(&extra, "\"where\":");
 		tr_json_put_str(&extra, tr_utf8_ok(tr_view_str(err.detail)) ? tr_view_str(err.detail) : tr_view(NULL, 0));
-		p.slug = "malformed";
+		if (err.code == TR_E_INVALID)
+			p.slug = "malformed";
 		p.extra = tr_buf_view(&extra);
 		answer_problem(r, &p, a);
 		return;

@@ -474,6 +474,17 @@ def test_the_record_of_a_refusal(world):
     assert world.token[4:26] not in json.dumps(one)
 
 
+def test_a_refusal_names_the_check_that_failed(world):
+    """BA-4: also those that only the registry could know are among the recorded checks."""
+    a, spent = world.good(), world.server.make_token(max_uses=1)
+    world.is_admitted(world.good().register(spent))
+    world.is_refused(a.register(spent), "token_invalid", a.node_id)
+    row = world.server.attestations(match=a.node_id)[0]
+    one = world.server.api("GET", f"/api/v1/attestations/{row['seq']}").json()
+    checks = one["checks"] if isinstance(one["checks"], list) else json.loads(one["checks"])
+    assert [c["check"] for c in checks if not c["ok"]] == ["token"], checks
+
+
 # ---- policy ----
 
 def test_versions(world):
