@@ -34,9 +34,9 @@ struct admission {
 
 static void admission_free(struct admission *m)
 {
-	if (m->spend_token)
+	if (m->token && m->spend_token)
 		m->token->reserved--;
-	if (m->token_sent)
+	if (m->token && m->token_sent)
 		m->token->sent--;
 	(void)tr_req_free(m->req);
 	tr_buf_done(&m->bytes);

@@ -371,7 +371,7 @@ TR_RC tr_init_renew_tls(const char *config, const char *const *hosts, struct tr_
 	tr_pem_add(&pem, "CERTIFICATE", tr_buf_view(&der));
 	if (replace(cfg, cfg->tls->certificate, tr_buf_view(&pem), 0644, err))
 		return err->code;
-	(void)printf("A new server certificate, for %u days, for", TLS_DAYS);
+	(void)printf("A new server certificate, for %d days, for", TLS_DAYS);
 	for (size_t i = 0; hosts[i]; i++)
 		(void)printf("%s %s", i ? "," : "", hosts[i]);
 	(void)printf("\nPut it to use:  systemctl reload trothd   (or kill -HUP)\n");
