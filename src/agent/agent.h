@@ -9,12 +9,12 @@
 
 /* Documented in --help and in troth-agent(8): never renumber. */
 enum tr_agent_exit {
-	TR_EXIT_OK = 0,
-	TR_EXIT_USAGE = 1,
-	TR_EXIT_REFUSED = 2,	  /* the server understood us and said no */
-	TR_EXIT_UNREACHABLE = 3,  /* no server answered, or none was able to */
-	TR_EXIT_STATE = 4,	  /* the state folder, the key or another local file */
-	TR_EXIT_WRONG_SERVER = 5, /* its root or its certificate is not the one we were told to trust */
+	TR_AGENT_EXIT_OK = 0,
+	TR_AGENT_EXIT_USAGE = 1,
+	TR_AGENT_EXIT_REFUSED = 2,	  /* the server understood us and said no */
+	TR_AGENT_EXIT_UNREACHABLE = 3,  /* no server answered, or none was able to */
+	TR_AGENT_EXIT_STATE = 4,	  /* the state folder, the key or another local file */
+	TR_AGENT_EXIT_WRONG_SERVER = 5, /* its root or its certificate is not the one we were told to trust */
 };
 
 #define TR_AGENT_STATE_DEFAULT "/var/lib/troth-agent"

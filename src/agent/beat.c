@@ -95,7 +95,7 @@ static void stop_now(int sig)
 
 	(void)sig;
 	(void)unused;
-	_exit(TR_EXIT_OK);
+	_exit(TR_AGENT_EXIT_OK);
 }
 
 static sigset_t stop_signals(void)
@@ -443,7 +443,7 @@ static int loop(struct runner *r)
 	save_status(r, "stopped");
 	tr_log(TR_LOG_INFO, "agent_stopped", "beats", tr_fmt("%llu", (unsigned long long)r->status.beats),
 	       NULL);
-	return TR_EXIT_OK;
+	return TR_AGENT_EXIT_OK;
 }
 
 int tr_agent_run(const char *state_dir)
@@ -457,7 +457,7 @@ int tr_agent_run(const char *state_dir)
 	    tr_evidence_read(NULL, NULL, &r.state.conf, &r.evidence, &err) || take_signals(&err) ||
 	    tr_client_global_init(&err)) {
 		tr_log_err(TR_LOG_ERROR, "start_failed", &err, "hint", err.pub, NULL);
-		return TR_EXIT_STATE;
+		return TR_AGENT_EXIT_STATE;
 	}
 	tr_random(r.start_id, sizeof(r.start_id));
 	r.status.pid = (uint64_t)getpid();

@@ -48,7 +48,7 @@ int tr_agent_init(const char *state_dir, const char *id, const char *key_type)
 	enum tr_code rc = tr_state_asked_ok(id, key_type, &err);
 
 	if (rc)
-		return tr_agent_fail(TR_EXIT_USAGE, &err);
+		return tr_agent_fail(TR_AGENT_EXIT_USAGE, &err);
 	rc = tr_dir_make(state_dir, 0700, &err);
 	if (!rc && fresh)
 		give_to_service(state_dir);
@@ -59,12 +59,12 @@ int tr_agent_init(const char *state_dir, const char *id, const char *key_type)
 	if (!rc)
 		rc = tr_state_make(&s, id, key_type, &key_made, &err);
 	if (rc)
-		return tr_agent_fail(TR_EXIT_STATE, &err);
+		return tr_agent_fail(TR_AGENT_EXIT_STATE, &err);
 	printf("agent id    %.*s\n", TR_VIEW_FMT(s.conf.agent_id));
 	print_hex("key id      sha256:", s.conf.key_id);
 	printf("device key  %s/device.key (%.*s, %s)\n", s.dir, TR_VIEW_FMT(s.conf.key_type),
 	       key_made ? "made now" : "existed already, used again");
-	return TR_EXIT_OK;
+	return TR_AGENT_EXIT_OK;
 }
 
 static struct tr_cert *load_cert(const struct tr_state *s, struct tr_err *err)
@@ -159,8 +159,8 @@ static int status_json(const struct tr_state *s, const struct tr_cert *cert, con
 		tr_buf_adds(&b, "null");
 	tr_buf_adds(&b, "}\n");
 	if (!tr_buf_ok(&b))
-		return TR_EXIT_STATE;
-	return fwrite(b.p, b.n, 1, stdout) == 1 ? TR_EXIT_OK : TR_EXIT_STATE;
+		return TR_AGENT_EXIT_STATE;
+	return fwrite(b.p, b.n, 1, stdout) == 1 ? TR_AGENT_EXIT_OK : TR_AGENT_EXIT_STATE;
 }
 
 int tr_agent_status(const char *state_dir, bool as_json)
@@ -174,16 +174,16 @@ int tr_agent_status(const char *state_dir, bool as_json)
 	bool ran;
 
 	if (tr_state_open(state_dir, &s, &err) || tr_state_load(&s, &err))
-		return tr_agent_fail(TR_EXIT_STATE, &err);
+		return tr_agent_fail(TR_AGENT_EXIT_STATE, &err);
 	if (s.conf.enrolled_at) {
 		cert = load_cert(&s, &err);
 		if (!cert)
-			(void)tr_agent_fail(TR_EXIT_STATE, &err);
+			(void)tr_agent_fail(TR_AGENT_EXIT_STATE, &err);
 	}
 	/* A status file that cannot be read is no reason to hide the identity. */
 	ran = tr_status_load(&s, &doc, &arena, &st, &err) == TR_OK;
 	if (as_json)
 		return status_json(&s, cert, ran ? &st : NULL);
 	status_text(&s, cert, ran ? &st : NULL);
-	return s.conf.enrolled_at && !cert ? TR_EXIT_STATE : TR_EXIT_OK;
+	return s.conf.enrolled_at && !cert ? TR_AGENT_EXIT_STATE : TR_AGENT_EXIT_OK;
 }

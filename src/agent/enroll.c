@@ -16,7 +16,6 @@
 
 #include <stdio.h>
 
-#define BODY_MAX 16384 /* what the server accepts for a registration */
 
 struct enrolment {
 	const struct tr_enroll_opts *o;
@@ -146,7 +145,7 @@ static int find_pin(struct enrolment *e)
 			(void)tr_err_set(&err, TR_E_INVALID,
 					 "--root takes the 64 hex digits that `trothd init` prints",
 					 "%zu characters", strlen(e->o->root));
-			return tr_agent_fail(TR_EXIT_USAGE, &err);
+			return tr_agent_fail(TR_AGENT_EXIT_USAGE, &err);
 		}
 	}
 	if (e->o->token) {
@@ -158,26 +157,26 @@ static int find_pin(struct enrolment *e)
 					 "or make one "
 					 "with `troth token create`",
 					 "%zu characters", strlen(e->o->token));
-			return tr_agent_fail(TR_EXIT_USAGE, &err);
+			return tr_agent_fail(TR_AGENT_EXIT_USAGE, &err);
 		}
 		if (e->o->root && memcmp(pin, e->pin, 32) != 0) {
 			(void)tr_err_set(&err, TR_E_CONFLICT, "--root and the token name different roots",
 					 "two pins");
-			return tr_agent_fail(TR_EXIT_USAGE, &err);
+			return tr_agent_fail(TR_AGENT_EXIT_USAGE, &err);
 		}
 		memcpy(e->pin, pin, 32);
-		return TR_EXIT_OK;
+		return TR_AGENT_EXIT_OK;
 	}
 	if (e->o->root)
-		return TR_EXIT_OK;
+		return TR_AGENT_EXIT_OK;
 	if (e->state.conf.root.n == 32) {
 		memcpy(e->pin, e->state.conf.root.p, 32);
-		return TR_EXIT_OK;
+		return TR_AGENT_EXIT_OK;
 	}
 	(void)tr_err_set(&err, TR_E_INVALID,
 			 "an enrolment token is needed (--token-file, TROTH_TOKEN or --token)",
 			 "no token and no --root");
-	return tr_agent_fail(TR_EXIT_USAGE, &err);
+	return tr_agent_fail(TR_AGENT_EXIT_USAGE, &err);
 }
 
 static TR_RC load_fleet_key(struct enrolment *e, struct tr_err *err)
@@ -201,11 +200,11 @@ static int prepare(struct enrolment *e)
 	if (!rc && e->o->original && !e->o->replay)
 		rc = load_fleet_key(e, &err);
 	if (!rc && e->o->replay)
-		rc = tr_file_read(e->o->replay, BODY_MAX, &e->replay, &err);
+		rc = tr_file_read(e->o->replay, TR_REGISTRATION_MAX, &e->replay, &err);
 	if (!rc && e->o->servers) {
 		rc = tr_servers_check(e->o->servers, &e->servers, &err);
 		if (rc)
-			return tr_agent_fail(TR_EXIT_USAGE, &err);
+			return tr_agent_fail(TR_AGENT_EXIT_USAGE, &err);
 	}
 	/* A replay is somebody else's request: it needs no state, and must not change any. */
 	if (!rc && !e->o->replay) {
@@ -216,7 +215,7 @@ static int prepare(struct enrolment *e)
 			rc = tr_state_load(&e->state, &err);
 	}
 	if (rc)
-		return tr_agent_fail(TR_EXIT_STATE, &err);
+		return tr_agent_fail(TR_AGENT_EXIT_STATE, &err);
 	code = find_pin(e);
 	if (code)
 		return code;
@@ -225,7 +224,7 @@ static int prepare(struct enrolment *e)
 	if (!e->servers.n) {
 		(void)tr_err_set(&err, TR_E_INVALID, "which server? --server https://host:port",
 				 "no server known");
-		return tr_agent_fail(TR_EXIT_USAGE, &err);
+		return tr_agent_fail(TR_AGENT_EXIT_USAGE, &err);
 	}
 	if (e->evidence.statement_is_of_other_image && !e->o->replay)
 		fprintf(stderr, "troth-agent: note: the release statement is not about the running binary; "
@@ -236,7 +235,7 @@ static int prepare(struct enrolment *e)
 			e->evidence.image.disk_path,
 			e->evidence.image.disk_missing ? "is not there any more"
 						       : "is not the binary that runs");
-	return TR_EXIT_OK;
+	return TR_AGENT_EXIT_OK;
 }
 
 /* ---- one server ---- */
@@ -250,16 +249,16 @@ static int refused(const char *url, const struct tr_client_answer *a)
 	if (a->retry_after_s)
 		fprintf(stderr, "  %-14s %u s\n", "retry after", a->retry_after_s);
 	/* A server that cannot at the moment is as good as away: another one may be able. */
-	return a->status >= 500 ? TR_EXIT_UNREACHABLE : TR_EXIT_REFUSED;
+	return a->status >= 500 ? TR_AGENT_EXIT_UNREACHABLE : TR_AGENT_EXIT_REFUSED;
 }
 
 static int failed(const struct enrolment *e, enum tr_code rc, const struct tr_err *err)
 {
 	if (e->body_err.code)
-		return tr_agent_fail(TR_EXIT_STATE, &e->body_err);
+		return tr_agent_fail(TR_AGENT_EXIT_STATE, &e->body_err);
 	if (rc == TR_E_UNAUTH)
-		return tr_agent_fail(TR_EXIT_WRONG_SERVER, err);
-	return tr_agent_fail(rc == TR_E_INTERNAL ? TR_EXIT_STATE : TR_EXIT_UNREACHABLE, err);
+		return tr_agent_fail(TR_AGENT_EXIT_WRONG_SERVER, err);
+	return tr_agent_fail(rc == TR_E_INTERNAL ? TR_AGENT_EXIT_STATE : TR_AGENT_EXIT_UNREACHABLE, err);
 }
 
 static TR_RC fetch_challenge(struct enrolment *e, struct tr_client *c, struct tr_client_answer *a,
@@ -361,7 +360,7 @@ static int accepted(struct enrolment *e, const char *url, const struct tr_trust 
 	if (e->o->replay || e->o->original) {
 		/* No identity comes of either: there is nothing to keep. */
 		say_all(tr_json_root(doc), url);
-		return TR_EXIT_OK;
+		return TR_AGENT_EXIT_OK;
 	}
 	if (!tr_json_str(tr_json_get(tr_json_root(doc), "certificate"), &pem))
 		rc = tr_err_set(&err, TR_E_INVALID, "the server admitted this agent but gave no certificate",
@@ -370,11 +369,11 @@ static int accepted(struct enrolment *e, const char *url, const struct tr_trust 
 		rc = tr_agent_cert_check(pem, tr_buf_view(&trust->ca_pem), trust->domain,
 					 e->state.conf.agent_id, e->state.key, &cert, &err);
 	if (rc)
-		return tr_agent_fail(TR_EXIT_WRONG_SERVER, &err);
+		return tr_agent_fail(TR_AGENT_EXIT_WRONG_SERVER, &err);
 	if (store(e, trust, tr_json_root(doc), pem, cert, &err))
-		return tr_agent_fail(TR_EXIT_STATE, &err);
+		return tr_agent_fail(TR_AGENT_EXIT_STATE, &err);
 	say_all(tr_json_root(doc), url);
-	return TR_EXIT_OK;
+	return TR_AGENT_EXIT_OK;
 }
 
 static int save_request(const struct enrolment *e)
@@ -382,8 +381,8 @@ static int save_request(const struct enrolment *e)
 	struct tr_err err = { 0 };
 
 	if (e->o->save_request && tr_file_write(e->o->save_request, tr_buf_view(&e->sent), 0600, &err))
-		return tr_agent_fail(TR_EXIT_STATE, &err);
-	return TR_EXIT_OK;
+		return tr_agent_fail(TR_AGENT_EXIT_STATE, &err);
+	return TR_AGENT_EXIT_OK;
 }
 
 static int register_at(struct enrolment *e, const char *url, const struct tr_trust *trust)
@@ -436,7 +435,7 @@ static int enroll_at(struct enrolment *e, const char *url)
 	if (rc == TR_E_DENIED) {
 		fprintf(stderr, "troth-agent: wrong server, nothing was sent to it: %s\n  %s\n  %s\n", url,
 			err.pub, tr_buf_cstr(&why));
-		return TR_EXIT_WRONG_SERVER;
+		return TR_AGENT_EXIT_WRONG_SERVER;
 	}
 	if (rc)
 		return failed(e, rc, &err);
@@ -454,12 +453,12 @@ int tr_agent_enroll(const struct tr_enroll_opts *o)
 	if (code)
 		return code;
 	if (tr_client_global_init(&err))
-		return tr_agent_fail(TR_EXIT_STATE, &err);
+		return tr_agent_fail(TR_AGENT_EXIT_STATE, &err);
 	list = tr_buf_view(&e.servers);
-	code = TR_EXIT_UNREACHABLE;
+	code = TR_AGENT_EXIT_UNREACHABLE;
 	/* Only a server that is away makes us ask the next one: a refusal is an answer, a wrong root an
 	 * alarm. */
-	while (code == TR_EXIT_UNREACHABLE && tr_servers_next(&list, url)) {
+	while (code == TR_AGENT_EXIT_UNREACHABLE && tr_servers_next(&list, url)) {
 		e.body_err = (struct tr_err){ 0 };
 		code = enroll_at(&e, url);
 	}

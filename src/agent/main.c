@@ -53,7 +53,7 @@ static void keep_token(struct args *a, struct tr_view text, const struct argp_st
 	a->token = tr_secret_free(a->token);
 	a->token = tr_secret_new(text.n + 1); /* zeroed: the text stays terminated */
 	if (!a->token)
-		argp_failure(state, TR_EXIT_STATE, ENOMEM, "token");
+		argp_failure(state, TR_AGENT_EXIT_STATE, ENOMEM, "token");
 	memcpy(tr_secret_p(a->token), text.p, text.n);
 	a->enroll.token = (const char *)tr_secret_p(a->token);
 }
@@ -64,7 +64,7 @@ static void token_from_file(struct args *a, const char *path, const struct argp_
 	struct tr_err err = { 0 };
 
 	if (tr_file_read(path, 4096, &text, &err))
-		argp_failure(state, TR_EXIT_STATE, 0, "--token-file: %s", err.detail);
+		argp_failure(state, TR_AGENT_EXIT_STATE, 0, "--token-file: %s", err.detail);
 	keep_token(a, tr_buf_view(&text), state);
 	tr_wipe(text.p, text.cap);
 	tr_buf_done(&text);
@@ -214,7 +214,7 @@ static int command_version(struct args *a)
 
 	(void)a;
 	if (tr_image_read(getenv("AGENT_BINARY_PATH"), &im, &err))
-		return tr_agent_fail(TR_EXIT_STATE, &err);
+		return tr_agent_fail(TR_AGENT_EXIT_STATE, &err);
 	printf("troth-agent " TROTH_VERSION "\nimage sha256:");
 	for (size_t i = 0; i < sizeof(im.hash); i++)
 		printf("%02x", im.hash[i]);
@@ -222,7 +222,7 @@ static int command_version(struct args *a)
 	       im.disk_missing	 ? " (no file there any more)"
 	       : im.disk_differs ? " (the file on disk differs)"
 				 : "");
-	return TR_EXIT_OK;
+	return TR_AGENT_EXIT_OK;
 }
 
 static const struct command {
@@ -306,13 +306,13 @@ int main(int argc, char **argv)
 	struct tr_err err = { 0 };
 
 	harden();
-	argp_err_exit_status = TR_EXIT_USAGE;
+	argp_err_exit_status = TR_AGENT_EXIT_USAGE;
 	a.enroll.state_dir = state && *state ? state : TR_AGENT_STATE_DEFAULT;
 	token_from_env(&a);
 	tr_log_init("agent", TR_LOG_WARN);
 	if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
 		usage(argc < 2 ? stderr : stdout);
-		return argc < 2 ? TR_EXIT_USAGE : TR_EXIT_OK;
+		return argc < 2 ? TR_AGENT_EXIT_USAGE : TR_AGENT_EXIT_OK;
 	}
 	if (strcmp(argv[1], "--version") == 0)
 		argv[1] = version;
@@ -325,14 +325,14 @@ int main(int argc, char **argv)
 		(void)snprintf(name, sizeof(name), "troth-agent %s", commands[i].name);
 		argv[1] = name;
 		if (argp_parse(&commands[i].argp, argc - 1, argv + 1, 0, NULL, &a))
-			return TR_EXIT_USAGE;
+			return TR_AGENT_EXIT_USAGE;
 		if (tr_crypto_init(&err))
-			return tr_agent_fail(TR_EXIT_STATE, &err);
+			return tr_agent_fail(TR_AGENT_EXIT_STATE, &err);
 		rc = commands[i].run(&a);
 		a.token = tr_secret_free(a.token);
 		return rc;
 	}
 	fprintf(stderr, "troth-agent: no command \"%s\"\n", argv[1]);
 	usage(stderr);
-	return TR_EXIT_USAGE;
+	return TR_AGENT_EXIT_USAGE;
 }

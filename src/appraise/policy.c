@@ -29,7 +29,7 @@ static struct tr_json *parse_body(const struct tr_policy *p, struct tr_view body
 	struct tr_err err = { 0 };
 	struct tr_run run;
 
-	if (body.n > TR_APPRAISE_BODY_MAX)
+	if (body.n > TR_REGISTRATION_MAX)
 		(void)tr_err_set(&err, TR_E_INVALID, "too long", "%zu bytes", body.n);
 	else if (tr_json_parse(body, &j, &err) == TR_OK && tr_json_is_object(tr_json_root(j)))
 		return j;

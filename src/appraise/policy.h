@@ -24,7 +24,6 @@ struct tr_vkey {
 	int64_t not_before_ms, not_after_ms; /* 0: none */
 };
 
-#define TR_APPRAISE_BODY_MAX 24576 /* bytes of a registration body */
 #define TR_CLAIM_SKEW_MS 300000 /* BA-4; exactly 300 s passes, as in the original */
 
 struct tr_policy {

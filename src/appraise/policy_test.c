@@ -585,7 +585,7 @@ static void an_oversized_body_is_not_parsed(void **state)
 	(void)state;
 	make_native(&s, &b);
 	/* White space is harmless JSON: only the length can refuse it. */
-	while (b.n <= TR_APPRAISE_BODY_MAX)
+	while (b.n <= TR_REGISTRATION_MAX)
 		tr_buf_adds(&b, " ");
 	make_policy(&s, TR_MODE_ENFORCE, vkeys, &p);
 	tr_appraise_body(&p, tr_buf_view(&b), TR_VIEW_ARRAY(this_channel), NOW_MS, &a, &key);

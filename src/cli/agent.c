@@ -17,7 +17,7 @@ static int list(struct tr_cli *c)
 	tr_auto(tr_buf_done) struct tr_buf path = TR_BUF_INIT;
 
 	if (!tr_cli_word("--state", tr_cli_opt(c, TR_OPT_STATE), "active revoked removed"))
-		return TR_EXIT_USAGE;
+		return TR_CLI_EXIT_USAGE;
 	tr_buf_adds(&path, "/api/v1/agents?limit=500");
 	tr_cli_query(&path, "state", tr_cli_opt(c, TR_OPT_STATE));
 	tr_cli_query(&path, "partition", tr_cli_opt(c, TR_OPT_PARTITION));
@@ -64,7 +64,7 @@ static int show(struct tr_cli *c)
 	int rc;
 
 	if (!tr_cli_id(c->args[0], "agent id"))
-		return TR_EXIT_USAGE;
+		return TR_CLI_EXIT_USAGE;
 	tr_buf_addf(&path, "/api/v1/agents/%s", c->args[0]);
 	rc = tr_api_send(c, "GET", &path, NULL, &answer);
 	if (rc)
@@ -72,7 +72,7 @@ static int show(struct tr_cli *c)
 	if (c->json)
 		return tr_out_json(tr_json_root(answer));
 	tr_out_lines(&b, cols, TR_ARRAY_LEN(cols), tr_json_root(answer), c->colour, tr_now_ms());
-	return tr_out_print(&b) ? TR_EXIT_OK : TR_EXIT_FILE;
+	return tr_out_print(&b) ? TR_CLI_EXIT_OK : TR_CLI_EXIT_FILE;
 }
 
 static int revoke_one(struct tr_cli *c)
@@ -81,7 +81,7 @@ static int revoke_one(struct tr_cli *c)
 	tr_auto(tr_buf_done) struct tr_buf body = TR_BUF_INIT;
 
 	if (!tr_cli_id(c->args[0], "agent id"))
-		return TR_EXIT_USAGE;
+		return TR_CLI_EXIT_USAGE;
 	tr_buf_addf(&path, "/api/v1/agents/%s/revoke", c->args[0]);
 	tr_buf_adds(&body, "{");
 	tr_cli_put(&body, "reason", tr_cli_opt(c, TR_OPT_REASON));
@@ -94,7 +94,7 @@ static int remove_agent(struct tr_cli *c)
 	tr_auto(tr_buf_done) struct tr_buf path = TR_BUF_INIT;
 
 	if (!tr_cli_id(c->args[0], "agent id"))
-		return TR_EXIT_USAGE;
+		return TR_CLI_EXIT_USAGE;
 	tr_buf_addf(&path, "/api/v1/agents/%s", c->args[0]);
 	tr_cli_query(&path, "reason", tr_cli_opt(c, TR_OPT_REASON));
 	return tr_api_do(c, "DELETE", &path, NULL, "agent", "is removed; its id is never given to another");

@@ -89,7 +89,7 @@ int tr_api_open_as(struct tr_cli *c, const struct tr_profile *p)
 	struct tr_err err = { 0 };
 
 	c->api = tr_api_free(c->api);
-	return open_as(p, &c->api, &err) ? tr_cli_err(TR_EXIT_USAGE, &err) : TR_EXIT_OK;
+	return open_as(p, &c->api, &err) ? tr_cli_err(TR_CLI_EXIT_USAGE, &err) : TR_CLI_EXIT_OK;
 }
 
 static int open_saved(struct tr_cli *c)
@@ -103,17 +103,17 @@ static int open_saved(struct tr_cli *c)
 	if (!rc)
 		rc = tr_profile_load(tr_buf_cstr(&path), &p, &err);
 	if (rc == TR_E_NOTFOUND)
-		return tr_cli_fail(TR_EXIT_LOGIN, "not logged in (%s): troth login https://HOST:PORT", err.detail);
+		return tr_cli_fail(TR_CLI_EXIT_LOGIN, "not logged in (%s): troth login https://HOST:PORT", err.detail);
 	if (rc == TR_E_INVALID)
-		return tr_cli_fail(TR_EXIT_LOGIN, "the saved login %s is damaged (%s): troth login https://HOST:PORT",
+		return tr_cli_fail(TR_CLI_EXIT_LOGIN, "the saved login %s is damaged (%s): troth login https://HOST:PORT",
 				   tr_buf_cstr(&path), err.detail);
 	if (!rc)
 		rc = open_as(&p, &a, &err);
 	if (rc || !a)
-		return tr_cli_err(TR_EXIT_LOGIN, &err);
+		return tr_cli_err(TR_CLI_EXIT_LOGIN, &err);
 	a->saved = true;
 	c->api = a;
-	return TR_EXIT_OK;
+	return TR_CLI_EXIT_OK;
 }
 
 /* The CA of the saved login does not fit any more. A server with the pinned root may have a new CA: its keyset says so,
@@ -186,9 +186,9 @@ static int refused(const struct tr_client_answer *a)
 	tr_out_problem(&why, a->status, tr_buf_view(&a->body));
 	fprintf(stderr, "troth: %s", tr_buf_cstr(&why));
 	if (a->status != 401)
-		return TR_EXIT_REFUSED;
+		return TR_CLI_EXIT_REFUSED;
 	fputs("  log in again: troth login https://HOST:PORT\n", stderr);
-	return TR_EXIT_LOGIN;
+	return TR_CLI_EXIT_LOGIN;
 }
 
 int tr_api_call(struct tr_cli *c, const char *method, const char *path, struct tr_view body, struct tr_json **ret)
@@ -198,27 +198,27 @@ int tr_api_call(struct tr_cli *c, const char *method, const char *path, struct t
 		.method = method, .path = path, .body = body, .content_type = body.n ? "application/json" : NULL,
 	};
 	struct tr_err err = { 0 };
-	int code = c->api ? TR_EXIT_OK : open_saved(c);
+	int code = c->api ? TR_CLI_EXIT_OK : open_saved(c);
 
 	if (code || !c->api)
 		return code;
 	switch (exchange(c, &req, &a, &err)) {
 	case TR_OK: break;
-	case TR_E_UNAUTH: return tr_cli_err(TR_EXIT_PIN, &err);
-	default: return tr_cli_err(TR_EXIT_UNREACHABLE, &err);
+	case TR_E_UNAUTH: return tr_cli_err(TR_CLI_EXIT_PIN, &err);
+	default: return tr_cli_err(TR_CLI_EXIT_UNREACHABLE, &err);
 	}
 	if (a.status < 200 || a.status > 299)
 		return refused(&a);
 	if (tr_json_parse(tr_buf_view(&a.body), ret, &err))
-		return tr_cli_fail(TR_EXIT_UNREACHABLE, "the server's answer to %s %s is no JSON: is a proxy in between?",
+		return tr_cli_fail(TR_CLI_EXIT_UNREACHABLE, "the server's answer to %s %s is no JSON: is a proxy in between?",
 				   method, path);
-	return TR_EXIT_OK;
+	return TR_CLI_EXIT_OK;
 }
 
 int tr_api_send(struct tr_cli *c, const char *method, struct tr_buf *path, struct tr_buf *body, struct tr_json **ret)
 {
 	if (!tr_buf_ok(path) || (body && !tr_buf_ok(body)))
-		return tr_cli_fail(TR_EXIT_FILE, "out of memory");
+		return tr_cli_fail(TR_CLI_EXIT_FILE, "out of memory");
 	return tr_api_call(c, method, tr_buf_cstr(path), body ? tr_buf_view(body) : tr_view(NULL, 0), ret);
 }
 
@@ -234,5 +234,5 @@ int tr_api_do(struct tr_cli *c, const char *method, struct tr_buf *path, struct 
 	if (c->json)
 		return tr_out_json(tr_json_root(answer));
 	tr_buf_addf(&b, "%s %s %s\n", what, c->args[0], done);
-	return tr_out_print(&b) ? TR_EXIT_OK : TR_EXIT_FILE;
+	return tr_out_print(&b) ? TR_CLI_EXIT_OK : TR_CLI_EXIT_FILE;
 }

@@ -23,9 +23,9 @@ static int list(struct tr_cli *c)
 			     .drop = "form vouched_by binary_hash version source tier" };
 
 	if (limit && (!tr_cli_number(limit, &l.limit) || l.limit == 0))
-		return tr_cli_fail(TR_EXIT_USAGE, "--limit takes a number, 1 or more");
+		return tr_cli_fail(TR_CLI_EXIT_USAGE, "--limit takes a number, 1 or more");
 	if (!tr_cli_word("--outcome", tr_cli_opt(c, TR_OPT_OUTCOME), "admitted admitted_audit refused"))
-		return TR_EXIT_USAGE;
+		return TR_CLI_EXIT_USAGE;
 	tr_buf_adds(&path, "/api/v1/attestations");
 	tr_cli_query(&path, "match", tr_cli_opt(c, TR_OPT_NODE));
 	tr_cli_query(&path, "outcome", tr_cli_opt(c, TR_OPT_OUTCOME));
@@ -121,7 +121,7 @@ static int explain(struct tr_cli *c)
 	int rc;
 
 	if (!tr_cli_number(c->args[0], &seq))
-		return tr_cli_fail(TR_EXIT_USAGE, "attestations are named by their number: see troth attestation list");
+		return tr_cli_fail(TR_CLI_EXIT_USAGE, "attestations are named by their number: see troth attestation list");
 	tr_buf_addf(&path, "/api/v1/attestations/%llu", (unsigned long long)seq);
 	rc = tr_api_send(c, "GET", &path, NULL, &answer);
 	if (rc)
@@ -135,7 +135,7 @@ static int explain(struct tr_cli *c)
 	for (size_t i = 0; i < tr_json_len(checks); i++)
 		put_check(&b, tr_json_at(checks, i), c->colour);
 	put_verdict(&b, a);
-	return tr_out_print(&b) ? TR_EXIT_OK : TR_EXIT_FILE;
+	return tr_out_print(&b) ? TR_CLI_EXIT_OK : TR_CLI_EXIT_FILE;
 }
 
 static const struct argp_option list_options[] = {

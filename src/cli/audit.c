@@ -63,7 +63,7 @@ static int show(struct tr_cli *c, const struct tr_list *l, bool newest_first, ui
 		if (tr_json_int(tr_json_get(row, "seq"), &seq))
 			*last = (uint64_t)seq;
 	}
-	return rc ? rc : tr_out_print(&b) ? TR_EXIT_OK : TR_EXIT_FILE;
+	return rc ? rc : tr_out_print(&b) ? TR_CLI_EXIT_OK : TR_CLI_EXIT_FILE;
 }
 
 static int tail(struct tr_cli *c)
@@ -75,7 +75,7 @@ static int tail(struct tr_cli *c)
 	int rc;
 
 	if (count && (!tr_cli_number(count, &l.limit) || l.limit == 0))
-		return tr_cli_fail(TR_EXIT_USAGE, "-n takes a number, 1 or more");
+		return tr_cli_fail(TR_CLI_EXIT_USAGE, "-n takes a number, 1 or more");
 	rc = show(c, &l, true, &last);
 	if (rc || !tr_cli_opt(c, TR_OPT_FOLLOW))
 		return rc;
@@ -87,7 +87,7 @@ static int tail(struct tr_cli *c)
 		l.path = path;
 		rc = show(c, &l, last == 0, &last);
 		/* Following outlives a restart of the server. */
-		if (rc && rc != TR_EXIT_UNREACHABLE)
+		if (rc && rc != TR_CLI_EXIT_UNREACHABLE)
 			return rc;
 	}
 }

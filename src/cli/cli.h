@@ -11,13 +11,13 @@
 
 /* Documented in troth(1): never renumber. */
 enum tr_exit {
-	TR_EXIT_OK = 0,
-	TR_EXIT_REFUSED = 1,     /* the server understood and said no */
-	TR_EXIT_UNREACHABLE = 2, /* no answer, or none that makes sense */
-	TR_EXIT_LOGIN = 3,       /* no saved login, or the server does not take it any more */
-	TR_EXIT_FILE = 4,        /* a local file: missing, unreadable, does not verify */
-	TR_EXIT_PIN = 5,         /* another server than the pinned one */
-	TR_EXIT_USAGE = 64,
+	TR_CLI_EXIT_OK = 0,
+	TR_CLI_EXIT_REFUSED = 1,     /* the server understood and said no */
+	TR_CLI_EXIT_UNREACHABLE = 2, /* no answer, or none that makes sense */
+	TR_CLI_EXIT_LOGIN = 3,       /* no saved login, or the server does not take it any more */
+	TR_CLI_EXIT_FILE = 4,        /* a local file: missing, unreadable, does not verify */
+	TR_CLI_EXIT_PIN = 5,         /* another server than the pinned one */
+	TR_CLI_EXIT_USAGE = 64,
 };
 
 /* Options of all verbs. Text as typed until the verb reads it; an option without a value holds "". */

@@ -34,7 +34,7 @@ static bool put_time(struct tr_buf *body, const char *name, const char *option, 
 	if (!text)
 		return true;
 	if (!tr_cli_time(text, tr_now_ms(), &ms)) {
-		(void)tr_cli_fail(TR_EXIT_USAGE, "%s takes a date (2026-12-31), a time (2026-12-31T12:00:00Z) or a time from now (30d)", option);
+		(void)tr_cli_fail(TR_CLI_EXIT_USAGE, "%s takes a date (2026-12-31), a time (2026-12-31T12:00:00Z) or a time from now (30d)", option);
 		return false;
 	}
 	tr_rfc3339_add(&out, ms);
@@ -53,13 +53,13 @@ static int add(struct tr_cli *c)
 	int rc;
 
 	if (tr_file_read(c->args[0], 16384, &pem, &err))
-		return tr_cli_err(TR_EXIT_FILE, &err);
+		return tr_cli_err(TR_CLI_EXIT_FILE, &err);
 	if (memmem(pem.p, pem.n, "PRIVATE KEY", 11))
-		return tr_cli_fail(TR_EXIT_FILE, "%s holds a private key; nothing was sent. Give its public half: openssl pkey -in %s -pubout",
+		return tr_cli_fail(TR_CLI_EXIT_FILE, "%s holds a private key; nothing was sent. Give its public half: openssl pkey -in %s -pubout",
 				   c->args[0], c->args[0]);
 	/* Sent anew from what was understood, so that nothing else in the file leaves this machine. */
 	if (tr_pubkey_from_pem(tr_buf_view(&pem), &key, &err))
-		return tr_cli_err(TR_EXIT_FILE, &err);
+		return tr_cli_err(TR_CLI_EXIT_FILE, &err);
 	tr_buf_clear(&pem);
 	tr_pubkey_pem(key, &pem);
 	tr_buf_adds(&body, "{");
@@ -68,7 +68,7 @@ static int add(struct tr_cli *c)
 	tr_cli_put(&body, "use", tr_cli_opt(c, TR_OPT_USE));
 	if (!put_time(&body, "not_before", "--not-before", tr_cli_opt(c, TR_OPT_NOT_BEFORE)) ||
 	    !put_time(&body, "not_after", "--not-after", tr_cli_opt(c, TR_OPT_NOT_AFTER)))
-		return TR_EXIT_USAGE;
+		return TR_CLI_EXIT_USAGE;
 	tr_buf_adds(&body, "}");
 	rc = tr_api_call(c, "POST", "/api/v1/verification-keys", tr_buf_view(&body), &answer);
 	if (rc)
@@ -82,7 +82,7 @@ static int add(struct tr_cli *c)
 		tr_out_cell(&b, tr_json_get(tr_json_root(answer), "use"), TR_CELL_TEXT, true, 0);
 	}
 	tr_buf_adds(&b, "\n");
-	return tr_out_print(&b) ? TR_EXIT_OK : TR_EXIT_FILE;
+	return tr_out_print(&b) ? TR_CLI_EXIT_OK : TR_CLI_EXIT_FILE;
 }
 
 static int end_key(struct tr_cli *c, const char *verb, bool force, const char *done)
@@ -91,7 +91,7 @@ static int end_key(struct tr_cli *c, const char *verb, bool force, const char *d
 	tr_auto(tr_buf_done) struct tr_buf body = TR_BUF_INIT;
 
 	if (!tr_cli_id(c->args[0], "key id"))
-		return TR_EXIT_USAGE;
+		return TR_CLI_EXIT_USAGE;
 	tr_buf_addf(&path, "/api/v1/verification-keys/%s/%s", c->args[0], verb);
 	tr_buf_adds(&body, force ? "{\"force\":true" : "{\"force\":false");
 	tr_cli_put(&body, "reason", tr_cli_opt(c, TR_OPT_REASON));

@@ -76,10 +76,10 @@ int tr_list_fetch(struct tr_cli *c, const struct tr_list *l, struct tr_rows *ret
 			return rc;
 		if (!tr_json_is_array(tr_json_get(tr_json_root(page), l->member))) {
 			(void)tr_json_free(page);
-			return tr_cli_fail(TR_EXIT_UNREACHABLE, "the server's answer is no list: is it of another version?");
+			return tr_cli_fail(TR_CLI_EXIT_UNREACHABLE, "the server's answer is no list: is it of another version?");
 		}
 		if (!add_page(&r, page, l->member))
-			return tr_cli_fail(TR_EXIT_FILE, "out of memory");
+			return tr_cli_fail(TR_CLI_EXIT_FILE, "out of memory");
 		if (tr_json_int(tr_json_get(tr_json_root(page), "last_seq"), &seq))
 			r.last_seq = (uint64_t)seq;
 		(void)tr_json_str(tr_json_get(tr_json_root(page), "next_cursor"), &next);
@@ -88,7 +88,7 @@ int tr_list_fetch(struct tr_cli *c, const struct tr_list *l, struct tr_rows *ret
 	}
 	*ret = r;
 	r = (struct tr_rows){ 0 };
-	return TR_EXIT_OK;
+	return TR_CLI_EXIT_OK;
 }
 
 /* Pages are one list again. */
@@ -147,7 +147,7 @@ static int show(struct tr_cli *c, const struct tr_list *l, bool redraw)
 			tr_buf_adds(&b, "(none)\n");
 		put_note(l, &r, &b);
 	}
-	return tr_out_print(&b) ? TR_EXIT_OK : TR_EXIT_FILE;
+	return tr_out_print(&b) ? TR_CLI_EXIT_OK : TR_CLI_EXIT_FILE;
 }
 
 int tr_list_run(struct tr_cli *c, const struct tr_list *l)
@@ -162,7 +162,7 @@ int tr_list_run(struct tr_cli *c, const struct tr_list *l)
 			putchar('\n');
 		rc = show(c, l, c->watch_ms && tty);
 		/* Watching outlives a restart of the server; any other failure would only repeat itself. */
-		if (!c->watch_ms || (rc && (rc != TR_EXIT_UNREACHABLE || first)))
+		if (!c->watch_ms || (rc && (rc != TR_CLI_EXIT_UNREACHABLE || first)))
 			return rc;
 		(void)nanosleep(&pause, NULL);
 	}

@@ -44,21 +44,21 @@ static int read_token(const struct tr_cli *c, struct tr_buf *ret)
 
 	if (path) {
 		if (tr_file_read(strcmp(path, "-") == 0 ? "/dev/stdin" : path, 4096, ret, &err))
-			return tr_cli_err(TR_EXIT_FILE, &err);
+			return tr_cli_err(TR_CLI_EXIT_FILE, &err);
 	} else if (env && *env) {
 		tr_buf_adds(ret, env);
 	} else if (isatty(STDIN_FILENO)) {
 		ask_token(ret);
 	} else {
-		return tr_cli_fail(TR_EXIT_USAGE, "no token: pass --token-file FILE (- for standard input) or set TROTH_TOKEN");
+		return tr_cli_fail(TR_CLI_EXIT_USAGE, "no token: pass --token-file FILE (- for standard input) or set TROTH_TOKEN");
 	}
 	trim(ret);
 	switch (tr_token_read(tr_buf_view(ret), hash, NULL)) {
-	case TR_TOKEN_OPERATOR: return TR_EXIT_OK;
+	case TR_TOKEN_OPERATOR: return TR_CLI_EXIT_OK;
 	case TR_TOKEN_ENROL:
-		return tr_cli_fail(TR_EXIT_USAGE, "this is an enrolment token, for agents; login takes the operator token (tro_…)");
+		return tr_cli_fail(TR_CLI_EXIT_USAGE, "this is an enrolment token, for agents; login takes the operator token (tro_…)");
 	default:
-		return tr_cli_fail(TR_EXIT_USAGE, "this is no operator token: tro_ and 43 characters (trothd init wrote one to admin.token)");
+		return tr_cli_fail(TR_CLI_EXIT_USAGE, "this is no operator token: tro_ and 43 characters (trothd init wrote one to admin.token)");
 	}
 }
 
@@ -70,20 +70,20 @@ static int pin(const struct tr_cli *c, struct tr_view keyset, uint8_t ret[32])
 
 	if (root) {
 		if (tr_cli_fingerprint(root, ret))
-			return TR_EXIT_OK;
-		return tr_cli_fail(TR_EXIT_USAGE, "--root takes the 64 hexadecimal digits that trothd init printed (root.pin)");
+			return TR_CLI_EXIT_OK;
+		return tr_cli_fail(TR_CLI_EXIT_USAGE, "--root takes the 64 hexadecimal digits that trothd init printed (root.pin)");
 	}
 	if (!tr_keyset_unverified_root(keyset, ret))
-		return tr_cli_fail(TR_EXIT_UNREACHABLE, "what the server sent is no keyset: is this a Troth server?");
+		return tr_cli_fail(TR_CLI_EXIT_UNREACHABLE, "what the server sent is no keyset: is this a Troth server?");
 	for (size_t i = 0; i < 32; i++)
 		(void)snprintf(hex + 2 * i, 3, "%02x", ret[i]);
 	fprintf(stderr, "The server names the root sha256:%s\n", hex);
 	if (!isatty(STDIN_FILENO))
-		return tr_cli_fail(TR_EXIT_PIN, "nobody is here to compare it: pass --root with the fingerprint that trothd init printed");
+		return tr_cli_fail(TR_CLI_EXIT_PIN, "nobody is here to compare it: pass --root with the fingerprint that trothd init printed");
 	fputs("Compare it with what trothd init printed (root.pin). Is it the same? [yes/no] ", stderr);
 	if (!fgets(line, sizeof(line), stdin) || (strcmp(line, "yes\n") != 0 && strcmp(line, "y\n") != 0))
-		return tr_cli_fail(TR_EXIT_PIN, "not confirmed; nothing was sent and nothing saved");
-	return TR_EXIT_OK;
+		return tr_cli_fail(TR_CLI_EXIT_PIN, "not confirmed; nothing was sent and nothing saved");
+	return TR_CLI_EXIT_OK;
 }
 
 /* Asks who we are over the verified connection: a login that does not work is not saved. */
@@ -103,19 +103,19 @@ static int prove_and_save(struct tr_cli *c, const struct tr_profile *p)
 
 	if (!rc)
 		rc = tr_api_call(c, "GET", "/api/v1/whoami", tr_view(NULL, 0), &who);
-	if (rc == TR_EXIT_REFUSED)
+	if (rc == TR_CLI_EXIT_REFUSED)
 		fputs("  is that the operators' listener? Its port is 8440 unless configured otherwise\n", stderr);
 	if (rc)
 		return rc;
 	if (tr_profile_path(c->profile, &path, &err) || tr_profile_save(tr_buf_cstr(&path), p, &err))
-		return tr_cli_err(TR_EXIT_FILE, &err);
+		return tr_cli_err(TR_CLI_EXIT_FILE, &err);
 	if (c->quiet)
-		return TR_EXIT_OK;
+		return TR_CLI_EXIT_OK;
 	if (c->json)
 		return tr_out_json(tr_json_root(who));
 	tr_out_lines(&b, cols, TR_ARRAY_LEN(cols), tr_json_root(who), c->colour, 0);
 	tr_buf_addf(&b, "saved in        %s\n", tr_buf_cstr(&path));
-	return tr_out_print(&b) ? TR_EXIT_OK : TR_EXIT_FILE;
+	return tr_out_print(&b) ? TR_CLI_EXIT_OK : TR_CLI_EXIT_FILE;
 }
 
 static int login(struct tr_cli *c)
@@ -133,12 +133,12 @@ static int login(struct tr_cli *c)
 	if (!rc) {
 		got = tr_api_keyset(url, &keyset, &err);
 		if (got)
-			rc = tr_cli_err(got == TR_E_INVALID ? TR_EXIT_USAGE : TR_EXIT_UNREACHABLE, &err);
+			rc = tr_cli_err(got == TR_E_INVALID ? TR_CLI_EXIT_USAGE : TR_CLI_EXIT_UNREACHABLE, &err);
 	}
 	if (!rc)
 		rc = pin(c, tr_buf_view(&keyset), root);
 	if (!rc && tr_bootstrap_check(tr_buf_view(&keyset), root, tr_now_ms(), &trust, &why, &err))
-		rc = tr_cli_fail(TR_EXIT_PIN, "wrong server: %s", tr_buf_cstr(&why));
+		rc = tr_cli_fail(TR_CLI_EXIT_PIN, "wrong server: %s", tr_buf_cstr(&why));
 	if (!rc) {
 		const struct tr_profile p = { .url = tr_view_str(url), .token = tr_buf_view(&token),
 					      .root = TR_VIEW_ARRAY(root), .ca = tr_buf_view(&trust.ca_pem) };

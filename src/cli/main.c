@@ -91,12 +91,12 @@ static void read_verb(struct tr_cli *c, const struct tr_noun *noun, const struct
 	argp.doc = tr_buf_cstr(&doc);
 	argv[0] = name;
 	if (argp_parse(&argp, argc, argv, 0, NULL, c))
-		exit(TR_EXIT_USAGE);
+		exit(TR_CLI_EXIT_USAGE);
 	if (c->n_args < v->min_args || c->n_args > v->max_args) {
 		fprintf(stderr, "%s: %s\n", name,
 			c->n_args < v->min_args ? "an argument is missing" : "too many arguments");
 		argp_help(&argp, stderr, ARGP_HELP_USAGE | ARGP_HELP_SEE, name);
-		exit(TR_EXIT_USAGE);
+		exit(TR_CLI_EXIT_USAGE);
 	}
 }
 
@@ -143,8 +143,8 @@ static error_t parse_front(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case ARGP_KEY_INIT: state->child_inputs[0] = c; return 0;
-	case '?': help(stdout); exit(TR_EXIT_OK);
-	case 'V': puts("troth " TROTH_VERSION); exit(TR_EXIT_OK);
+	case '?': help(stdout); exit(TR_CLI_EXIT_OK);
+	case 'V': puts("troth " TROTH_VERSION); exit(TR_CLI_EXIT_OK);
 	case ARGP_KEY_ARG:
 		c->n_args = (unsigned)state->next - 1; /* borrowed for a moment: where the noun stands */
 		c->args[0] = arg;
@@ -163,7 +163,7 @@ static int find_noun(struct tr_cli *c, int argc, char **argv)
 	int at;
 
 	if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER | ARGP_NO_HELP, NULL, c))
-		exit(TR_EXIT_USAGE);
+		exit(TR_CLI_EXIT_USAGE);
 	at = c->args[0] ? (int)c->n_args : argc;
 	c->args[0] = NULL;
 	c->n_args = 0;
@@ -180,7 +180,7 @@ static int run(struct tr_cli *c, const struct tr_verb *v)
 
 	c->colour = isatty(STDOUT_FILENO) && !(no_colour && *no_colour) && term && strcmp(term, "dumb") != 0;
 	if (tr_crypto_init(&err) || tr_client_global_init(&err))
-		return tr_cli_err(TR_EXIT_FILE, &err);
+		return tr_cli_err(TR_CLI_EXIT_FILE, &err);
 	rc = v->run(c);
 	c->api = tr_api_free(c->api);
 	return rc;
@@ -196,7 +196,7 @@ static int run_noun(struct tr_cli *c, const struct tr_noun *n, int argc, char **
 	}
 	if (!verb || strcmp(verb, "--help") == 0 || strcmp(verb, "help") == 0) {
 		noun_help(verb ? stdout : stderr, n);
-		return verb ? TR_EXIT_OK : TR_EXIT_USAGE;
+		return verb ? TR_CLI_EXIT_OK : TR_CLI_EXIT_USAGE;
 	}
 	for (size_t i = 0; i < n->n; i++)
 		if (strcmp(verb, n->verbs[i].name) == 0) {
@@ -205,7 +205,7 @@ static int run_noun(struct tr_cli *c, const struct tr_noun *n, int argc, char **
 		}
 	fprintf(stderr, "troth: %s has no verb \"%s\"\n", n->name, verb);
 	noun_help(stderr, n);
-	return TR_EXIT_USAGE;
+	return TR_CLI_EXIT_USAGE;
 }
 
 int main(int argc, char **argv)
@@ -216,20 +216,20 @@ int main(int argc, char **argv)
 
 	/* The operator's token is in memory. */
 	(void)setrlimit(RLIMIT_CORE, &none);
-	argp_err_exit_status = TR_EXIT_USAGE;
+	argp_err_exit_status = TR_CLI_EXIT_USAGE;
 	at = find_noun(&c, argc, argv);
 	if (at == argc || strcmp(argv[at], "help") == 0) {
 		help(at == argc ? stderr : stdout);
-		return at == argc ? TR_EXIT_USAGE : TR_EXIT_OK;
+		return at == argc ? TR_CLI_EXIT_USAGE : TR_CLI_EXIT_OK;
 	}
 	if (strcmp(argv[at], "version") == 0) {
 		puts("troth " TROTH_VERSION);
-		return TR_EXIT_OK;
+		return TR_CLI_EXIT_OK;
 	}
 	for (size_t i = 0; i < TR_ARRAY_LEN(nouns); i++)
 		if (strcmp(argv[at], nouns[i]->name) == 0)
 			return run_noun(&c, nouns[i], argc - at, argv + at);
 	fprintf(stderr, "troth: no command \"%s\"\n", argv[at]);
 	help(stderr);
-	return TR_EXIT_USAGE;
+	return TR_CLI_EXIT_USAGE;
 }

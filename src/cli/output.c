@@ -350,5 +350,5 @@ int tr_out_json(tr_jnode n)
 
 	tr_json_dump(n, &b);
 	tr_buf_adds(&b, "\n");
-	return tr_out_print(&b) ? TR_EXIT_OK : TR_EXIT_FILE;
+	return tr_out_print(&b) ? TR_CLI_EXIT_OK : TR_CLI_EXIT_FILE;
 }

@@ -43,7 +43,7 @@ static int print(struct tr_cli *c, tr_jnode policy)
 				tr_buf_add8(&b, value.p[k]);
 		tr_buf_adds(&b, "\n");
 	}
-	return tr_out_print(&b) ? TR_EXIT_OK : TR_EXIT_FILE;
+	return tr_out_print(&b) ? TR_CLI_EXIT_OK : TR_CLI_EXIT_FILE;
 }
 
 static int show(struct tr_cli *c)
@@ -66,22 +66,22 @@ static int put(const char *text, struct tr_buf *body)
 		if (n != (size_t)(equals - text) || memcmp(text, s->name, n) != 0)
 			continue;
 		if (!equals[1] && !s->clears)
-			return tr_cli_fail(TR_EXIT_USAGE, "%s cannot be empty: %s", s->name, s->doc);
+			return tr_cli_fail(TR_CLI_EXIT_USAGE, "%s cannot be empty: %s", s->name, s->doc);
 		tr_cli_put(body, s->name, equals[1] ? equals + 1 : "-"); /* "-" clears (routes.c) */
-		return TR_EXIT_OK;
+		return TR_CLI_EXIT_OK;
 	}
-	(void)tr_cli_fail(TR_EXIT_USAGE, "\"%s\" is no setting; NAME=VALUE with one of", text);
+	(void)tr_cli_fail(TR_CLI_EXIT_USAGE, "\"%s\" is no setting; NAME=VALUE with one of", text);
 	for (size_t i = 0; i < TR_ARRAY_LEN(settings); i++)
 		fprintf(stderr, "  %-12s %s%s\n", settings[i].name, settings[i].doc,
 			settings[i].clears ? "; empty: none" : "");
-	return TR_EXIT_USAGE;
+	return TR_CLI_EXIT_USAGE;
 }
 
 static int set(struct tr_cli *c)
 {
 	tr_auto(tr_json_free) struct tr_json *answer = NULL;
 	tr_auto(tr_buf_done) struct tr_buf body = TR_BUF_INIT;
-	int rc = TR_EXIT_OK;
+	int rc = TR_CLI_EXIT_OK;
 
 	tr_buf_adds(&body, "{");
 	for (unsigned i = 0; !rc && i < c->n_args; i++)

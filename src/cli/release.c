@@ -36,9 +36,9 @@ static int add(struct tr_cli *c)
 	struct tr_err err = { 0 };
 
 	if (tr_file_read(c->args[0], TR_RELEASE_MAX, &file, &err))
-		return tr_cli_err(TR_EXIT_FILE, &err);
+		return tr_cli_err(TR_CLI_EXIT_FILE, &err);
 	if (tr_release_unverified(tr_buf_view(&file), &r, &err))
-		return tr_cli_fail(TR_EXIT_FILE, "%s is no release statement (%s)", c->args[0], err.detail);
+		return tr_cli_fail(TR_CLI_EXIT_FILE, "%s is no release statement (%s)", c->args[0], err.detail);
 	tr_b64_add(&text, tr_buf_view(&file), TR_B64_STD);
 	tr_buf_adds(&body, "{");
 	tr_cli_put(&body, "statement", tr_buf_cstr(&text));
@@ -72,8 +72,8 @@ static int full_hash(struct tr_cli *c, const char *digits, char ret[65])
 		ret[64] = '\0';
 	}
 	if (found == 1)
-		return TR_EXIT_OK;
-	return tr_cli_fail(TR_EXIT_REFUSED, found ? "several releases begin like this; give more digits"
+		return TR_CLI_EXIT_OK;
+	return tr_cli_fail(TR_CLI_EXIT_REFUSED, found ? "several releases begin like this; give more digits"
 						  : "no published release begins like this; see troth release list");
 }
 
@@ -87,7 +87,7 @@ static int withdraw(struct tr_cli *c)
 	if (strncmp(text, "sha256:", 7) == 0)
 		text += 7;
 	if (strlen(text) < 8 || strspn(text, "0123456789abcdef") != strlen(text))
-		return tr_cli_fail(TR_EXIT_USAGE, "a release is named by the SHA-256 of its binary, at least 8 digits of it");
+		return tr_cli_fail(TR_CLI_EXIT_USAGE, "a release is named by the SHA-256 of its binary, at least 8 digits of it");
 	rc = full_hash(c, text, hash);
 	if (rc)
 		return rc;

@@ -41,28 +41,28 @@ static int fields(const struct tr_cli *c, struct texts *keep, struct tr_release 
 	struct utsname u;
 
 	if (!version || !tr_version_ok(tr_view_str(version)))
-		return tr_cli_fail(TR_EXIT_USAGE, "--version is needed: a version such as 1.4.2");
+		return tr_cli_fail(TR_CLI_EXIT_USAGE, "--version is needed: a version such as 1.4.2");
 	(void)snprintf(keep->path, sizeof(keep->path), "%s", c->args[0]);
 	if (!name)
 		name = basename(keep->path);
 	if (!tr_ident_ok(tr_view_str(name)))
-		return tr_cli_fail(TR_EXIT_USAGE, "--name is needed: letters, digits, '.', '_' and '-', at most 64");
+		return tr_cli_fail(TR_CLI_EXIT_USAGE, "--name is needed: letters, digits, '.', '_' and '-', at most 64");
 	if (!platform && uname(&u) == 0) {
 		tr_statement_platform(u.sysname, u.machine, keep->platform, sizeof(keep->platform));
 		platform = keep->platform;
 	}
 	if (!platform || !tr_ident_ok(tr_view_str(platform)))
-		return tr_cli_fail(TR_EXIT_USAGE, "--platform is needed, such as linux-amd64");
+		return tr_cli_fail(TR_CLI_EXIT_USAGE, "--platform is needed, such as linux-amd64");
 	r->issued_ms = tr_now_ms();
 	r->counter = (uint64_t)r->issued_ms / 1000;
 	if (counter && !tr_cli_number(counter, &r->counter))
-		return tr_cli_fail(TR_EXIT_USAGE, "--counter takes a whole number");
+		return tr_cli_fail(TR_CLI_EXIT_USAGE, "--counter takes a whole number");
 	if (expires && (!tr_cli_time(expires, r->issued_ms, &r->expires_ms) || r->expires_ms <= r->issued_ms))
-		return tr_cli_fail(TR_EXIT_USAGE, "--expires takes a time from now (365d) or a date ahead (2027-12-31)");
+		return tr_cli_fail(TR_CLI_EXIT_USAGE, "--expires takes a time from now (365d) or a date ahead (2027-12-31)");
 	r->version = tr_view_str(version);
 	r->name = tr_view_str(name);
 	r->platform = tr_view_str(platform);
-	return TR_EXIT_OK;
+	return TR_CLI_EXIT_OK;
 }
 
 static TR_RC hash_file(const char *path, struct tr_release *r, struct tr_err *err)
@@ -122,11 +122,11 @@ static int print(const struct tr_cli *c, const struct tr_release *r, const char 
 	tr_cli_put(&j, "file", file);
 	tr_buf_adds(&j, "}");
 	if (tr_buf_check(&j, &err) || tr_json_parse(tr_buf_view(&j), &doc, &err))
-		return tr_cli_err(TR_EXIT_FILE, &err);
+		return tr_cli_err(TR_CLI_EXIT_FILE, &err);
 	if (c->json)
 		return tr_out_json(tr_json_root(doc));
 	tr_out_lines(&b, cols, TR_ARRAY_LEN(cols), tr_json_root(doc), c->colour, tr_now_ms());
-	return tr_out_print(&b) ? TR_EXIT_OK : TR_EXIT_FILE;
+	return tr_out_print(&b) ? TR_CLI_EXIT_OK : TR_CLI_EXIT_FILE;
 }
 
 int tr_statement_sign(struct tr_cli *c)
@@ -142,7 +142,7 @@ int tr_statement_sign(struct tr_cli *c)
 	int rc;
 
 	if (!key_path)
-		return tr_cli_fail(TR_EXIT_USAGE, "--key is needed: the private release key, such as openssl genpkey -algorithm ed25519 makes");
+		return tr_cli_fail(TR_CLI_EXIT_USAGE, "--key is needed: the private release key, such as openssl genpkey -algorithm ed25519 makes");
 	rc = fields(c, &keep, &r);
 	if (rc)
 		return rc;
@@ -150,9 +150,9 @@ int tr_statement_sign(struct tr_cli *c)
 	if (tr_privkey_load(key_path, &key, &err) || hash_file(c->args[0], &r, &err) ||
 	    tr_release_sign(&r, key, &statement, &err) ||
 	    tr_file_write(tr_buf_cstr(&path), tr_buf_view(&statement), 0644, &err))
-		return tr_cli_err(TR_EXIT_FILE, &err);
+		return tr_cli_err(TR_CLI_EXIT_FILE, &err);
 	if (c->quiet)
-		return TR_EXIT_OK;
+		return TR_CLI_EXIT_OK;
 	put_id(&id, tr_privkey_pub(key));
 	return print(c, &r, "made now", tr_buf_view(&id), tr_buf_cstr(&path));
 }
@@ -169,18 +169,18 @@ int tr_statement_show(struct tr_cli *c)
 	struct tr_err err = { 0 };
 
 	if (tr_file_read(c->args[0], TR_RELEASE_MAX, &file, &err))
-		return tr_cli_err(TR_EXIT_FILE, &err);
+		return tr_cli_err(TR_CLI_EXIT_FILE, &err);
 	if (!key_path) {
 		if (tr_release_unverified(tr_buf_view(&file), &r, &err) ||
 		    tr_release_unverified_kid(tr_buf_view(&file), &kid, &err))
-			return tr_cli_fail(TR_EXIT_FILE, "%s is no release statement (%s)", c->args[0], err.detail);
+			return tr_cli_fail(TR_CLI_EXIT_FILE, "%s is no release statement (%s)", c->args[0], err.detail);
 		tr_hex_add(&id, kid);
 		return print(c, &r, "unverified: nothing above is proven; pass --key with the public key", tr_buf_view(&id),
 			     NULL);
 	}
 	if (tr_file_read(key_path, 16384, &pem, &err) || tr_pubkey_from_pem(tr_buf_view(&pem), &key, &err) ||
 	    tr_release_verify(tr_buf_view(&file), key, &r, &err))
-		return tr_cli_err(TR_EXIT_FILE, &err);
+		return tr_cli_err(TR_CLI_EXIT_FILE, &err);
 	put_id(&id, key);
 	return print(c, &r, "verified with this key", tr_buf_view(&id), NULL);
 }

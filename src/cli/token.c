@@ -69,7 +69,7 @@ static int create(struct tr_cli *c)
 	int rc;
 
 	if (fields(c, &body, &err))
-		return tr_cli_err(TR_EXIT_USAGE, &err);
+		return tr_cli_err(TR_CLI_EXIT_USAGE, &err);
 	rc = tr_api_call(c, "POST", "/api/v1/tokens", tr_buf_view(&body), &answer);
 	if (rc)
 		return rc;
@@ -81,7 +81,7 @@ static int create(struct tr_cli *c)
 	} else {
 		explain(tr_json_root(answer), &b);
 	}
-	return tr_out_print(&b) ? TR_EXIT_OK : TR_EXIT_FILE;
+	return tr_out_print(&b) ? TR_CLI_EXIT_OK : TR_CLI_EXIT_FILE;
 }
 
 static int list(struct tr_cli *c)
@@ -103,7 +103,7 @@ static int revoke_one(struct tr_cli *c)
 	tr_auto(tr_buf_done) struct tr_buf path = TR_BUF_INIT;
 
 	if (!tr_cli_id(c->args[0], "token id"))
-		return TR_EXIT_USAGE;
+		return TR_CLI_EXIT_USAGE;
 	tr_buf_addf(&path, "/api/v1/tokens/%s", c->args[0]);
 	return tr_api_do(c, "DELETE", &path, NULL, "token", "is revoked: it admits nobody any more");
 }

@@ -131,7 +131,7 @@ bool tr_cli_word(const char *option, const char *text, const char *words)
 		w += n;
 	}
 	if (text)
-		(void)tr_cli_fail(TR_EXIT_USAGE, "%s takes one of: %s", option, words);
+		(void)tr_cli_fail(TR_CLI_EXIT_USAGE, "%s takes one of: %s", option, words);
 	return !text;
 }
 
@@ -139,6 +139,6 @@ bool tr_cli_id(const char *text, const char *what)
 {
 	if (tr_ident_ok(tr_view_str(text)))
 		return true;
-	(void)tr_cli_fail(TR_EXIT_USAGE, "that is no %s: letters, digits, '.', '_' and '-' only, at most 64", what);
+	(void)tr_cli_fail(TR_CLI_EXIT_USAGE, "that is no %s: letters, digits, '.', '_' and '-' only, at most 64", what);
 	return false;
 }

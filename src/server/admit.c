@@ -15,7 +15,6 @@
 #define DESYNC_KEPT_MS (90LL * 24 * 3600 * 1000)
 /* Bytes of a body that are kept of somebody without a good token: any honest one fits, and a flood stays small. */
 #define STRANGER_EVIDENCE_MAX 4096
-#define EVIDENCE_MAX 16384
 
 struct admission {
 	struct tr_core *core;
@@ -86,7 +85,7 @@ static void record(struct admission *m, struct tr_tx *tx, const char *outcome, e
 	tr_auto(tr_buf_done) struct tr_buf checks = TR_BUF_INIT;
 	const struct tr_token_row *token = m->token ? m->token->row : NULL;
 	const char *slug = tr_reason_info(reason)->slug;
-	size_t keep = m->token && token_usable(m->token, tr_now_ms()) ? EVIDENCE_MAX : STRANGER_EVIDENCE_MAX;
+	size_t keep = m->token && token_usable(m->token, tr_now_ms()) ? TR_REGISTRATION_MAX : STRANGER_EVIDENCE_MAX;
 	struct tr_attestation_row row = {
 		.time = tr_now_ms(),
 		.node_id = m->a.node_id,

@@ -84,7 +84,7 @@ TR_RECORD(tr_msg_policy_def, T, policy_fields);
 #undef T
 #define T tr_msg_appraise
 static const struct tr_field appraise_fields[] = {
-	F(T, body, BYTES, 16384), F(T, exporter, BYTES, 32), F(T, now, I64, 0),
+	F(T, body, BYTES, TR_REGISTRATION_MAX), F(T, exporter, BYTES, 32), F(T, now, I64, 0),
 };
 TR_RECORD(tr_msg_appraise_def, T, appraise_fields);
 #undef T

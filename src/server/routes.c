@@ -3,6 +3,7 @@
 
 #include "codec/ident.h"
 #include "signed/beat.h"
+#include "signed/claim.h"
 #include "store/store.h"
 
 #define F(T, m, type, max, flags) TR_FIELD(T, m, TR_F_##type, max, flags)
@@ -68,8 +69,8 @@ static const struct tr_route routes[] = {
 	{ TR_RT_VERSION, "GET", "/version", BOTH, TR_AUTH_NONE, TR_IN_NONE, NULL, 0, 600 },
 	{ TR_RT_KEYSET, "GET", "/api/v1/keyset", BOTH, TR_AUTH_NONE, TR_IN_NONE, NULL, 0, 6000 },
 	{ TR_RT_CHALLENGE, "GET", "/api/v1/challenge", AGENTS, TR_AUTH_NONE, TR_IN_NONE, NULL, 0, 6000 },
-	{ TR_RT_REGISTER, "POST", "/api/v1/agents/register", AGENTS, TR_AUTH_TOKEN, TR_IN_RAW, NULL, 16384, 3000 },
-	{ TR_RT_REGISTER, "POST", "/agent/register", AGENTS, TR_AUTH_TOKEN, TR_IN_RAW, NULL, 16384, 3000 },
+	{ TR_RT_REGISTER, "POST", "/api/v1/agents/register", AGENTS, TR_AUTH_TOKEN, TR_IN_RAW, NULL, TR_REGISTRATION_MAX, 3000 },
+	{ TR_RT_REGISTER, "POST", "/agent/register", AGENTS, TR_AUTH_TOKEN, TR_IN_RAW, NULL, TR_REGISTRATION_MAX, 3000 },
 	{ TR_RT_HEARTBEAT, "POST", "/api/v1/heartbeat", AGENTS, TR_AUTH_AGENT, TR_IN_BEAT, &tr_beat_def, 1024, 60000 },
 	{ TR_RT_RENEW, "POST", "/api/v1/agents/renew", AGENTS, TR_AUTH_AGENT, TR_IN_RAW, NULL, 8192, 3000 },
 	{ TR_RT_WHOAMI, "GET", "/api/v1/whoami", OPS, TR_AUTH_OPERATOR, TR_IN_NONE, NULL, 0, 600 },

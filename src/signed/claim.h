@@ -11,6 +11,8 @@
 #define TR_CLAIM_PROFILE "tag:troth,2026:claim/1" /* eat_profile (RFC 9711 4.3.2) */
 #define TR_CLAIM_SWNAME "troth-agent"
 #define TR_CLAIM_MAX 8192       /* bytes of the whole COSE_Sign1 */
+/* Bytes of a registration body, in every form: what agents send, front takes, appraise reads and the store keeps. */
+#define TR_REGISTRATION_MAX 16384
 #define TR_CHALLENGE_LEN 32
 #define TR_CLAIM_PATH_MAX 255   /* bytes of disk_path; cut by who fills it in */
 #define TR_EXPORTER_LEN 32      /* RFC 9266 */
