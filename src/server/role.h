@@ -23,6 +23,9 @@ enum tr_tag { TR_TAG_FRONT = 'f', TR_TAG_STORE = 's', TR_TAG_STORE_RO = 'r', TR_
 
 /* A role's files are read and its libraries warmed before this; afterwards it is unprivileged and filtered. */
 TR_RC tr_role_enter(enum tr_proc proc, struct tr_err *err);
+/* The environment that a role inherits, by name; NULL-terminated. */
+extern const char *const tr_role_env[];
+
 /* Runs the loop of a role that serves core until core goes away or SIGTERM comes. rules: what core may send. */
 TR_RC tr_role_serve(enum tr_proc proc, const struct tr_frame_rule *rules, void *arg, struct tr_err *err);
 /* The same for a role that needs the loop itself: *ret_loop is set before the first frame arrives. */
