@@ -61,6 +61,15 @@ static inline struct tr_db *tr_db_close(struct tr_db *db)
 }
 TR_DEFINE_AUTO(struct tr_db *, tr_db_close)
 
+/* What an operator is told when the database contradicts itself, or we do. */
+#define TR_DB_DAMAGED "the store is damaged; stop trothd and restore the store from a backup"
+#define TR_DB_OUR_BUG "the store was used in a way it does not allow; this is a bug in trothd"
+
+/* Runs a bound write and resets it; ret_value, when wanted, is the one number it returns. */
+TR_RC tr_db_run(struct tr_db *db, struct tr_stmt *st, int64_t *ret_value, struct tr_err *err);
+/* migrate.c: brings the schema up to date, or says why it cannot: written by a newer trothd, or read_only and older. */
+TR_RC tr_db_migrate(struct tr_db *db, bool read_only, unsigned *ret_schema, struct tr_err *err);
+
 /* The typed store over an open database; owns it from the call on, also when it fails. */
 TR_RC tr_store_open_db(struct tr_db *db, enum tr_store_open_mode mode, struct tr_store **ret, struct tr_err *err);
 

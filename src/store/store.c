@@ -2,12 +2,9 @@
 #include "store/store.h"
 
 #include "store/db.h"
-#include "store/sql.h"
 
 #include <stdio.h>
 
-#define DAMAGED "the store is damaged; stop trothd and restore the store from a backup"
-#define OUR_BUG "the store was used in a way it does not allow; this is a bug in trothd"
 
 /* List statements differ by what bounds them: 2 orders, with or without each filter. */
 enum { LIST_OLDEST = 1, LIST_MATCH = 2, LIST_OUTCOME = 4, LIST_N = 8 };
@@ -213,7 +210,7 @@ static TR_RC load_field(struct tr_store *s, struct tr_stmt *st, int at, const st
 		if (rc)
 			return rc;
 		if (f->type == TR_F_U64 && n < 0)
-			return tr_err_set(err, TR_E_INTERNAL, DAMAGED, "%s is negative", f->name);
+			return tr_err_set(err, TR_E_INTERNAL, TR_DB_DAMAGED, "%s is negative", f->name);
 		if (f->type == TR_F_BOOL)
 			*(bool *)p = n != 0;
 		else
@@ -225,7 +222,7 @@ static TR_RC load_field(struct tr_store *s, struct tr_stmt *st, int at, const st
 	}
 	/* Nothing longer was ever let in, so this is damage, and the callers' frames rely on the limits. */
 	if (!rc && v->n > f->max)
-		return tr_err_set(err, TR_E_INTERNAL, DAMAGED, "%s has %zu bytes, at most %u", f->name, v->n,
+		return tr_err_set(err, TR_E_INTERNAL, TR_DB_DAMAGED, "%s has %zu bytes, at most %u", f->name, v->n,
 				  (unsigned)f->max);
 	return rc;
 }
@@ -253,151 +250,25 @@ static TR_RC visit(struct tr_store *s, struct tr_stmt *st, enum tr_table table, 
 	return rc ? tr_err_wrap(err, "read %s", tables[table].name) : TR_OK;
 }
 
-/* Runs a bound write; ret_value, when wanted, is the one number it returns. */
-static TR_RC run(struct tr_store *s, struct tr_stmt *st, int64_t *ret_value, struct tr_err *err)
+TR_RC tr_db_run(struct tr_db *db, struct tr_stmt *st, int64_t *ret_value, struct tr_err *err)
 {
 	bool row = false;
 	int64_t value = 0;
-	enum tr_code rc = s->db->ops->step(s->db, st, &row, err);
+	enum tr_code rc = db->ops->step(db, st, &row, err);
 
 	if (!rc && ret_value) {
-		rc = row ? s->db->ops->col_i64(s->db, st, 0, &value, err)
-			 : tr_err_set(err, TR_E_INTERNAL, DAMAGED, "a write returned nothing");
+		rc = row ? db->ops->col_i64(db, st, 0, &value, err)
+			 : tr_err_set(err, TR_E_INTERNAL, TR_DB_DAMAGED, "a write returned nothing");
 		if (!rc)
-			rc = s->db->ops->step(s->db, st, &row, err);
+			rc = db->ops->step(db, st, &row, err);
 	}
-	s->db->ops->reset(s->db, st);
+	db->ops->reset(db, st);
 	if (!rc && ret_value)
 		*ret_value = value;
 	return rc;
 }
 
-/* --- opening and migrating --- */
-
-static TR_RC expand(const struct tr_db *db, const struct tr_migration *m, struct tr_buf *ret, struct tr_err *err)
-{
-	const char *at = m->text;
-
-	for (;;) {
-		const char *open = strchr(at, '{');
-		const char *end = open ? strchr(open, '}') : NULL;
-		const char *word;
-
-		if (!end) {
-			tr_buf_adds(ret, at);
-			return tr_buf_check(ret, err);
-		}
-		word = db->ops->word(db, tr_view(open + 1, (size_t)(end - open) - 1));
-		if (!word)
-			return tr_err_set(err, TR_E_INTERNAL, OUR_BUG, "migration %s: no word %.*s", m->name,
-					  (int)(end - open) + 1, open);
-		tr_buf_add(ret, at, (size_t)(open - at));
-		tr_buf_adds(ret, word);
-		at = end + 1;
-	}
-}
-
-static TR_RC read_schema(struct tr_store *s, unsigned *ret, struct tr_err *err)
-{
-	const struct tr_db_ops *ops = s->db->ops;
-	struct tr_stmt *st = NULL;
-	bool exists = false;
-	int64_t n = 0;
-	enum tr_code rc = ops->has_table(s->db, "schema_migrations", &exists, err);
-
-	if (rc)
-		return rc;
-	if (!exists) {
-		*ret = 0;
-		return TR_OK;
-	}
-	rc = ops->prepare(s->db, "SELECT coalesce(max(\"version\"), 0) FROM \"schema_migrations\"", &st, err);
-	if (rc)
-		return rc;
-	rc = run(s, st, &n, err);
-	ops->finish(s->db, st);
-	if (rc)
-		return rc;
-	if (n < 0 || n > 100000)
-		return tr_err_set(err, TR_E_INTERNAL, DAMAGED, "schema number %lld", (long long)n);
-	*ret = (unsigned)n;
-	return TR_OK;
-}
-
-static TR_RC migrate_one(struct tr_store *s, const struct tr_migration *m, unsigned number, struct tr_err *err)
-{
-	tr_auto(tr_buf_done) struct tr_buf sql = TR_BUF_INIT;
-	enum tr_code rc = expand(s->db, m, &sql, err);
-
-	if (!rc)
-		tr_buf_addf(&sql, "\nINSERT INTO \"schema_migrations\" (\"version\", \"name\") VALUES (%u, '%s');",
-			    number, m->name);
-	if (!rc)
-		rc = tr_buf_check(&sql, err);
-	if (!rc)
-		rc = s->db->ops->exec(s->db, tr_buf_cstr(&sql), err);
-	return rc ? tr_err_wrap(err, "migration %s", m->name) : TR_OK;
-}
-
-static TR_RC migrate_in_tx(struct tr_store *s, struct tr_err *err)
-{
-	const struct tr_db_ops *ops = s->db->ops;
-	static const struct tr_migration numbers = {
-		"schema_migrations",
-		"CREATE TABLE IF NOT EXISTS \"schema_migrations\" "
-		"(\"version\" {int} NOT NULL PRIMARY KEY, \"name\" TEXT NOT NULL) {options};",
-	};
-	tr_auto(tr_buf_done) struct tr_buf sql = TR_BUF_INIT;
-	unsigned have = 0;
-	enum tr_code rc = expand(s->db, &numbers, &sql, err);
-
-	if (!rc)
-		rc = ops->mark(s->db, err);
-	if (!rc)
-		rc = ops->exec(s->db, tr_buf_cstr(&sql), err);
-	/* Again under the lock: another node may have migrated meanwhile. */
-	if (!rc)
-		rc = read_schema(s, &have, err);
-	for (size_t i = have; i < tr_migrations_n && !rc; i++)
-		rc = migrate_one(s, &tr_migrations[i], (unsigned)i + 1, err);
-	return rc;
-}
-
-/* All steps in one transaction: a crash half-way leaves the schema that was there. */
-static TR_RC migrate(struct tr_store *s, struct tr_err *err)
-{
-	enum tr_code rc = s->db->ops->begin(s->db, err);
-
-	if (rc)
-		return rc;
-	rc = migrate_in_tx(s, err);
-	if (rc) {
-		s->db->ops->rollback(s->db);
-		return rc;
-	}
-	return s->db->ops->commit(s->db, err);
-}
-
-static TR_RC check_schema(struct tr_store *s, struct tr_err *err)
-{
-	unsigned have = 0;
-	enum tr_code rc = read_schema(s, &have, err);
-
-	if (rc)
-		return rc;
-	if (have > tr_migrations_n)
-		return tr_err_set(err, TR_E_CONFLICT,
-				  "the store was written by a newer trothd; install that version, or restore a backup",
-				  "the store has schema %u, this trothd knows %zu", have, tr_migrations_n);
-	if (have < tr_migrations_n && s->read_only)
-		return tr_err_set(err, TR_E_CONFLICT,
-				  "the store has an older schema and read-only access cannot migrate it; start trothd once",
-				  "the store has schema %u, this trothd wants %zu", have, tr_migrations_n);
-	if (have < tr_migrations_n)
-		rc = migrate(s, err);
-	s->schema = (unsigned)tr_migrations_n;
-	return rc;
-}
+/* --- opening --- */
 
 /* Preparing every select proves that every table and column is there before anything is promised. */
 static TR_RC check_tables(struct tr_store *s, struct tr_err *err)
@@ -424,7 +295,7 @@ TR_RC tr_store_open_db(struct tr_db *db, enum tr_store_open_mode mode, struct tr
 	}
 	s->db = db;
 	s->read_only = mode == TR_STORE_RO;
-	rc = check_schema(s, err);
+	rc = tr_db_migrate(db, s->read_only, &s->schema, err);
 	if (!rc)
 		rc = check_tables(s, err);
 	/* A real write now: a disk that takes none is told at the start, and every file the database will need
@@ -492,7 +363,7 @@ TR_RC tr_store_begin(struct tr_store *s, struct tr_err *err)
 	enum tr_code rc;
 
 	if (s->in_tx || s->read_only)
-		return tr_err_set(err, TR_E_INTERNAL, OUR_BUG, "begin %s",
+		return tr_err_set(err, TR_E_INTERNAL, TR_DB_OUR_BUG, "begin %s",
 				  s->in_tx ? "inside a transaction" : "on a read-only store");
 	rc = s->db->ops->begin(s->db, err);
 	if (rc)
@@ -513,7 +384,7 @@ void tr_store_rollback(struct tr_store *s)
 
 static TR_RC not_usable(const struct tr_store *s, const char *what, struct tr_err *err)
 {
-	return tr_err_set(err, TR_E_INTERNAL, OUR_BUG, "%s %s", what,
+	return tr_err_set(err, TR_E_INTERNAL, TR_DB_OUR_BUG, "%s %s", what,
 			  s->in_tx ? "after a failure in the same transaction" : "outside a transaction");
 }
 
@@ -523,7 +394,7 @@ TR_RC tr_store_commit(struct tr_store *s, struct tr_err *err)
 
 	if (!s->in_tx || s->failed || s->depth) {
 		rc = s->in_tx && s->depth && !s->failed
-			     ? tr_err_set(err, TR_E_INTERNAL, OUR_BUG, "commit inside a savepoint")
+			     ? tr_err_set(err, TR_E_INTERNAL, TR_DB_OUR_BUG, "commit inside a savepoint")
 			     : not_usable(s, "commit", err);
 		tr_store_rollback(s);
 		return rc;
@@ -541,7 +412,7 @@ static TR_RC move_scope(struct tr_store *s, enum scope what, struct tr_err *err)
 
 	if (!s->scope[what])
 		rc = s->db->ops->prepare(s->db, sql[what], &s->scope[what], err);
-	return rc ? rc : run(s, s->scope[what], NULL, err);
+	return rc ? rc : tr_db_run(s->db, s->scope[what], NULL, err);
 }
 
 TR_RC tr_store_savepoint(struct tr_store *s, struct tr_err *err)
@@ -630,7 +501,7 @@ static TR_RC apply(struct tr_store *s, enum tr_op op, enum tr_table t, const voi
 	if (rc)
 		s->db->ops->reset(s->db, st);
 	else
-		rc = run(s, st, op == TR_OP_APPEND ? &seq : NULL, err);
+		rc = tr_db_run(s->db, st, op == TR_OP_APPEND ? &seq : NULL, err);
 	if (!rc && op == TR_OP_APPEND)
 		s->last_seq = (uint64_t)seq;
 	return rc;
@@ -643,7 +514,7 @@ TR_RC tr_store_apply(struct tr_store *s, enum tr_op op, enum tr_table t, const v
 	if (!s->in_tx || s->failed)
 		return not_usable(s, "apply", err);
 	if (!tr_table_def(t) || !allowed(op, t))
-		rc = tr_err_set(err, TR_E_INVALID, OUR_BUG, "operation %d on table %d", (int)op, (int)t);
+		rc = tr_err_set(err, TR_E_INVALID, TR_DB_OUR_BUG, "operation %d on table %d", (int)op, (int)t);
 	else
 		rc = apply(s, op, t, row, err);
 	if (rc) {
@@ -666,7 +537,7 @@ TR_RC tr_store_each(struct tr_store *s, enum tr_table t, tr_row_fn fn, void *arg
 	enum tr_code rc;
 
 	if (!tr_table_def(t))
-		return tr_err_set(err, TR_E_INVALID, OUR_BUG, "each of table %d", (int)t);
+		return tr_err_set(err, TR_E_INVALID, TR_DB_OUR_BUG, "each of table %d", (int)t);
 	rc = prepared(s, t, Q_EACH, &st, err);
 	return rc ? rc : visit(s, st, t, fn, arg, err);
 }
@@ -696,7 +567,7 @@ TR_RC tr_store_list(struct tr_store *s, enum tr_table t, const struct tr_list_qu
 	enum tr_code rc;
 
 	if (!tr_table_def(t) || !tables[t].match)
-		return tr_err_set(err, TR_E_INVALID, OUR_BUG, "list of table %d", (int)t);
+		return tr_err_set(err, TR_E_INVALID, TR_DB_OUR_BUG, "list of table %d", (int)t);
 	if (q->limit < 1 || q->limit > TR_LIST_MAX)
 		return tr_err_set(err, TR_E_INVALID, "limit must be between 1 and 500", "limit %llu",
 				  (unsigned long long)q->limit);
@@ -730,7 +601,7 @@ TR_RC tr_store_probe(struct tr_store *s, struct tr_err *err)
 	if (!s->probe)
 		rc = s->db->ops->prepare(s->db, sql, &s->probe, err);
 	if (!rc)
-		rc = run(s, s->probe, &writes, err);
+		rc = tr_db_run(s->db, s->probe, &writes, err);
 	if (rc) {
 		tr_store_rollback(s);
 		return tr_err_wrap(err, "probe");
