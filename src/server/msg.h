@@ -20,12 +20,21 @@ enum tr_msg {
 	/* core → appraise and back */
 	TR_M_POLICY, TR_M_APPRAISE, TR_M_APPRAISED, TR_M_CSR, TR_M_CSR_DONE, TR_M_READ_KEY, TR_M_KEY_READ,
 	TR_M_READ_RELEASE, TR_M_RELEASE_READ,
+	/* front → core: a pulse, verified or not; answered by TR_M_ANSWER */
+	TR_M_PULSE,
+	/* core → appraise and back: front's word checked a second time */
+	TR_M_RECHECK, TR_M_RECHECKED,
+	/* core → egress and back */
+	TR_M_NOTIFY, TR_M_NOTIFIED,
+	/* core → keys and back: the signed time (signed/time.h) */
+	TR_M_SIGN_TIME, TR_M_TIME_SIGNED,
 	/* any role → core, empty: confined and serving; one that dies of its files never says it */
 	TR_M_HELLO,
 	TR_M_N
 };
 
 #define TR_MSG_REQUEST_MAX 32768
+#define TR_MSG_PULSE_MAX (4u << 16) /* a pulse with a BPF list, raw and decoded */
 #define TR_MSG_ANSWER_MAX (2u << 20)
 #define TR_MSG_ROWS_MAX (1u << 20)
 #define TR_MSG_TX_MAX (1u << 20)
@@ -54,6 +63,28 @@ struct tr_msg_answer {
 	bool close;
 	struct tr_view body;
 };
+
+/* What front saw of a pulse. Only `outcome` 0 says that raw was verified with the key of the connection's certificate
+ * (key_id, agent_id), that it names that agent and this connection; anything else is a refusal to be recorded, with
+ * agent_id still the certificate's and `named` what the message claimed. */
+struct tr_msg_pulse {
+	uint64_t outcome;        /* 0, or enum tr_event_kind + 1 */
+	struct tr_view source;
+	struct tr_view agent_id, key_id;
+	int64_t cert_not_before, cert_not_after;
+	int64_t received_ns;
+	struct tr_view named;
+	struct tr_view digest;   /* 32 bytes; empty unless verified */
+	struct tr_view pulse;    /* encoded tr_pulse_def, bpf_list as encoded tr_bpf_list_def; empty unless verified */
+	struct tr_view raw;      /* COSE bytes; at most 2048 of them unless verified */
+	bool first;              /* of its connection */
+};
+/* The same bytes again, for a process that shares nothing with front. pulse must come out identical. */
+struct tr_msg_recheck { struct tr_view spki, raw, pulse, digest; };
+struct tr_msg_notify { struct tr_view alert; }; /* encoded tr_alert_def */
+struct tr_msg_notified { struct tr_view id; uint64_t rev; bool delivered; };
+struct tr_msg_sign_time { struct tr_view nonce; int64_t now_ns; };
+struct tr_msg_time_signed { uint64_t code; struct tr_view why, signed_time; };
 
 /* Counters of a front since the last report. */
 struct tr_msg_front_stats {
@@ -99,6 +130,7 @@ extern const struct tr_record tr_msg_request_def, tr_msg_answer_def, tr_msg_fron
 	tr_msg_tx_def, tr_msg_done_def, tr_msg_load_def, tr_msg_rows_def, tr_msg_list_def, tr_msg_issue_def,
 	tr_msg_issued_def, tr_msg_policy_def, tr_msg_appraise_def, tr_msg_appraised_def, tr_msg_csr_def,
 	tr_msg_csr_done_def, tr_msg_read_key_def, tr_msg_key_read_def, tr_msg_read_release_def,
-	tr_msg_release_read_def;
+	tr_msg_release_read_def, tr_msg_pulse_def, tr_msg_recheck_def, tr_msg_notify_def, tr_msg_notified_def,
+	tr_msg_sign_time_def, tr_msg_time_signed_def;
 
 #endif

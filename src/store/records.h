@@ -23,12 +23,44 @@ struct tr_agent_row {
 	int64_t enrolled_at;
 	struct tr_view cert_serial;/* hex text */
 	int64_t cert_not_after;
-	int64_t last_seen;         /* swept every few seconds; the live value is in core's memory */
-	uint64_t heartbeats;
-	struct tr_view running_hash; /* of the last heartbeat */
-	struct tr_view running_version;
 	int64_t ended_at;          /* revoked or removed */
 	struct tr_view end_reason;
+	uint64_t epoch;            /* enrolment generation: 1, then one more with each reset of the identity */
+	/* A key renewal under way: the certificate for the next key is out. Both keys are accepted; the next one's first pulse
+	 * makes it the key and ends the other. Unused until next_until: forgotten. */
+	struct tr_view next_key_id, next_key_type, next_spki;
+	int64_t next_until;
+};
+
+/* What an agent's pulses left behind; swept into the store every few seconds, key order, only rows that changed. The
+ * truth between sweeps is core's memory (src/fleet). Enums as numbers, names in fleet/axes.h. */
+struct tr_pulse_row {
+	struct tr_view id;         /* primary key: agent id */
+	uint64_t epoch;
+	int64_t first_seen, last_seen; /* of accepted pulses; 0: never */
+	uint64_t accepted, restarts;
+	uint64_t seq;
+	struct tr_view head, head_prev; /* digests; empty: none yet */
+	struct tr_view boot_id, start_id;
+	uint64_t bootcount;
+	struct tr_view running_hash, good_hash; /* last seen; last known good */
+	struct tr_view version;
+	struct tr_view expected_hash; /* an order lets the image change to this one… */
+	int64_t expected_until;       /* …until then */
+	uint64_t bpf_status;
+	struct tr_view bpf_digest, bpf_good; /* last seen; last known good */
+	struct tr_view bpf_list;   /* record (tr_bpf_list_def) behind bpf_good */
+	uint64_t lsm, lsm_good;
+	uint64_t sync;
+	int64_t skew_ms;
+	uint64_t rtt_ms, loss_ppm; /* loss: smoothed share of beats that did not arrive */
+	uint64_t reach, auth, clock, integrity, config, updating; /* the six axes (fleet/axes.h) */
+	int64_t reach_since, auth_since, clock_since, integrity_since, config_since, updating_since;
+	uint64_t notice;
+	int64_t notice_until;
+	struct tr_view source;     /* address of the last accepted pulse */
+	struct tr_view health;     /* JSON made by ourselves, at most 256 bytes */
+	struct tr_view findings;   /* what the integrity axis found: JSON array made by ourselves */
 };
 
 struct tr_token_row {
@@ -38,6 +70,7 @@ struct tr_token_row {
 	uint64_t max_uses, uses;
 	int64_t created_at, expires_at, revoked_at;
 	struct tr_view created_by, note;
+	struct tr_view for_agent;   /* reset of an identity: this token re-enrols exactly this agent id; else empty */
 };
 
 struct tr_vkey_row {
@@ -97,6 +130,53 @@ struct tr_attestation_row {
 	struct tr_view evidence; /* the signed bytes as they came, at most 16 KiB */
 };
 
+/* Something happened that people may want to see again, with the signed bytes when there are any. Append-only. */
+struct tr_event_row {
+	uint64_t seq;
+	int64_t time;
+	struct tr_view kind;     /* slug: "verdict_changed", "replay", "relayed", "chain_conflict", "forked", … */
+	struct tr_view agent;    /* whose; empty for partitions and the server */
+	struct tr_view source;   /* address that sent it; may be empty */
+	uint64_t severity;       /* 1 worst … 5 note */
+	struct tr_view detail;   /* JSON object made by ourselves */
+	struct tr_view evidence; /* COSE bytes as they came, at most 2048; may be empty */
+};
+
+struct tr_alert_row {
+	struct tr_view id;       /* 12 hex digits, for people */
+	struct tr_view kind;     /* slug; with subject the deduplication key */
+	struct tr_view subject;  /* "agent:web-1", "partition:lab", "source:192.0.2.7", "server" */
+	uint64_t severity;       /* 1 worst … 5 */
+	struct tr_view state;    /* "open", "acknowledged", "resolved" */
+	struct tr_view summary;  /* one sentence: what */
+	struct tr_view action;   /* one sentence: what to do */
+	struct tr_view cause;    /* alerts of one cause share it: their group */
+	int64_t opened_at, updated_at, acked_at, resolved_at;
+	uint64_t count;          /* how often it was raised while open */
+	uint64_t escalation;     /* reminders sent because nobody acknowledged */
+	struct tr_view acked_by, resolved_why;
+	uint64_t rev, notified;  /* rises with every change worth telling; what egress has delivered */
+};
+
+/* Announced by an operator: silence of these agents is no alert meanwhile. */
+struct tr_maintenance_row {
+	struct tr_view id;       /* 8 hex digits */
+	struct tr_view scope;    /* "agent", "partition", "fleet" */
+	struct tr_view target;   /* agent id or partition; empty for fleet */
+	int64_t from_at, until_at, created_at, ended_at;
+	struct tr_view created_by, reason;
+};
+
+/* The normalised hash that a program has on one kernel, learned once and approved by people. */
+struct tr_bpf_ref_row {
+	struct tr_view key;      /* SHA-256 over kernel, pin and tag */
+	struct tr_view kernel;   /* release, arch, JIT and hardening state as the agent reports them */
+	struct tr_view pin, tag, norm;
+	struct tr_view state;    /* "learned", "approved" */
+	struct tr_view first_agent, approved_by;
+	int64_t first_seen, approved_at;
+};
+
 /* Room for a row of any table. */
 union tr_any_row {
 	struct tr_agent_row agent;
@@ -108,14 +188,21 @@ union tr_any_row {
 	struct tr_operator_row operator;
 	struct tr_audit_row audit;
 	struct tr_attestation_row attestation;
+	struct tr_pulse_row pulse;
+	struct tr_event_row event;
+	struct tr_alert_row alert;
+	struct tr_maintenance_row maintenance;
+	struct tr_bpf_ref_row bpf_ref;
 };
 
 extern const struct tr_record tr_agent_def, tr_token_def, tr_vkey_def, tr_release_def, tr_setting_def, tr_seen_def,
-	tr_operator_def, tr_audit_def, tr_attestation_def;
+	tr_operator_def, tr_audit_def, tr_attestation_def, tr_pulse_row_def, tr_event_def, tr_alert_def,
+	tr_maintenance_def, tr_bpf_ref_def;
 
 /* Tables: the wire number never changes. */
 enum tr_table { TR_T_AGENT = 1, TR_T_TOKEN, TR_T_VKEY, TR_T_RELEASE, TR_T_SETTING, TR_T_SEEN, TR_T_OPERATOR,
-		TR_T_AUDIT, TR_T_ATTESTATION, TR_T_N };
+		TR_T_AUDIT, TR_T_ATTESTATION, TR_T_PULSE, TR_T_EVENT, TR_T_ALERT, TR_T_MAINTENANCE, TR_T_BPF_REF,
+		TR_T_N };
 const struct tr_record *tr_table_def(enum tr_table t); /* NULL when out of range */
 
 #endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Alerts: one per kind and subject while it is open (deduplication), grouped by cause, reminded of until somebody
+ * acknowledges. Pure like the rest of the fleet: rows go out through a function, the clock comes in.
+ *
+ * Severity: 1 act now (binary changed without an order, forked chain, proven tampering) · 2 today (lost, restored, snapshot or
+ * LSM changed, partition silent) · 3 look (attack traffic, conflict, clock) · 4 note (missed) · 5 trace. */
+#ifndef TR_FLEET_ALERTS_H
+#define TR_FLEET_ALERTS_H
+
+#include "base/own.h"
+#include "store/records.h"
+
+struct tr_alerts;
+typedef void (*tr_alert_fn)(void *arg, const struct tr_alert_row *row);
+
+/* id_seed makes ids: they differ between starts of the server. */
+struct tr_alerts *tr_alerts_new(uint32_t escalate_s, uint64_t id_seed, tr_alert_fn fn, void *arg);
+struct tr_alerts *tr_alerts_free(struct tr_alerts *a);
+TR_DEFINE_AUTO(struct tr_alerts *, tr_alerts_free)
+
+/* From the store at start; resolved ones are ignored. fn is not called. */
+void tr_alerts_load(struct tr_alerts *a, const struct tr_alert_row *row);
+
+struct tr_alert {
+	const char *kind;        /* slug */
+	struct tr_view subject;  /* "agent:web-1", … */
+	unsigned severity;
+	const char *cause;       /* group; NULL: kind */
+	struct tr_view summary;
+	const char *action;      /* what to do; static text of the kind */
+};
+/* Opens it, or counts one more; a higher severity than before raises it and is told again. Bounded: past TR_ALERTS_MAX
+ * open ones a new one of severity 3 or less urgent is only counted (tr_alerts_dropped). */
+#define TR_ALERTS_MAX 20000
+void tr_alerts_raise(struct tr_alerts *a, int64_t now_ms, const struct tr_alert *what);
+/* The condition is over. Nothing when none is open. */
+void tr_alerts_resolve(struct tr_alerts *a, int64_t now_ms, const char *kind, struct tr_view subject, const char *why);
+/* Operators. False: no such open alert. */
+bool tr_alerts_ack(struct tr_alerts *a, int64_t now_ms, struct tr_view id, struct tr_view who);
+bool tr_alerts_close(struct tr_alerts *a, int64_t now_ms, struct tr_view id, struct tr_view who, struct tr_view why);
+/* Reminders: open, not acknowledged, severity 1 or 2, older than escalate_s since the last word. */
+void tr_alerts_tick(struct tr_alerts *a, int64_t now_ms);
+/* egress delivered revision rev of this alert. */
+void tr_alerts_notified(struct tr_alerts *a, struct tr_view id, uint64_t rev);
+/* Open ones, newest first; false from fn stops. */
+void tr_alerts_each(const struct tr_alerts *a, bool (*fn)(void *arg, const struct tr_alert_row *row), void *arg);
+const struct tr_alert_row *tr_alerts_find(const struct tr_alerts *a, const char *kind, struct tr_view subject);
+const struct tr_alert_row *tr_alerts_by_id(const struct tr_alerts *a, struct tr_view id);
+size_t tr_alerts_open(const struct tr_alerts *a, unsigned severity); /* 0: all */
+uint64_t tr_alerts_dropped(const struct tr_alerts *a);
+
+#endif

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside src/fleet only: the fleet's own memory, and what its files ask of each other. */
+#ifndef TR_FLEET_INNER_H
+#define TR_FLEET_INNER_H
+
+#include "fleet/fleet.h"
+
+/* Beats are judged with this much on top of the interval: jitter of a tenth, then network and scheduling. */
+#define TR_SLACK_MS 8000
+#define TR_TICKET_AGE_BEATS_X2 5 /* a ticket is fresh for 2.5 beats */
+
+struct tr_partition {
+	char name[65];
+	uint32_t active;          /* agents that should be live: active, spoken before, not announced, not in maintenance */
+	uint32_t silent;          /* of them: missed or worse */
+	bool incident;
+	int64_t incident_ms, recovered_ms; /* recovered_ms: when it fell under the line; alarms stay held for two beats */
+};
+
+/* Low-cardinality values (hashes, versions, addresses) are kept once and named by number. */
+struct tr_intern;
+struct tr_intern *tr_intern_new(void);
+void tr_intern_free(struct tr_intern *t);
+uint32_t tr_intern(struct tr_intern *t, struct tr_view v); /* 0 for empty or when out of memory */
+struct tr_view tr_interned(const struct tr_intern *t, uint32_t n);
+size_t tr_intern_bytes(const struct tr_intern *t);
+
+/* Who sent refused messages lately: a bounded table, oldest out. */
+struct tr_offender {
+	struct tr_view source; /* points into text */
+	char text[48];
+	int64_t minute_ms;     /* start of the running minute */
+	uint32_t in_minute, recorded;
+	bool alerted;
+};
+#define TR_OFFENDERS 1024
+
+struct tr_window { char scope, target[65]; int64_t from_ms, until_ms; }; /* scope: 'a', 'p', 'f' */
+
+#define TR_CHUNK 4096 /* agents per slab: addresses stay */
+
+struct tr_fleet {
+	struct tr_fleet_config cfg;
+	struct tr_fleet_sink sink;
+	struct tr_fleet_agent **chunks;
+	uint32_t n, n_chunks;
+	size_t name_bytes;
+	struct tr_intern *values;
+	struct tr_partition *partitions;
+	uint16_t n_partitions;
+	struct tr_alerts *alerts;
+	struct tr_offender offenders[TR_OFFENDERS];
+	struct tr_window *windows;
+	size_t n_windows;
+	struct tr_bpf_ref *refs;     /* bpf.c */
+	size_t n_refs;
+	int64_t started_ms;
+	int64_t amnesty_ms;          /* silence counts from here at the earliest */
+	int64_t tick_ms;             /* last tick; 0: none */
+	uint32_t sweep_at;
+	uint32_t active;             /* agents */
+	bool loaded;
+	struct tr_fleet_stats stats;
+};
+
+static inline struct tr_fleet_agent *tr_agent_at(const struct tr_fleet *f, uint32_t no)
+{
+	return no < f->n ? &f->chunks[no / TR_CHUNK][no % TR_CHUNK] : NULL;
+}
+
+/* fleet.c: sets an axis, its since, the folded verdict, and tells the sink and the counters. axis: 0 … 5 in the order of struct tr_axes. */
+enum { TR_AXIS_REACH, TR_AXIS_AUTH, TR_AXIS_CLOCK, TR_AXIS_INTEGRITY, TR_AXIS_CONFIG, TR_AXIS_UPDATING };
+void tr_axis_set(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, unsigned axis, uint8_t value);
+/* fleet.c: an event through the sink; detail is JSON or empty ("{}"). */
+void tr_fleet_emit(struct tr_fleet *f, enum tr_event_kind kind, uint32_t no, unsigned severity, struct tr_view source,
+		   struct tr_view detail, struct tr_view evidence);
+/* fleet.c: raise and resolve with subject "agent:<id>"; kind's summary and action come from alert_text.c's table. */
+void tr_agent_alert(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, const char *kind, unsigned severity,
+		    const char *cause, const char *summary);
+void tr_agent_alert_over(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, const char *kind, const char *why);
+const char *tr_alert_action(const char *kind); /* what to do, static */
+
+/* lineage.c */
+enum tr_lineage { TR_LINE_GOES_ON, TR_LINE_LOST_ANSWER, TR_LINE_ADOPTED /* our memory was behind */, TR_LINE_RESTORED,
+		  TR_LINE_REPLAY, TR_LINE_STRAY, TR_LINE_FORKED };
+enum tr_lineage tr_lineage_judge(struct tr_fleet *f, const struct tr_instant *now, uint32_t no,
+				 const struct tr_pulse_seen *s, uint64_t proven_seq /* of prev's ticket; 0: none */);
+/* lineage.c: the known lineage has just been accepted; true when that proves a fork. */
+bool tr_lineage_main_spoke(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, const struct tr_pulse_seen *s);
+
+/* liveness.c: after an accepted pulse: loss, reach, partition counters, silence alerts. */
+void tr_live_accepted(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, int64_t last_before_ms);
+/* liveness.c: the agent must not be counted any more (ended), or may be counted again. */
+void tr_live_recount(struct tr_fleet *f, const struct tr_instant *now, uint32_t no);
+
+/* bpf.c: compares the snapshot of this pulse with the last good one; sets findings and returns whether they match. */
+bool tr_bpf_judge(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, const struct tr_pulse *p, bool same_boot);
+void tr_bpf_accept(struct tr_fleet *f, uint32_t no); /* the last seen list is good from now on */
+
+#endif
