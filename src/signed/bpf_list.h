@@ -48,5 +48,7 @@ extern const struct tr_record tr_bpf_item_def, tr_bpf_list_def;
 TR_RC tr_bpf_list_put(const struct tr_bpf_list *l, struct tr_buf *out, struct tr_err *err);
 /* CBOR → list; kernel borrows from cbor, items from *ret_items (emptied first). Every rule is checked. */
 TR_RC tr_bpf_list_get(struct tr_view cbor, struct tr_buf *ret_items, struct tr_bpf_list *ret, struct tr_err *err);
+/* The same rules, without keeping anything. */
+TR_RC tr_bpf_list_check(struct tr_view cbor, struct tr_err *err);
 
 #endif

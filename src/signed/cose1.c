@@ -35,9 +35,19 @@ TR_RC tr_cose1_sign(const struct tr_privkey *k, const char *domain, struct tr_vi
 	return tr_cose1_sign_alg(k, tr_privkey_alg(k), domain, payload, ret, err);
 }
 
+/* The one form, without writing it out to compare: what the parser let pass is deterministic, so a map of two members with
+ * alg and kid among them, and an empty map behind it, are these bytes and no others. */
+static bool is_our_form(const struct tr_cose *c)
+{
+	const struct tr_view hdr = c->body_protected;
+	uintptr_t kid = (uintptr_t)c->sigs[0].kid.p, from = (uintptr_t)hdr.p;
+
+	return hdr.n && hdr.p[0] == 0xa2 && kid > from && kid < from + hdr.n &&
+	       hdr.p[hdr.n] == 0xa0; /* the unprotected map, which the parser has read */
+}
+
 TR_RC tr_cose1_parse(struct tr_view in, size_t max, struct tr_cose *ret, struct tr_err *err)
 {
-	tr_auto(tr_buf_done) struct tr_buf hdr = TR_BUF_INIT, whole = TR_BUF_INIT;
 	struct tr_cose c;
 	enum tr_code rc;
 
@@ -50,21 +60,30 @@ TR_RC tr_cose1_parse(struct tr_view in, size_t max, struct tr_cose *ret, struct 
 	if (c.sigs[0].kid.n != TR_KID_LEN)
 		return tr_err_set(err, TR_E_INVALID, "the signed object does not name its key by 16 bytes",
 				  "kid of %zu bytes", c.sigs[0].kid.n);
-	tr_cose_put_protected(&hdr, c.sigs[0].alg, c.sigs[0].kid);
-	tr_cose_put_sign1(&whole, tr_buf_view(&hdr), c.payload, c.sigs[0].sig);
-	rc = tr_buf_check(&whole, err);
-	if (rc)
-		return rc;
-	if (!tr_view_eq(tr_buf_view(&whole), in))
+	if (!is_our_form(&c))
 		return tr_err_set(err, TR_E_INVALID,
 				  "the signed object carries headers other than algorithm and key id",
-				  "re-encoding differs");
+				  "not the form of RFC 9052 that we write");
 	*ret = c;
 	return TR_OK;
 }
 
-TR_RC tr_cose1_verify(const struct tr_cose *c, const struct tr_pubkey *k, const char *domain,
-		      struct tr_err *err)
+/* The signed bytes, in one allocation. */
+static TR_RC put_tbs(const struct tr_cose *c, const char *domain, struct tr_buf *tbs, struct tr_err *err)
+{
+	struct tr_view hdr = c->sigs[0].protected_hdr, aad = tr_view_str(domain);
+
+	(void)tr_buf_space(tbs, hdr.n + aad.n + c->payload.n + 64);
+	if (!tr_buf_ok(tbs))
+		return tr_buf_check(tbs, err);
+	tr_buf_clear(tbs);
+	tr_cose_sign1_tbs(tbs, hdr, aad, c->payload);
+	return tr_buf_check(tbs, err);
+}
+
+/* ret may be NULL. */
+static TR_RC verify(const struct tr_cose *c, const struct tr_pubkey *k, const char *domain, uint8_t *ret,
+		    struct tr_err *err)
 {
 	tr_auto(tr_buf_done) struct tr_buf tbs = TR_BUF_INIT;
 	const struct tr_cose_sig *s = &c->sigs[0];
@@ -78,21 +97,34 @@ TR_RC tr_cose1_verify(const struct tr_cose *c, const struct tr_pubkey *k, const 
 				  "alg %lld, key %s", (long long)s->alg, tr_pubkey_type_name(k));
 	if (!tr_view_eq(s->kid, tr_cose1_kid(k)))
 		return tr_err_set(err, TR_E_DENIED, "the signature is by another key", "kid differs");
-	tr_cose_sign1_tbs(&tbs, s->protected_hdr, tr_view_str(domain), c->payload);
-	rc = tr_buf_check(&tbs, err);
+	rc = put_tbs(c, domain, &tbs, err);
 	if (rc)
 		return rc;
 	rc = tr_verify(k, alg, tr_buf_view(&tbs), s->sig, err);
-	return rc ? tr_err_wrap(err, "verify %s", domain) : TR_OK;
+	if (rc)
+		return tr_err_wrap(err, "verify %s", domain);
+	if (ret)
+		tr_sha256(tr_buf_view(&tbs), ret);
+	return TR_OK;
+}
+
+TR_RC tr_cose1_verify(const struct tr_cose *c, const struct tr_pubkey *k, const char *domain,
+		      struct tr_err *err)
+{
+	return verify(c, k, domain, NULL, err);
+}
+
+TR_RC tr_cose1_verify_digest(const struct tr_cose *c, const struct tr_pubkey *k, const char *domain, uint8_t ret[32],
+			     struct tr_err *err)
+{
+	return verify(c, k, domain, ret, err);
 }
 
 TR_RC tr_cose1_digest(const struct tr_cose *c, const char *domain, uint8_t out[32], struct tr_err *err)
 {
 	tr_auto(tr_buf_done) struct tr_buf tbs = TR_BUF_INIT;
-	enum tr_code rc;
+	enum tr_code rc = put_tbs(c, domain, &tbs, err);
 
-	tr_cose_sign1_tbs(&tbs, c->sigs[0].protected_hdr, tr_view_str(domain), c->payload);
-	rc = tr_buf_check(&tbs, err);
 	if (rc)
 		return rc;
 	tr_sha256(tr_buf_view(&tbs), out);

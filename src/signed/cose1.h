@@ -19,6 +19,10 @@ TR_RC tr_cose1_parse(struct tr_view in, size_t max, struct tr_cose *ret, struct 
 /* Verifies an already parsed COSE_Sign1; checks that alg fits the key. TR_E_DENIED when it does not verify. */
 TR_RC tr_cose1_verify(const struct tr_cose *c, const struct tr_pubkey *k, const char *domain, struct tr_err *err);
 
+/* The same, and the digest below out of the same bytes: what a server does for every pulse. */
+TR_RC tr_cose1_verify_digest(const struct tr_cose *c, const struct tr_pubkey *k, const char *domain, uint8_t ret[32],
+			     struct tr_err *err);
+
 /* The first 16 bytes of SHA-256(SPKI): how COSE headers name a key. */
 #define TR_KID_LEN 16
 struct tr_view tr_cose1_kid(const struct tr_pubkey *k); /* borrowed from k */

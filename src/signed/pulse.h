@@ -14,6 +14,9 @@
 #define TR_PULSE_PROFILE "tag:troth,2026:pulse/1" /* eat_profile (RFC 9711 4.3.2) */
 #define TR_PULSE_MAX 65536 /* bytes, with a BPF list; without one a pulse stays under 1024 */
 #define TR_PULSE_CONTENT_TYPE "application/eat+cwt"
+#define TR_PULSE_REASON_MAX 64 /* bytes of lsm_reason, printable ASCII */
+#define TR_PULSE_NOTICE_MAX_S 604800 /* a week: no agent excuses itself for longer */
+#define TR_PULSE_INTERVAL_MAX_S 86400
 
 /* Why the agent will be silent after this pulse. */
 enum tr_notice { TR_NOTICE_NONE, TR_NOTICE_SHUTDOWN, TR_NOTICE_REBOOT, TR_NOTICE_UPDATE, TR_NOTICE_RESTART, TR_NOTICE_N };
@@ -40,10 +43,10 @@ struct tr_pulse {
 	struct tr_view agent_id, partition; /* the registry's, tr_ident_ok */
 	int64_t time_ns;               /* agent's wall clock, Unix ns (UTC) */
 	uint64_t boot_ns;              /* CLOCK_BOOTTIME: tells a clock step from a reboot */
-	uint64_t rtt_us;               /* of the last answered exchange; 0: none yet */
+	uint64_t rtt_us;               /* of the last answered exchange; 0: none yet; 32 bits */
 	uint64_t sync;                 /* enum tr_sync */
-	uint64_t seq;                  /* rises by one per attempt, never repeats, skips after a crash */
-	uint64_t bootcount;            /* EAT 267; persisted by the agent */
+	uint64_t seq;                  /* from 1; rises by one per attempt, never repeats, skips after a crash; below 2^63 */
+	uint64_t bootcount;            /* EAT 267; persisted by the agent; 32 bits */
 	uint64_t keyset_epoch;         /* of the keyset that the agent holds */
 	uint8_t boot_id[16], start_id[16]; /* kernel's boot id; random per process */
 	uint8_t prev[32];              /* tr_pulse_digest of the last pulse whose answer was received; zeros: none */
@@ -69,8 +72,14 @@ TR_RC tr_pulse_verify(struct tr_view in, const struct tr_pubkey *k, struct tr_pu
 		      struct tr_err *err);
 /* SHA-256 of the signed bytes (tr_cose1_digest): what the next pulse names as prev. */
 TR_RC tr_pulse_digest(struct tr_view in, uint8_t out[32], struct tr_err *err);
-/* A pulse as it travels between roles; its views borrow from the frame. */
-extern const struct tr_record tr_pulse_def;
+/* The rules that every field keeps by itself, wherever the pulse comes from. TR_E_INVALID says which it breaks. */
+TR_RC tr_pulse_check(const struct tr_pulse *p, struct tr_err *err);
+
+/* A pulse as it travels between roles: one form per content, so that two processes' readings compare bytewise. bpf_list is
+ * any bytes here (between roles: an encoded tr_bpf_list_def). Encoding marks b failed when a field breaks its rule;
+ * decoded views borrow from in. */
+void tr_pulse_encode(const struct tr_pulse *p, struct tr_buf *b);
+TR_RC tr_pulse_decode(struct tr_view in, struct tr_pulse *ret, struct tr_err *err);
 
 /* The answer (CBOR map, unsigned: it comes over the TLS connection that was checked). */
 struct tr_pulse_answer {
