@@ -117,7 +117,7 @@ void tr_fleet_end(struct tr_fleet *f, const struct tr_instant *now, uint32_t age
 void tr_fleet_reset(struct tr_fleet *f, const struct tr_instant *now, uint32_t agent, const uint8_t key_id[32],
 		    struct tr_view good_hash, uint32_t epoch);
 void tr_fleet_rekey(struct tr_fleet *f, uint32_t agent, const uint8_t key_id[32]); /* renewal: the chain goes on */
-void tr_fleet_move(struct tr_fleet *f, uint32_t agent, struct tr_view partition);
+void tr_fleet_move(struct tr_fleet *f, const struct tr_instant *now, uint32_t agent, struct tr_view partition);
 const struct tr_fleet_agent *tr_fleet_agent(const struct tr_fleet *f, uint32_t agent); /* NULL: no such */
 uint32_t tr_fleet_count(const struct tr_fleet *f);
 struct tr_view tr_fleet_value(const struct tr_fleet *f, uint32_t interned); /* empty for 0 */

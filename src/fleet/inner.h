@@ -19,21 +19,24 @@ struct tr_partition {
 
 /* Low-cardinality values (hashes, versions, addresses) are kept once and named by number. */
 struct tr_intern;
-struct tr_intern *tr_intern_new(void);
+struct tr_intern *tr_intern_new(uint64_t seed);
 void tr_intern_free(struct tr_intern *t);
-uint32_t tr_intern(struct tr_intern *t, struct tr_view v); /* 0 for empty or when out of memory */
+uint32_t tr_intern(struct tr_intern *t, struct tr_view v); /* counts one use; 0 for empty or when out of memory */
+void tr_intern_drop(struct tr_intern *t, uint32_t n);
+void tr_intern_set(struct tr_intern *t, uint32_t *slot, struct tr_view v); /* drops what was there */
 struct tr_view tr_interned(const struct tr_intern *t, uint32_t n);
 size_t tr_intern_bytes(const struct tr_intern *t);
 
 /* Who sent refused messages lately: a bounded table, oldest out. */
 struct tr_offender {
-	struct tr_view source; /* points into text */
-	char text[48];
+	char source[48];
 	int64_t minute_ms;     /* start of the running minute */
-	uint32_t in_minute, recorded;
+	int64_t last_ms;
+	uint32_t in_minute;
 	bool alerted;
 };
 #define TR_OFFENDERS 1024
+void tr_offenders_tick(struct tr_fleet *f, const struct tr_instant *now); /* refused.c: attacks that have stopped */
 
 struct tr_window { char scope, target[65]; int64_t from_ms, until_ms; }; /* scope: 'a', 'p', 'f' */
 
@@ -59,6 +62,9 @@ struct tr_fleet {
 	int64_t tick_ms;             /* last tick; 0: none */
 	uint32_t sweep_at;
 	uint32_t active;             /* agents */
+	char *names;                 /* block that new names are cut from; earlier blocks live as long as the process */
+	size_t names_left;
+	struct tr_buf scratch;
 	bool loaded;
 	struct tr_fleet_stats stats;
 };
@@ -74,7 +80,7 @@ void tr_axis_set(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, 
 /* fleet.c: an event through the sink; detail is JSON or empty ("{}"). */
 void tr_fleet_emit(struct tr_fleet *f, enum tr_event_kind kind, uint32_t no, unsigned severity, struct tr_view source,
 		   struct tr_view detail, struct tr_view evidence);
-/* fleet.c: raise and resolve with subject "agent:<id>"; kind's summary and action come from alert_text.c's table. */
+/* fleet.c: raise and resolve with subject "agent:<id>". */
 void tr_agent_alert(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, const char *kind, unsigned severity,
 		    const char *cause, const char *summary);
 void tr_agent_alert_over(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, const char *kind, const char *why);
@@ -84,7 +90,8 @@ const char *tr_alert_action(const char *kind); /* what to do, static */
 enum tr_lineage { TR_LINE_GOES_ON, TR_LINE_LOST_ANSWER, TR_LINE_ADOPTED /* our memory was behind */, TR_LINE_RESTORED,
 		  TR_LINE_REPLAY, TR_LINE_STRAY, TR_LINE_FORKED };
 enum tr_lineage tr_lineage_judge(struct tr_fleet *f, const struct tr_instant *now, uint32_t no,
-				 const struct tr_pulse_seen *s, uint64_t proven_seq /* of prev's ticket; 0: none */);
+				 const struct tr_pulse_seen *s, const struct tr_ticket *fresh,
+				 const struct tr_ticket *proof /* came with prev's answer; seq 0: none */);
 /* lineage.c: the known lineage has just been accepted; true when that proves a fork. */
 bool tr_lineage_main_spoke(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, const struct tr_pulse_seen *s);
 

@@ -1,0 +1,637 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who is in the fleet: agents come, end, get another key; axes change and are folded. No judgement here. */
+#include "fleet/inner.h"
+
+#include "base/log.h"
+
+#include <stdio.h>
+
+#define NAMES_BLOCK 65536
+
+struct tr_fleet *tr_fleet_new(const struct tr_fleet_config *c, const struct tr_fleet_sink *sink,
+			      const struct tr_instant *now)
+{
+	struct tr_fleet *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return NULL;
+	f->cfg = *c;
+	f->sink = *sink;
+	f->started_ms = f->amnesty_ms = now->ms;
+	f->values = tr_intern_new(c->run);
+	f->alerts = tr_alerts_new(c->escalate_s, c->run, sink->alert, sink->arg);
+	/* Partition 0 is the one without a name. */
+	f->partitions = calloc(1, sizeof(*f->partitions));
+	f->n_partitions = 1;
+	return f->values && f->alerts && f->partitions ? f : tr_fleet_free(f);
+}
+
+static void forget_list(struct tr_buf **b)
+{
+	if (*b)
+		tr_buf_done(*b);
+	free(*b);
+	*b = NULL;
+}
+
+struct tr_fleet *tr_fleet_free(struct tr_fleet *f)
+{
+	if (!f)
+		return NULL;
+	for (uint32_t i = 0; i < f->n; i++) {
+		struct tr_fleet_agent *a = tr_agent_at(f, i);
+
+		free(a->stray);
+		forget_list(&a->bpf_list);
+		forget_list(&a->findings);
+	}
+	for (uint32_t i = 0; i < f->n_chunks; i++)
+		free(f->chunks[i]);
+	while (f->names) {
+		char *before;
+
+		memcpy(&before, f->names, sizeof(before));
+		free(f->names);
+		f->names = before;
+	}
+	free(f->chunks);
+	free(f->partitions);
+	free(f->windows);
+	tr_fleet_bpf_refs(f, NULL, 0);
+	tr_intern_free(f->values);
+	(void)tr_alerts_free(f->alerts);
+	tr_buf_done(&f->scratch);
+	free(f);
+	return NULL;
+}
+
+/* ---- memory ---- */
+
+/* Names live as long as the fleet, cut from blocks that are chained by their first bytes. */
+static const char *keep_name(struct tr_fleet *f, struct tr_view id)
+{
+	char *at;
+
+	if (f->names_left < id.n + 1) {
+		char *block = malloc(NAMES_BLOCK);
+
+		if (!block)
+			return NULL;
+		memcpy(block, &f->names, sizeof(f->names));
+		f->names = block;
+		f->names_left = NAMES_BLOCK - sizeof(f->names);
+	}
+	at = f->names + NAMES_BLOCK - f->names_left;
+	memcpy(at, id.p, id.n);
+	at[id.n] = 0;
+	f->names_left -= id.n + 1;
+	f->name_bytes += id.n + 1;
+	return at;
+}
+
+static struct tr_fleet_agent *new_place(struct tr_fleet *f)
+{
+	if (f->n == f->n_chunks * TR_CHUNK) {
+		struct tr_fleet_agent **grown = realloc(f->chunks, (f->n_chunks + 1) * sizeof(*grown));
+
+		if (!grown)
+			return NULL;
+		f->chunks = grown;
+		f->chunks[f->n_chunks] = calloc(TR_CHUNK, sizeof(**grown));
+		if (!f->chunks[f->n_chunks])
+			return NULL;
+		f->n_chunks++;
+	}
+	return &f->chunks[f->n / TR_CHUNK][f->n % TR_CHUNK];
+}
+
+static uint16_t partition_of(struct tr_fleet *f, struct tr_view name)
+{
+	struct tr_partition *grown;
+
+	for (uint16_t i = 0; i < f->n_partitions; i++)
+		if (tr_view_is(name, f->partitions[i].name))
+			return i;
+	if (f->n_partitions == UINT16_MAX || name.n > 64)
+		return 0;
+	grown = realloc(f->partitions, (f->n_partitions + 1u) * sizeof(*grown));
+	if (!grown)
+		return 0;
+	f->partitions = grown;
+	grown[f->n_partitions] = (struct tr_partition){ 0 };
+	memcpy(grown[f->n_partitions].name, name.p, name.n);
+	return f->n_partitions++;
+}
+
+/* ---- axes ---- */
+
+static bool is_calm(enum tr_verdict v)
+{
+	return v == TR_V_OK || v == TR_V_LATE || v == TR_V_UNKNOWN || v == TR_V_PENDING;
+}
+
+static void refold(struct tr_fleet *f, uint32_t no, struct tr_fleet_agent *a)
+{
+	enum tr_verdict was = a->verdict, is = tr_verdict_fold(&a->axes);
+	char detail[96];
+
+	if (was == is)
+		return;
+	a->verdict = (uint8_t)is;
+	f->stats.by_verdict[was]--;
+	f->stats.by_verdict[is]++;
+	/* One late beat is weather; a fleet's weather is not history. The first pulse is. */
+	if (is_calm(was) && is_calm(is) && !(was == TR_V_PENDING && is == TR_V_OK))
+		return;
+	(void)snprintf(detail, sizeof(detail), "{\"from\":\"%s\",\"to\":\"%s\"}", tr_verdict_name(was),
+		       tr_verdict_name(is));
+	tr_fleet_emit(f, TR_EV_VERDICT, no, tr_verdict_is_security(is) ? 2 : is == TR_V_LOST ? 3 : 5,
+		      tr_fleet_value(f, a->source), tr_view_str(detail), tr_view(NULL, 0));
+}
+
+void tr_axis_set(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, unsigned axis, uint8_t value)
+{
+	struct tr_fleet_agent *a = tr_agent_at(f, no);
+	uint8_t *at = (uint8_t *)&a->axes + axis;
+
+	if (*at == value)
+		return;
+	if (axis == TR_AXIS_REACH && a->active) {
+		f->stats.by_reach[*at]--;
+		f->stats.by_reach[value]++;
+	}
+	*at = value;
+	a->since[axis] = (uint32_t)(now->ms / 1000);
+	a->dirty = true;
+	refold(f, no, a);
+}
+
+void tr_fleet_emit(struct tr_fleet *f, enum tr_event_kind kind, uint32_t no, unsigned severity, struct tr_view source,
+		   struct tr_view detail, struct tr_view evidence)
+{
+	const struct tr_fleet_agent *a = tr_agent_at(f, no);
+	struct tr_event e = {
+		.kind = kind,
+		.agent = a ? no : TR_NO_AGENT,
+		.agent_id = a ? tr_view_str(a->id) : tr_view(NULL, 0),
+		.partition = a ? tr_view_str(f->partitions[a->partition].name) : tr_view(NULL, 0),
+		.source = source,
+		.severity = severity,
+		.detail = detail.n ? detail : TR_VIEW_LIT("{}"),
+		.evidence = evidence,
+	};
+
+	f->sink.event(f->sink.arg, &e);
+}
+
+static struct tr_view subject_of(const struct tr_fleet_agent *a, char buf[80])
+{
+	(void)snprintf(buf, 80, "agent:%s", a->id);
+	return tr_view_str(buf);
+}
+
+void tr_agent_alert(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, const char *kind, unsigned severity,
+		    const char *cause, const char *summary)
+{
+	char subject[80];
+	struct tr_alert what = { .kind = kind, .subject = subject_of(tr_agent_at(f, no), subject), .severity = severity,
+				 .cause = cause, .summary = tr_view_str(summary), .action = tr_alert_action(kind) };
+
+	tr_alerts_raise(f->alerts, now->ms, &what);
+}
+
+void tr_agent_alert_over(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, const char *kind, const char *why)
+{
+	char subject[80];
+
+	tr_alerts_resolve(f->alerts, now->ms, kind, subject_of(tr_agent_at(f, no), subject), why);
+}
+
+/* ---- agents ---- */
+
+static void from_row(struct tr_fleet *f, struct tr_fleet_agent *a, const struct tr_pulse_row *r);
+
+uint32_t tr_fleet_add(struct tr_fleet *f, const struct tr_instant *now, struct tr_view id, struct tr_view partition,
+		      const uint8_t key_id[32], struct tr_view good_hash, uint32_t epoch, bool active,
+		      const struct tr_pulse_row *row)
+{
+	struct tr_fleet_agent *a = id.n <= 64 && f->n < UINT32_MAX - 1 ? new_place(f) : NULL;
+	const char *name = a ? keep_name(f, id) : NULL;
+	uint32_t no = f->n;
+
+	if (!name)
+		return TR_NO_AGENT;
+	*a = (struct tr_fleet_agent){ .id = name, .epoch = epoch, .active = active, .first_ms = now->ms };
+	memcpy(a->key_id, key_id, 32);
+	a->partition = partition_of(f, partition);
+	a->interval_s = (uint16_t)f->cfg.interval_s;
+	a->loss_ppm = 1000;
+	a->good = tr_intern(f->values, good_hash);
+	for (unsigned i = 0; i < 6; i++)
+		a->since[i] = (uint32_t)(now->ms / 1000);
+	if (row && row->epoch == epoch)
+		from_row(f, a, row);
+	if (!active)
+		a->axes.auth = TR_AUTH_REVOKED;
+	else if (a->axes.auth == TR_AUTH_REVOKED)
+		a->axes.auth = TR_AUTH_UNKNOWN;
+	f->n++;
+	a->verdict = (uint8_t)tr_verdict_fold(&a->axes);
+	f->stats.by_verdict[a->verdict]++;
+	if (active) {
+		f->active++;
+		f->stats.by_reach[a->axes.reach]++;
+	}
+	tr_live_recount(f, now, no);
+	return no;
+}
+
+void tr_fleet_loaded(struct tr_fleet *f, const struct tr_instant *now)
+{
+	f->amnesty_ms = now->ms;
+	f->loaded = true;
+}
+
+static const char *const agent_alerts[] = { "silence",  "binary_changed", "bpf_changed",    "lsm_down",      "forked",
+					    "restored", "chain_conflict", "clock_desync",   "clock_unstable", "certificate_expiring" };
+
+static void alerts_over(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, const char *why)
+{
+	for (size_t i = 0; i < TR_ARRAY_LEN(agent_alerts); i++)
+		tr_agent_alert_over(f, now, no, agent_alerts[i], why);
+}
+
+void tr_fleet_end(struct tr_fleet *f, const struct tr_instant *now, uint32_t no)
+{
+	struct tr_fleet_agent *a = tr_agent_at(f, no);
+
+	if (!a || !a->active)
+		return;
+	f->active--;
+	f->stats.by_reach[a->axes.reach]--;
+	a->active = false;
+	tr_axis_set(f, now, no, TR_AXIS_AUTH, TR_AUTH_REVOKED);
+	tr_live_recount(f, now, no);
+	alerts_over(f, now, no, "the agent was revoked or removed");
+}
+
+static void forget_chain(struct tr_fleet *f, struct tr_fleet_agent *a)
+{
+	free(a->stray);
+	a->stray = NULL;
+	memset(a->head, 0, sizeof(a->head));
+	memset(a->head_prev, 0, sizeof(a->head_prev));
+	memset(a->start_id, 0, sizeof(a->start_id));
+	memset(a->boot_id, 0, sizeof(a->boot_id));
+	a->seq = 0;
+	a->bootcount = 0;
+	a->last_ms = a->wall_good_ms = 0;
+	a->notice = 0;
+	a->notice_until_s = a->expected_until_s = 0;
+	a->lsm_good = 0;
+	a->skew_strikes = a->skew_flips = 0;
+	a->heard = false;
+	forget_list(&a->bpf_list);
+	forget_list(&a->findings);
+	tr_intern_set(f->values, &a->expected, tr_view(NULL, 0));
+	tr_intern_set(f->values, &a->bpf, tr_view(NULL, 0));
+	tr_intern_set(f->values, &a->bpf_good, tr_view(NULL, 0));
+}
+
+void tr_fleet_reset(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, const uint8_t key_id[32],
+		    struct tr_view good_hash, uint32_t epoch)
+{
+	struct tr_fleet_agent *a = tr_agent_at(f, no);
+
+	if (!a)
+		return;
+	if (!a->active) {
+		a->active = true;
+		f->active++;
+		f->stats.by_reach[a->axes.reach]++;
+	}
+	forget_chain(f, a);
+	memcpy(a->key_id, key_id, 32);
+	a->epoch = epoch;
+	a->first_ms = now->ms;
+	tr_intern_set(f->values, &a->good, good_hash);
+	tr_axis_set(f, now, no, TR_AXIS_AUTH, TR_AUTH_UNKNOWN);
+	tr_axis_set(f, now, no, TR_AXIS_INTEGRITY, TR_INTEGRITY_UNKNOWN);
+	tr_axis_set(f, now, no, TR_AXIS_CLOCK, TR_CLOCK_UNKNOWN);
+	tr_axis_set(f, now, no, TR_AXIS_REACH, TR_REACH_NEVER);
+	a->dirty = true;
+	tr_live_recount(f, now, no);
+	alerts_over(f, now, no, "the identity was reset and the agent enrolled again");
+}
+
+void tr_fleet_rekey(struct tr_fleet *f, uint32_t no, const uint8_t key_id[32])
+{
+	struct tr_fleet_agent *a = tr_agent_at(f, no);
+
+	if (a)
+		memcpy(a->key_id, key_id, 32);
+}
+
+void tr_fleet_move(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, struct tr_view partition)
+{
+	struct tr_fleet_agent *a = tr_agent_at(f, no);
+	bool active;
+
+	if (!a || tr_view_is(partition, f->partitions[a->partition].name))
+		return;
+	/* Out of the old one's counts, into the new one's. */
+	active = a->active;
+	a->active = false;
+	tr_live_recount(f, now, no);
+	a->partition = partition_of(f, partition);
+	a->active = active;
+	tr_live_recount(f, now, no);
+}
+
+const struct tr_fleet_agent *tr_fleet_agent(const struct tr_fleet *f, uint32_t no)
+{
+	return tr_agent_at(f, no);
+}
+
+uint32_t tr_fleet_count(const struct tr_fleet *f)
+{
+	return f->n;
+}
+
+struct tr_view tr_fleet_value(const struct tr_fleet *f, uint32_t interned)
+{
+	return tr_interned(f->values, interned);
+}
+
+struct tr_view tr_fleet_partition(const struct tr_fleet *f, uint16_t partition)
+{
+	return tr_view_str(partition < f->n_partitions ? f->partitions[partition].name : "");
+}
+
+struct tr_alerts *tr_fleet_alerts(struct tr_fleet *f)
+{
+	return f->alerts;
+}
+
+void tr_fleet_want_bpf_list(struct tr_fleet *f, uint32_t no)
+{
+	struct tr_fleet_agent *a = tr_agent_at(f, no);
+
+	if (a)
+		a->want_bpf_list = true;
+}
+
+void tr_fleet_maintenance(struct tr_fleet *f, const struct tr_maintenance_row *rows, size_t n)
+{
+	struct tr_window *w = n ? calloc(n, sizeof(*w)) : NULL;
+
+	if (n && !w) {
+		tr_log(TR_LOG_ERROR, "out_of_memory", "what", "maintenance", NULL);
+		return;
+	}
+	for (size_t i = 0; i < n; i++) {
+		w[i].scope = rows[i].scope.n ? (char)rows[i].scope.p[0] : 'f';
+		(void)snprintf(w[i].target, sizeof(w[i].target), "%.*s", TR_VIEW_FMT(rows[i].target));
+		w[i].from_ms = rows[i].from_at;
+		w[i].until_ms = rows[i].ended_at ? rows[i].ended_at : rows[i].until_at;
+	}
+	free(f->windows);
+	f->windows = w;
+	f->n_windows = n;
+}
+
+/* ---- an operator's word ---- */
+
+void tr_fleet_expect(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, const uint8_t hash[32], int64_t until_ms)
+{
+	struct tr_fleet_agent *a = tr_agent_at(f, no);
+
+	if (!a)
+		return;
+	tr_intern_set(f->values, &a->expected, tr_view(hash, 32));
+	a->expected_until_s = (uint32_t)(until_ms / 1000);
+	a->dirty = true;
+	tr_axis_set(f, now, no, TR_AXIS_UPDATING, TR_UPDATING_ORDERED);
+}
+
+void tr_fleet_accept(struct tr_fleet *f, const struct tr_instant *now, uint32_t no)
+{
+	struct tr_fleet_agent *a = tr_agent_at(f, no);
+	static const char why[] = "an operator accepted the present state";
+	static const char *const over[] = { "binary_changed", "bpf_changed", "lsm_down", "restored" };
+
+	if (!a || !a->active || !a->running)
+		return;
+	tr_intern_set(f->values, &a->good, tr_fleet_value(f, a->running));
+	tr_intern_set(f->values, &a->expected, tr_view(NULL, 0));
+	tr_bpf_accept(f, no);
+	a->lsm_good = a->lsm;
+	a->dirty = true;
+	if (a->axes.auth == TR_AUTH_RESTORED)
+		tr_axis_set(f, now, no, TR_AXIS_AUTH, TR_AUTH_OK);
+	tr_axis_set(f, now, no, TR_AXIS_INTEGRITY, TR_INTEGRITY_OK);
+	tr_axis_set(f, now, no, TR_AXIS_UPDATING, TR_UPDATING_NONE);
+	for (size_t i = 0; i < TR_ARRAY_LEN(over); i++)
+		tr_agent_alert_over(f, now, no, over[i], why);
+}
+
+/* ---- what is told ---- */
+
+void tr_fleet_stats(const struct tr_fleet *f, struct tr_fleet_stats *ret)
+{
+	*ret = f->stats;
+	ret->incidents_open = 0;
+	for (uint16_t i = 0; i < f->n_partitions; i++)
+		ret->incidents_open += f->partitions[i].incident;
+	ret->bytes = (size_t)f->n_chunks * TR_CHUNK * sizeof(struct tr_fleet_agent) + tr_intern_bytes(f->values);
+	ret->bytes_names = f->name_bytes;
+}
+
+const char *tr_event_name(enum tr_event_kind k)
+{
+	static const char *const names[TR_EV_N] = {
+		[TR_EV_VERDICT] = "verdict_changed",
+		[TR_EV_REPLAY] = "replay",
+		[TR_EV_BAD_SIGNATURE] = "bad_signature",
+		[TR_EV_WRONG_AGENT] = "wrong_agent",
+		[TR_EV_WRONG_PARTITION] = "wrong_partition",
+		[TR_EV_RELAYED] = "relayed",
+		[TR_EV_MALFORMED] = "malformed_pulse",
+		[TR_EV_CHAIN_CONFLICT] = "chain_conflict",
+		[TR_EV_FORKED] = "forked",
+		[TR_EV_RESTORED] = "restored",
+		[TR_EV_BINARY_CHANGED] = "binary_changed",
+		[TR_EV_BPF_CHANGED] = "bpf_changed",
+		[TR_EV_LSM_CHANGED] = "lsm_changed",
+		[TR_EV_RESTARTED] = "restarted",
+		[TR_EV_REBOOTED] = "rebooted",
+		[TR_EV_NOTICE] = "notice",
+		[TR_EV_PARTITION_SILENT] = "partition_silent",
+		[TR_EV_PARTITION_BACK] = "partition_back",
+		[TR_EV_AMNESTY] = "amnesty",
+		[TR_EV_FRONT_LIED] = "front_lied",
+		[TR_EV_KEY_RENEWED] = "key_renewed",
+		[TR_EV_QUARANTINED_SPOKE] = "quarantined_spoke",
+	};
+
+	return k < TR_EV_N ? names[k] : "unknown";
+}
+
+/* ---- rows ---- */
+
+static void copy_fixed(void *to, size_t n, struct tr_view from)
+{
+	if (from.n == n)
+		memcpy(to, from.p, n);
+}
+
+static struct tr_buf *keep_bytes(struct tr_view v)
+{
+	struct tr_buf *b = v.n ? calloc(1, sizeof(*b)) : NULL;
+
+	if (b)
+		tr_buf_addv(b, v);
+	return b;
+}
+
+static uint32_t seconds(int64_t ms)
+{
+	return ms > 0 ? (uint32_t)(ms / 1000) : 0;
+}
+
+/* What was live when the server went down is late until it is heard again: a restarted server knows of nobody that he is
+ * alive. The lost stay lost. */
+static void from_row(struct tr_fleet *f, struct tr_fleet_agent *a, const struct tr_pulse_row *r)
+{
+	a->first_ms = r->first_seen ? r->first_seen : a->first_ms;
+	a->last_ms = a->wall_good_ms = r->last_seen;
+	a->accepted = r->accepted;
+	a->restarts = (uint32_t)r->restarts;
+	a->seq = r->seq;
+	copy_fixed(a->head, sizeof(a->head), r->head);
+	copy_fixed(a->head_prev, sizeof(a->head_prev), r->head_prev);
+	copy_fixed(a->boot_id, sizeof(a->boot_id), r->boot_id);
+	copy_fixed(a->start_id, sizeof(a->start_id), r->start_id);
+	a->bootcount = (uint32_t)r->bootcount;
+	tr_intern_set(f->values, &a->running, r->running_hash);
+	if (r->good_hash.n)
+		tr_intern_set(f->values, &a->good, r->good_hash);
+	tr_intern_set(f->values, &a->expected, r->expected_hash);
+	a->expected_until_s = seconds(r->expected_until);
+	tr_intern_set(f->values, &a->version, r->version);
+	a->bpf_status = (uint8_t)r->bpf_status;
+	tr_intern_set(f->values, &a->bpf, r->bpf_digest);
+	tr_intern_set(f->values, &a->bpf_good, r->bpf_good);
+	a->bpf_list = keep_bytes(r->bpf_list);
+	a->findings = keep_bytes(r->findings);
+	a->lsm = (uint8_t)r->lsm;
+	a->lsm_good = (uint8_t)r->lsm_good;
+	a->sync = (uint8_t)r->sync;
+	a->skew_ms = (int32_t)r->skew_ms;
+	a->rtt_ms = (uint16_t)r->rtt_ms;
+	a->loss_ppm = (uint32_t)r->loss_ppm;
+	a->axes = (struct tr_axes){ (uint8_t)r->reach, (uint8_t)r->auth,   (uint8_t)r->clock,
+				    (uint8_t)r->integrity, (uint8_t)r->config, (uint8_t)r->updating };
+	if (a->axes.reach == TR_REACH_LIVE)
+		a->axes.reach = TR_REACH_LATE;
+	a->since[0] = seconds(r->reach_since);
+	a->since[1] = seconds(r->auth_since);
+	a->since[2] = seconds(r->clock_since);
+	a->since[3] = seconds(r->integrity_since);
+	a->since[4] = seconds(r->config_since);
+	a->since[5] = seconds(r->updating_since);
+	a->notice = (uint8_t)r->notice;
+	a->notice_until_s = seconds(r->notice_until);
+	tr_intern_set(f->values, &a->source, r->source);
+}
+
+static struct tr_view unless_zero(const uint8_t *p, size_t n)
+{
+	static const uint8_t zero[32];
+
+	return memcmp(p, zero, n) == 0 ? tr_view(NULL, 0) : tr_view(p, n);
+}
+
+static struct tr_view bytes_of(const struct tr_buf *b)
+{
+	return b ? tr_buf_view(b) : tr_view(NULL, 0);
+}
+
+void tr_fleet_row(const struct tr_fleet *f, uint32_t no, struct tr_buf *scratch, struct tr_pulse_row *ret)
+{
+	const struct tr_fleet_agent *a = tr_agent_at(f, no);
+
+	tr_buf_clear(scratch);
+	tr_buf_addf(scratch,
+		    "{\"load_milli\":%u,\"mem_total_mib\":%u,\"mem_free_mib\":%u,\"disk_total_mib\":%u,\"disk_free_mib\":%u,"
+		    "\"uptime_s\":%u,\"agent_rss_kib\":%u,\"agent_cpu_ms\":%u}",
+		    a->health.load_milli, a->health.mem_total_mib, a->health.mem_free_mib, a->health.disk_total_mib,
+		    a->health.disk_free_mib, a->health.uptime_s, a->health.agent_rss_kib, a->health.agent_cpu_ms);
+	*ret = (struct tr_pulse_row){
+		.id = tr_view_str(a->id),
+		.epoch = a->epoch,
+		.first_seen = a->first_ms,
+		.last_seen = a->last_ms,
+		.accepted = a->accepted,
+		.restarts = a->restarts,
+		.seq = a->seq,
+		.head = unless_zero(a->head, 32),
+		.head_prev = unless_zero(a->head_prev, 32),
+		.boot_id = unless_zero(a->boot_id, 16),
+		.start_id = unless_zero(a->start_id, 16),
+		.bootcount = a->bootcount,
+		.running_hash = tr_fleet_value(f, a->running),
+		.good_hash = tr_fleet_value(f, a->good),
+		.version = tr_fleet_value(f, a->version),
+		.expected_hash = tr_fleet_value(f, a->expected),
+		.expected_until = (int64_t)a->expected_until_s * 1000,
+		.bpf_status = a->bpf_status,
+		.bpf_digest = tr_fleet_value(f, a->bpf),
+		.bpf_good = tr_fleet_value(f, a->bpf_good),
+		.bpf_list = bytes_of(a->bpf_list),
+		.lsm = a->lsm,
+		.lsm_good = a->lsm_good,
+		.sync = a->sync,
+		.skew_ms = a->skew_ms,
+		.rtt_ms = a->rtt_ms,
+		.loss_ppm = a->loss_ppm,
+		.reach = a->axes.reach,
+		.auth = a->axes.auth,
+		.clock = a->axes.clock,
+		.integrity = a->axes.integrity,
+		.config = a->axes.config,
+		.updating = a->axes.updating,
+		.reach_since = (int64_t)a->since[0] * 1000,
+		.auth_since = (int64_t)a->since[1] * 1000,
+		.clock_since = (int64_t)a->since[2] * 1000,
+		.integrity_since = (int64_t)a->since[3] * 1000,
+		.config_since = (int64_t)a->since[4] * 1000,
+		.updating_since = (int64_t)a->since[5] * 1000,
+		.notice = a->notice,
+		.notice_until = (int64_t)a->notice_until_s * 1000,
+		.source = tr_fleet_value(f, a->source),
+		.health = a->health.uptime_s ? tr_buf_view(scratch) : tr_view(NULL, 0),
+		.findings = bytes_of(a->findings),
+	};
+}
+
+size_t tr_fleet_sweep(struct tr_fleet *f, size_t n, tr_fleet_put_fn put, void *arg)
+{
+	size_t done = 0;
+
+	for (uint32_t k = 0; k < f->n && done < n; k++) {
+		uint32_t no = f->sweep_at;
+		struct tr_fleet_agent *a = tr_agent_at(f, no);
+		struct tr_pulse_row row;
+
+		f->sweep_at = no + 1 < f->n ? no + 1 : 0;
+		if (!a->dirty)
+			continue;
+		tr_fleet_row(f, no, &f->scratch, &row);
+		if (!put(arg, no, &row))
+			continue;
+		a->dirty = false;
+		done++;
+	}
+	return done;
+}
