@@ -7,9 +7,12 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <seccomp.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -18,6 +21,7 @@
 #define STORE (1u << TR_PROC_STORE)
 #define STORE_RO (1u << TR_PROC_STORE_RO)
 #define STORES (STORE | STORE_RO)
+#define EGRESS (1u << TR_PROC_EGRESS)
 #define ALL ((1u << TR_PROC_N) - 1)
 
 struct rule {
@@ -156,6 +160,42 @@ static const struct rule allowed[] = {
 	CALL(STORE, renameat),
 	CALL(STORE, renameat2),
 	CALL(STORE, umask),
+
+	/* Outward only: no bind, no listen, no accept; sockets of three families and no others. */
+	CALL1(EGRESS, socket, EQ(0, AF_INET)),
+	CALL1(EGRESS, socket, EQ(0, AF_INET6)),
+	CALL1(EGRESS, socket, EQ(0, AF_UNIX)),
+	CALL(EGRESS, connect),
+	CALL(EGRESS, shutdown),
+	CALL(EGRESS, getpeername),
+	CALL(EGRESS, getsockname),
+	CALL(EGRESS, getsockopt),
+	CALL2(EGRESS, setsockopt, EQ(1, IPPROTO_TCP), EQ(2, TCP_NODELAY)),
+	CALL2(EGRESS, setsockopt, EQ(1, IPPROTO_TCP), EQ(2, TCP_KEEPIDLE)),
+	CALL2(EGRESS, setsockopt, EQ(1, IPPROTO_TCP), EQ(2, TCP_KEEPINTVL)),
+	CALL2(EGRESS, setsockopt, EQ(1, IPPROTO_TCP), EQ(2, TCP_KEEPCNT)),
+	CALL2(EGRESS, setsockopt, EQ(1, SOL_SOCKET), EQ(2, SO_KEEPALIVE)),
+	/* The resolver's, to hear at once that nobody listens. */
+	CALL2(EGRESS, setsockopt, EQ(1, IPPROTO_IP), EQ(2, IP_RECVERR)),
+	CALL2(EGRESS, setsockopt, EQ(1, IPPROTO_IPV6), EQ(2, IPV6_RECVERR)),
+	CALL(EGRESS, sendmmsg),
+	CALL1(EGRESS, ioctl, EQ(1, FIONREAD)),
+	CALL1(EGRESS, ioctl, EQ(1, SIOCOUTQ)), /* has the peer taken it all? */
+	/* libcurl's own wake-ups. */
+	CALL(EGRESS, pipe2),
+	CALL(EGRESS, eventfd2),
+	CALL1(EGRESS, socketpair, EQ(0, AF_UNIX)),
+	/* resolv.conf, hosts, the system's CA certificates. Which files is for Landlock to say. */
+	CALL1(EGRESS, open, MASK(1, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY)),
+	CALL1(EGRESS, openat, MASK(2, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY)),
+	CALL(EGRESS, stat),
+	CALL(EGRESS, newfstatat),
+	CALL(EGRESS, statx),
+	CALL(EGRESS, access),
+	CALL(EGRESS, faccessat),
+	CALL(EGRESS, readlink),
+	CALL(EGRESS, readlinkat),
+	CALL1(EGRESS, fcntl, EQ(1, F_DUPFD_CLOEXEC)),
 };
 
 /* Calls that libraries try and can live without: an error instead of death, which keeps a harmless difference
@@ -172,6 +212,9 @@ static const struct refusal {
 	{ CALL(STORE_RO, unlink), EACCES },
 	{ CALL(STORE_RO, fchmod), EACCES },
 	{ CALL(STORE_RO, fchown), EACCES },
+	/* libc asks netlink which address families there are, and takes both for given when it cannot. */
+	{ CALL1(EGRESS, socket, EQ(0, AF_NETLINK)), EAFNOSUPPORT },
+	{ CALL2(EGRESS, setsockopt, EQ(1, IPPROTO_TCP), EQ(2, TCP_ULP)), ENOPROTOOPT },
 };
 
 static TR_RC add(scmp_filter_ctx f, uint32_t action, const struct rule *r, struct tr_err *err)
@@ -245,9 +288,8 @@ TR_RC tr_sandbox_filter(enum tr_proc role, struct tr_err *err)
 
 void tr_sandbox_probe(enum tr_proc role)
 {
-	/* What a stolen role would want first, and no role has. */
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	/* What a stolen role would want first: a way out; for the one that has it, a way in. */
+	int fd = role == TR_PROC_EGRESS ? listen(-1, 1) : socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	(void)role;
 	(void)tr_close(fd);
 }

@@ -52,15 +52,16 @@ static uint64_t granted(int abi)
 	       handled(abi);
 }
 
-static bool allow_dir(int ruleset, const char *dir, int abi)
+static bool allow_dir(int ruleset, const char *dir, uint64_t rights)
 {
 	tr_auto(tr_close) int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	struct path_beneath rule = { granted(abi), fd };
+	struct path_beneath rule = { rights, fd };
 
 	return fd >= 0 && syscall(SYS_landlock_add_rule, ruleset, RULE_PATH_BENEATH, &rule, 0) == 0;
 }
 
-int tr_sandbox_landlock(const char *rw_dir)
+/* dirs that do not exist are skipped unless `all` is set. */
+static int restrict_to(const char *const *dirs, uint64_t (*rights)(int abi), bool all)
 {
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, (size_t)0, CREATE_VERSION);
 	tr_auto(tr_close) int ruleset = -1;
@@ -70,9 +71,31 @@ int tr_sandbox_landlock(const char *rw_dir)
 		return 0;
 	fs = handled((int)abi);
 	ruleset = (int)syscall(SYS_landlock_create_ruleset, &fs, sizeof(fs), 0);
-	if (ruleset < 0 || (rw_dir && !allow_dir(ruleset, rw_dir, (int)abi)))
+	if (ruleset < 0)
 		return 0;
+	for (; *dirs; dirs++)
+		if (!allow_dir(ruleset, *dirs, rights((int)abi)) && all)
+			return 0;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || syscall(SYS_landlock_restrict_self, ruleset, 0))
 		return 0;
 	return (int)abi;
+}
+
+int tr_sandbox_landlock(const char *rw_dir)
+{
+	return restrict_to((const char *const[]){ rw_dir, NULL }, granted, true);
+}
+
+static uint64_t granted_to_read(int abi)
+{
+	return (FS_READ_FILE | FS_READ_DIR) & handled(abi);
+}
+
+int tr_sandbox_landlock_egress(void)
+{
+	/* Folders, because resolv.conf is replaced by a new file when the network changes; and where it points to. */
+	static const char *const dirs[] = { "/etc", "/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager",
+					    "/usr/share/ca-certificates", NULL };
+
+	return restrict_to(dirs, granted_to_read, false);
 }

@@ -18,6 +18,7 @@
 static const char *const names[TR_PROC_N] = {
 	[TR_PROC_FRONT] = "front",	 [TR_PROC_CORE] = "core", [TR_PROC_STORE] = "store",
 	[TR_PROC_STORE_RO] = "store-ro", [TR_PROC_KEYS] = "keys", [TR_PROC_APPRAISE] = "appraise",
+	[TR_PROC_EGRESS] = "egress",
 };
 
 const char *tr_proc_name(enum tr_proc r)

@@ -9,8 +9,8 @@
 #include <stdbool.h>
 
 enum tr_proc { TR_PROC_FRONT, TR_PROC_CORE, TR_PROC_STORE, TR_PROC_STORE_RO, TR_PROC_KEYS, TR_PROC_APPRAISE,
-	       TR_PROC_N };
-const char *tr_proc_name(enum tr_proc r); /* "front", "core", "store", "store-ro", "keys", "appraise" */
+	       TR_PROC_EGRESS, TR_PROC_N };
+const char *tr_proc_name(enum tr_proc r); /* "front", "core", "store", "store-ro", "keys", "appraise", "egress" */
 bool tr_proc_from_name(const char *name, enum tr_proc *ret);
 
 /* PR_SET_DUMPABLE 0, NO_NEW_PRIVS, RLIMIT_CORE 0. */
@@ -23,6 +23,9 @@ bool tr_sandbox_target_ids(unsigned *ret_uid, unsigned *ret_gid);
 /* Landlock, best effort by ABI: no file-system access except under `rw_dir` (NULL: none at all). Returns the ABI level
  * used, 0 when the kernel has none. */
 int tr_sandbox_landlock(const char *rw_dir);
+/* The same for the role that speaks outward: files that name resolution and the system's CA certificates need, for
+ * reading. Unix sockets are not files to Landlock: they can be connected to. */
+int tr_sandbox_landlock_egress(void);
 /* Installs the role's allow list. */
 TR_RC tr_sandbox_filter(enum tr_proc role, struct tr_err *err);
 /* A call that the role's filter must kill; returns only when the filter failed to. For the self-test. */

@@ -12,10 +12,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <linux/sockios.h>
+#include <netdb.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <setjmp.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -197,10 +201,36 @@ static void work_store_ro(struct bag *b)
 	NEED(access(path, F_OK) == 0);
 }
 
+static void work_egress(struct bag *b)
+{
+	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
+	struct sockaddr_storage at;
+	socklen_t n = sizeof(at);
+	struct addrinfo *found = NULL;
+	struct tr_err err;
+	int fds[2];
+	int one = 1, fd, queued = 0;
+
+	NEED(getaddrinfo("localhost", "1", &hints, &found) == 0 && found);
+	freeaddrinfo(found);
+	NEED(getsockname(b->listener, (struct sockaddr *)&at, &n) == 0);
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	NEED(fd >= 0 && (connect(fd, (struct sockaddr *)&at, n) == 0 || errno == EINPROGRESS));
+	NEED(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) == 0);
+	NEED(ioctl(fd, SIOCOUTQ, &queued) == 0 && close(fd) == 0);
+	fd = socket(AF_INET6, SOCK_DGRAM, 0);
+	NEED(fd < 0 || close(fd) == 0); /* a kernel without IPv6 is not the filter's no */
+	NEED(tr_socketpair(fds, &err) == TR_OK);
+	NEED(socket(AF_NETLINK, SOCK_RAW, 0) == -1 && errno == EAFNOSUPPORT);
+	fd = open("/etc/passwd", O_RDONLY | O_CLOEXEC);
+	NEED(fd >= 0 && close(fd) == 0);
+}
+
 static void (*const works[TR_PROC_N])(struct bag *) = {
 	[TR_PROC_FRONT] = work_front,
 	[TR_PROC_STORE] = work_store,
 	[TR_PROC_STORE_RO] = work_store_ro,
+	[TR_PROC_EGRESS] = work_egress,
 };
 
 /* Forbidden calls: each must kill the roles named. Those that fork or execute end the child by themselves if
@@ -340,6 +370,19 @@ static void try_socket_filter(enum tr_proc r)
 	(void)setsockopt(0, SOL_SOCKET, SO_ATTACH_FILTER, "", 0);
 }
 
+static void try_packet_socket(enum tr_proc r)
+{
+	(void)r;
+	(void)socket(AF_PACKET, SOCK_DGRAM, 0);
+}
+
+/* Without a stack: the kernel says no to it, after the filter. */
+static void try_thread(enum tr_proc r)
+{
+	(void)r;
+	(void)syscall(SYS_clone, CLONE_THREAD, 0, 0, 0, 0);
+}
+
 #define EVERY ((1u << TR_PROC_N) - 1)
 #define BIT(r) (1u << TR_PROC_##r)
 #define NO_FILES (BIT(FRONT) | BIT(CORE) | BIT(KEYS) | BIT(APPRAISE))
@@ -349,7 +392,7 @@ static const struct {
 	void (*fn)(enum tr_proc r);
 	unsigned roles;
 } forbidden[] = {
-	{ "connect", try_connect, EVERY },
+	{ "connect", try_connect, EVERY & ~BIT(EGRESS) },
 	{ "bind", try_bind, EVERY },
 	{ "listen", try_listen, EVERY },
 	{ "accept4", try_accept, EVERY & ~BIT(FRONT) },
@@ -369,6 +412,8 @@ static const struct {
 	{ "setresuid", try_setuid, EVERY },
 	{ "io_uring", try_io_uring, EVERY },
 	{ "a socket filter", try_socket_filter, EVERY },
+	{ "a packet socket", try_packet_socket, EVERY },
+	{ "a thread", try_thread, EVERY },
 };
 
 static int wait_for(pid_t pid)
@@ -470,6 +515,12 @@ static void appraise_works_and_is_killed_for_more(void **state)
 {
 	(void)state;
 	check_role(TR_PROC_APPRAISE);
+}
+
+static void egress_works_and_is_killed_for_more(void **state)
+{
+	(void)state;
+	check_role(TR_PROC_EGRESS);
 }
 
 static void an_abort_under_the_filter_is_an_abort(void **state)
@@ -592,6 +643,17 @@ static void landlock_leaves_one_folder_or_none(void **state)
 		_exit(0);
 	}
 	assert_int_equal(wait_for(pid), 0);
+	/* Who speaks outward reads what names need, and nothing else. */
+	pid = fork();
+	if (pid == 0) {
+		NEED(tr_sandbox_landlock_egress() == abi);
+		NEED(open("/etc/passwd", O_RDONLY) >= 0);
+		NEED(open("/etc/passwd", O_WRONLY) == -1 && errno == EACCES);
+		NEED(open(path, O_RDONLY) == -1 && errno == EACCES);
+		NEED(open("/proc/self/status", O_RDONLY) == -1 && errno == EACCES);
+		_exit(0);
+	}
+	assert_int_equal(wait_for(pid), 0);
 	/* A folder that is not there restricts nothing, and says so. */
 	pid = fork();
 	if (pid == 0)
@@ -630,6 +692,7 @@ int main(void)
 		cmocka_unit_test(store_ro_works_and_is_killed_for_more),
 		cmocka_unit_test(keys_works_and_is_killed_for_more),
 		cmocka_unit_test(appraise_works_and_is_killed_for_more),
+		cmocka_unit_test(egress_works_and_is_killed_for_more),
 		cmocka_unit_test(an_abort_under_the_filter_is_an_abort),
 		cmocka_unit_test(names_and_roles_match),
 		cmocka_unit_test(hardening_sticks),
