@@ -297,10 +297,7 @@ static void put_agent(struct admission *m, struct tr_tx *tx)
 		.enrolled_at = old ? old->enrolled_at : tr_now_ms(),
 		.cert_serial = tr_view_str(m->serial),
 		.cert_not_after = m->cert_not_after,
-		.last_seen = old ? old->last_seen : 0,
-		.heartbeats = old ? old->heartbeats : 0,
-		.running_hash = old ? old->running_hash : tr_view(NULL, 0),
-		.running_version = old ? old->running_version : tr_view(NULL, 0),
+		.epoch = old ? old->epoch : 1,
 	};
 
 	tr_tx_touch(tx, m->existing);

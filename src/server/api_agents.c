@@ -19,15 +19,7 @@ const char *tr_agent_reach(const struct tr_core *c, const struct tr_item *i, int
 
 struct tr_agent_row tr_agent_now(const struct tr_item *i)
 {
-	struct tr_agent_row row = *(const struct tr_agent_row *)i->row;
-
-	row.last_seen = i->live.last_seen;
-	row.heartbeats = i->live.heartbeats;
-	if (i->live.last_seen)
-		row.running_hash = TR_VIEW_ARRAY(i->live.running_hash);
-	if (i->live.seen)
-		row.running_version = tr_view_str(i->live.running_version);
-	return row;
+	return *(const struct tr_agent_row *)i->row;
 }
 
 /* The row's JSON and two members that are computed. */
@@ -40,11 +32,11 @@ void tr_agent_json(const struct tr_core *c, const struct tr_item *i, struct tr_b
 	if (b->failed || b->n <= start)
 		return;
 	b->n--; /* the closing brace: more members follow */
-	tr_buf_addf(b, ",\"reachability\":\"%s\",\"binary_unchanged\":%s,\"clock_skew_ms\":%lld}",
-		    tr_agent_reach(c, i, tr_now_ms()),
-		    !i->live.last_seen				    ? "null"
-		    : tr_view_eq(row.running_hash, row.binary_hash) ? "true"
-								    : "false",
+	tr_buf_addf(b, ",\"reachability\":\"%s\",\"heartbeats\":%llu,\"binary_unchanged\":%s,\"clock_skew_ms\":%lld}",
+		    tr_agent_reach(c, i, tr_now_ms()), (unsigned long long)i->live.heartbeats,
+		    !i->live.last_seen							    ? "null"
+		    : tr_view_eq(TR_VIEW_ARRAY(i->live.running_hash), row.binary_hash) ? "true"
+										       : "false",
 		    (long long)i->live.skew_ms);
 }
 

@@ -196,6 +196,11 @@ static bool on_listed(void *arg, const void *row)
 
 		a.evidence = tr_view(NULL, 0);
 		tr_records_add(&s->rows, &tr_attestation_def, &a);
+	} else if (s->table == TR_T_EVENT && s->brief) {
+		struct tr_event_row e = *(const struct tr_event_row *)row;
+
+		e.evidence = tr_view(NULL, 0);
+		tr_records_add(&s->rows, &tr_event_def, &e);
 	} else {
 		tr_records_add(&s->rows, tr_table_def(s->table), row);
 	}

@@ -87,7 +87,7 @@ static void every_field_of_every_table_comes_back(void **state)
 
 	for (unsigned t = TR_T_AGENT; t < TR_T_N; t++) {
 		const struct tr_record *def = tr_table_def((enum tr_table)t);
-		bool appends = t == TR_T_AUDIT || t == TR_T_ATTESTATION;
+		bool appends = t == TR_T_AUDIT || t == TR_T_ATTESTATION || t == TR_T_EVENT;
 
 		for (unsigned how = FILL_SOME; how <= FILL_LEAST; how++) {
 			struct expected e = { .def = def, .row = &f.row, .from = appends ? 1 : 0 };
@@ -167,6 +167,39 @@ static void expire_takes_what_is_older_and_no_more(void **state)
 	assert_int_equal(count_rows(c->s, TR_T_SEEN), 6);
 }
 
+static bool take_seq(void *arg, const void *row)
+{
+	char *text = arg;
+	size_t n = strlen(text);
+
+	/* seq is the first field of all three */
+	(void)snprintf(text + n, 128 - n, "%llu ", (unsigned long long)((const struct tr_audit_row *)row)->seq);
+	return true;
+}
+
+static void old_events_are_forgotten_and_numbers_never_return(void **state)
+{
+	struct ctx *c = *state;
+	struct tr_list_query q = { .limit = 10 };
+	struct tr_event_row row = { .kind = TR_VIEW_LIT("replay"), .agent = TR_VIEW_LIT("a") };
+	char got[128] = "";
+
+	for (int i = 0; i < 4; i++) {
+		row.time = 1000 + i;
+		OK(apply_alone(c->s, TR_OP_APPEND, TR_T_EVENT, &row, err));
+	}
+	row.time = 1002;
+	OK(apply_alone(c->s, TR_OP_EXPIRE, TR_T_EVENT, &row, err));
+	OK(tr_store_list(c->s, TR_T_EVENT, &q, take_seq, got, err));
+	assert_string_equal(got, "4 3 ");
+	row.time = 9999;
+	OK(apply_alone(c->s, TR_OP_EXPIRE, TR_T_EVENT, &row, err));
+	OK(apply_alone(c->s, TR_OP_APPEND, TR_T_EVENT, &row, err));
+	got[0] = 0;
+	OK(tr_store_list(c->s, TR_T_EVENT, &q, take_seq, got, err));
+	assert_string_equal(got, "5 ");
+}
+
 static void what_cannot_be_stored_is_refused(void **state)
 {
 	struct ctx *c = *state;
@@ -188,6 +221,9 @@ static void what_cannot_be_stored_is_refused(void **state)
 		{ TR_OP_EXPIRE, TR_T_SETTING, &good, "bug" },
 		{ TR_OP_PUT, TR_T_AUDIT, &good, "bug" },
 		{ TR_OP_DELETE, TR_T_ATTESTATION, &good, "bug" },
+		{ TR_OP_EXPIRE, TR_T_AUDIT, &good, "bug" },
+		{ TR_OP_PUT, TR_T_EVENT, &good, "bug" },
+		{ TR_OP_APPEND, TR_T_ALERT, &good, "bug" },
 		{ (enum tr_op)0, TR_T_SETTING, &good, "bug" },
 		{ TR_OP_N, TR_T_SETTING, &good, "bug" },
 		{ TR_OP_PUT, TR_T_N, &good, "bug" },
@@ -338,16 +374,6 @@ static void each_goes_in_key_order_until_told_to_stop(void **state)
 	assert_string_equal(all.keys, "B a aa b \xc3\xa4 "); /* by bytes, not by somebody's locale */
 }
 
-static bool take_seq(void *arg, const void *row)
-{
-	char *text = arg;
-	size_t n = strlen(text);
-
-	/* seq is the first field of both */
-	(void)snprintf(text + n, 128 - n, "%llu ", (unsigned long long)((const struct tr_audit_row *)row)->seq);
-	return true;
-}
-
 static void lists_bound_filter_and_order(void **state)
 {
 	struct ctx *c = *state;
@@ -374,7 +400,7 @@ static void lists_bound_filter_and_order(void **state)
 		{ { .limit = 9, .seq = 5 }, "5 " },
 		{ { .limit = 9, .seq = 13 }, "" },
 	};
-	static const enum tr_table tables[] = { TR_T_AUDIT, TR_T_ATTESTATION };
+	static const enum tr_table tables[] = { TR_T_AUDIT, TR_T_ATTESTATION, TR_T_EVENT };
 	struct tr_list_query q = { .limit = 9, .after = (uint64_t)INT64_MAX + 1 };
 	char got[128] = "";
 
@@ -384,16 +410,18 @@ static void lists_bound_filter_and_order(void **state)
 		struct tr_view who = tr_view_str(i % 2 ? "a" : "b"), how = tr_view_str(i % 3 ? "ok" : "refused");
 		struct tr_audit_row audit = { .object = who, .outcome = how };
 		struct tr_attestation_row att = { .node_id = who, .outcome = how };
+		struct tr_event_row event = { .agent = who, .kind = how };
 
 		OK(tr_store_apply(c->s, TR_OP_APPEND, TR_T_AUDIT, &audit, err));
 		OK(tr_store_apply(c->s, TR_OP_APPEND, TR_T_ATTESTATION, &att, err));
+		OK(tr_store_apply(c->s, TR_OP_APPEND, TR_T_EVENT, &event, err));
 		assert_int_equal(tr_store_last_seq(c->s), i);
 	}
 	OK(tr_store_commit(c->s, err));
-	for (size_t i = 0; i < TR_ARRAY_LEN(cases) * 2; i++) {
+	for (size_t i = 0; i < TR_ARRAY_LEN(cases) * TR_ARRAY_LEN(tables); i++) {
 		got[0] = 0;
-		OK(tr_store_list(c->s, tables[i % 2], &cases[i / 2].q, take_seq, got, err));
-		assert_string_equal(got, cases[i / 2].want);
+		OK(tr_store_list(c->s, tables[i % TR_ARRAY_LEN(tables)], &cases[i / TR_ARRAY_LEN(tables)].q, take_seq, got, err));
+		assert_string_equal(got, cases[i / TR_ARRAY_LEN(tables)].want);
 	}
 	REFUSED(tr_store_list(c->s, TR_T_AUDIT, &q, take_seq, got, err), TR_E_INVALID, "larger");
 	q = (struct tr_list_query){ .limit = 0 };
@@ -469,6 +497,7 @@ int main(void)
 		CASE(insert_of_a_taken_key_is_a_conflict),
 		CASE(delete_of_nothing_is_fine),
 		CASE(expire_takes_what_is_older_and_no_more),
+		CASE(old_events_are_forgotten_and_numbers_never_return),
 		CASE(what_cannot_be_stored_is_refused),
 		CASE(rollback_and_close_leave_nothing),
 		CASE(a_failure_spoils_the_transaction),

@@ -3,6 +3,7 @@
 
 #define F(T, m, type, max, flags) TR_FIELD(T, m, TR_F_##type, max, flags)
 #define TEXT_MAX 256
+#define BPF_LIST_MAX 65536 /* 128 items of at most 460 bytes, as records */
 
 static const struct tr_field agent_fields[] = {
 	F(tr_agent_row, id, IDENT, 64, 0),
@@ -25,12 +26,13 @@ static const struct tr_field agent_fields[] = {
 	F(tr_agent_row, enrolled_at, TIME_MS, 0, 0),
 	F(tr_agent_row, cert_serial, TEXT, 64, 0),
 	F(tr_agent_row, cert_not_after, TIME_MS, 0, 0),
-	F(tr_agent_row, last_seen, TIME_MS, 0, 0),
-	F(tr_agent_row, heartbeats, U64, 0, 0),
-	F(tr_agent_row, running_hash, HEX, 32, 0),
-	F(tr_agent_row, running_version, TEXT, 64, 0),
 	F(tr_agent_row, ended_at, TIME_MS, 0, 0),
 	F(tr_agent_row, end_reason, TEXT, TEXT_MAX, 0),
+	F(tr_agent_row, epoch, U64, 0, 0),
+	F(tr_agent_row, next_key_id, HEX, 32, 0),
+	F(tr_agent_row, next_key_type, TEXT, 16, 0),
+	F(tr_agent_row, next_spki, BYTES, 1200, 0),
+	F(tr_agent_row, next_until, TIME_MS, 0, 0),
 };
 TR_RECORD(tr_agent_def, tr_agent_row, agent_fields);
 
@@ -46,6 +48,7 @@ static const struct tr_field token_fields[] = {
 	F(tr_token_row, revoked_at, TIME_MS, 0, 0),
 	F(tr_token_row, created_by, TEXT, 80, 0),
 	F(tr_token_row, note, TEXT, TEXT_MAX, 0),
+	F(tr_token_row, for_agent, IDENT, 64, 0),
 };
 TR_RECORD(tr_token_def, tr_token_row, token_fields);
 
@@ -141,6 +144,115 @@ static const struct tr_field attestation_fields[] = {
 };
 TR_RECORD(tr_attestation_def, tr_attestation_row, attestation_fields);
 
+static const struct tr_field pulse_fields[] = {
+	F(tr_pulse_row, id, IDENT, 64, 0),
+	F(tr_pulse_row, epoch, U64, 0, 0),
+	F(tr_pulse_row, first_seen, TIME_MS, 0, 0),
+	F(tr_pulse_row, last_seen, TIME_MS, 0, 0),
+	F(tr_pulse_row, accepted, U64, 0, 0),
+	F(tr_pulse_row, restarts, U64, 0, 0),
+	F(tr_pulse_row, seq, U64, 0, 0),
+	F(tr_pulse_row, head, HEX, 32, 0),
+	F(tr_pulse_row, head_prev, HEX, 32, 0),
+	F(tr_pulse_row, boot_id, HEX, 16, 0),
+	F(tr_pulse_row, start_id, HEX, 16, 0),
+	F(tr_pulse_row, bootcount, U64, 0, 0),
+	F(tr_pulse_row, running_hash, HEX, 32, 0),
+	F(tr_pulse_row, good_hash, HEX, 32, 0),
+	F(tr_pulse_row, version, TEXT, 64, 0),
+	F(tr_pulse_row, expected_hash, HEX, 32, 0),
+	F(tr_pulse_row, expected_until, TIME_MS, 0, 0),
+	F(tr_pulse_row, bpf_status, U64, 0, 0),
+	F(tr_pulse_row, bpf_digest, HEX, 32, 0),
+	F(tr_pulse_row, bpf_good, HEX, 32, 0),
+	F(tr_pulse_row, bpf_list, BYTES, BPF_LIST_MAX, 0),
+	F(tr_pulse_row, lsm, U64, 0, 0),
+	F(tr_pulse_row, lsm_good, U64, 0, 0),
+	F(tr_pulse_row, sync, U64, 0, 0),
+	F(tr_pulse_row, skew_ms, I64, 0, 0),
+	F(tr_pulse_row, rtt_ms, U64, 0, 0),
+	F(tr_pulse_row, loss_ppm, U64, 0, 0),
+	F(tr_pulse_row, reach, U64, 0, 0),
+	F(tr_pulse_row, auth, U64, 0, 0),
+	F(tr_pulse_row, clock, U64, 0, 0),
+	F(tr_pulse_row, integrity, U64, 0, 0),
+	F(tr_pulse_row, config, U64, 0, 0),
+	F(tr_pulse_row, updating, U64, 0, 0),
+	F(tr_pulse_row, reach_since, TIME_MS, 0, 0),
+	F(tr_pulse_row, auth_since, TIME_MS, 0, 0),
+	F(tr_pulse_row, clock_since, TIME_MS, 0, 0),
+	F(tr_pulse_row, integrity_since, TIME_MS, 0, 0),
+	F(tr_pulse_row, config_since, TIME_MS, 0, 0),
+	F(tr_pulse_row, updating_since, TIME_MS, 0, 0),
+	F(tr_pulse_row, notice, U64, 0, 0),
+	F(tr_pulse_row, notice_until, TIME_MS, 0, 0),
+	F(tr_pulse_row, source, TEXT, 64, 0),
+	F(tr_pulse_row, health, RAW, 256, 0),
+	F(tr_pulse_row, findings, RAW, 8192, 0),
+};
+TR_RECORD(tr_pulse_row_def, tr_pulse_row, pulse_fields);
+
+static const struct tr_field event_fields[] = {
+	F(tr_event_row, seq, U64, 0, 0),
+	F(tr_event_row, time, TIME_MS, 0, 0),
+	F(tr_event_row, kind, TEXT, 32, 0),
+	F(tr_event_row, agent, TEXT, 64, 0),
+	F(tr_event_row, source, TEXT, 64, 0),
+	F(tr_event_row, severity, U64, 0, 0),
+	F(tr_event_row, detail, RAW, 4096, 0),
+	F(tr_event_row, evidence, BYTES, 2048, 0),
+};
+TR_RECORD(tr_event_def, tr_event_row, event_fields);
+
+static const struct tr_field alert_fields[] = {
+	F(tr_alert_row, id, IDENT, 16, 0),
+	F(tr_alert_row, kind, TEXT, 32, 0),
+	F(tr_alert_row, subject, TEXT, 128, 0),
+	F(tr_alert_row, severity, U64, 0, 0),
+	F(tr_alert_row, state, IDENT, 16, 0),
+	F(tr_alert_row, summary, TEXT, 512, 0),
+	F(tr_alert_row, action, TEXT, 512, 0),
+	F(tr_alert_row, cause, TEXT, 128, 0),
+	F(tr_alert_row, opened_at, TIME_MS, 0, 0),
+	F(tr_alert_row, updated_at, TIME_MS, 0, 0),
+	F(tr_alert_row, acked_at, TIME_MS, 0, 0),
+	F(tr_alert_row, resolved_at, TIME_MS, 0, 0),
+	F(tr_alert_row, count, U64, 0, 0),
+	F(tr_alert_row, escalation, U64, 0, 0),
+	F(tr_alert_row, acked_by, TEXT, 80, 0),
+	F(tr_alert_row, resolved_why, TEXT, TEXT_MAX, 0),
+	F(tr_alert_row, rev, U64, 0, 0),
+	F(tr_alert_row, notified, U64, 0, 0),
+};
+TR_RECORD(tr_alert_def, tr_alert_row, alert_fields);
+
+static const struct tr_field maintenance_fields[] = {
+	F(tr_maintenance_row, id, IDENT, 16, 0),
+	F(tr_maintenance_row, scope, IDENT, 16, 0),
+	F(tr_maintenance_row, target, IDENT, 64, 0),
+	F(tr_maintenance_row, from_at, TIME_MS, 0, 0),
+	F(tr_maintenance_row, until_at, TIME_MS, 0, 0),
+	F(tr_maintenance_row, created_at, TIME_MS, 0, 0),
+	F(tr_maintenance_row, ended_at, TIME_MS, 0, 0),
+	F(tr_maintenance_row, created_by, TEXT, 80, 0),
+	F(tr_maintenance_row, reason, TEXT, TEXT_MAX, 0),
+};
+TR_RECORD(tr_maintenance_def, tr_maintenance_row, maintenance_fields);
+
+static const struct tr_field bpf_ref_fields[] = {
+	F(tr_bpf_ref_row, key, HEX, 32, 0),
+	F(tr_bpf_ref_row, kernel, TEXT, 128, 0),
+	F(tr_bpf_ref_row, pin, TEXT, 128, 0),
+	F(tr_bpf_ref_row, tag, HEX, 8, 0),
+	F(tr_bpf_ref_row, norm, HEX, 32, 0),
+	F(tr_bpf_ref_row, state, IDENT, 16, 0),
+	F(tr_bpf_ref_row, first_agent, IDENT, 64, 0),
+	F(tr_bpf_ref_row, approved_by, TEXT, 80, 0),
+	F(tr_bpf_ref_row, first_seen, TIME_MS, 0, 0),
+	F(tr_bpf_ref_row, approved_at, TIME_MS, 0, 0),
+};
+TR_RECORD(tr_bpf_ref_def, tr_bpf_ref_row, bpf_ref_fields);
+
 const struct tr_record *tr_table_def(enum tr_table t)
 {
 	static const struct tr_record *const defs[TR_T_N] = {
@@ -148,7 +260,9 @@ const struct tr_record *tr_table_def(enum tr_table t)
 		[TR_T_VKEY] = &tr_vkey_def,	  [TR_T_RELEASE] = &tr_release_def,
 		[TR_T_SETTING] = &tr_setting_def, [TR_T_SEEN] = &tr_seen_def,
 		[TR_T_OPERATOR] = &tr_operator_def, [TR_T_AUDIT] = &tr_audit_def,
-		[TR_T_ATTESTATION] = &tr_attestation_def,
+		[TR_T_ATTESTATION] = &tr_attestation_def, [TR_T_PULSE] = &tr_pulse_row_def,
+		[TR_T_EVENT] = &tr_event_def,	  [TR_T_ALERT] = &tr_alert_def,
+		[TR_T_MAINTENANCE] = &tr_maintenance_def, [TR_T_BPF_REF] = &tr_bpf_ref_def,
 	};
 
 	return (unsigned)t < TR_T_N ? defs[t] : NULL;

@@ -326,6 +326,7 @@ static const char *sq_word(const struct tr_db *db, struct tr_view name)
 	static const char *const words[][2] = {
 		{ "int", "INTEGER" },
 		{ "bytes", "BLOB" },
+		{ "no_bytes", "x''" },
 		/* AUTOINCREMENT: a number is never given twice, also after old rows were deleted. */
 		{ "seq", "INTEGER PRIMARY KEY AUTOINCREMENT" },
 		{ "options", "STRICT" },

@@ -366,9 +366,9 @@ static void a_row_over_its_limit_is_damage(void **state)
 	make_store(f, 3);
 	shell(f->db, "UPDATE agents SET platform = printf('%.70c', 'x') WHERE rowid = 2");
 	REFUSED(open_and_read(f, err), TR_E_INTERNAL, "restore the store from a backup");
-	shell(f->db, "UPDATE agents SET platform = '', heartbeats = -1 WHERE rowid = 2");
+	shell(f->db, "UPDATE agents SET platform = '', epoch = -1 WHERE rowid = 2");
 	REFUSED(open_and_read(f, err), TR_E_INTERNAL, "restore the store from a backup");
-	shell(f->db, "UPDATE agents SET heartbeats = 1");
+	shell(f->db, "UPDATE agents SET epoch = 1");
 	OK(open_and_read(f, err));
 }
 
@@ -398,19 +398,118 @@ static void a_newer_schema_is_refused(void **state)
 	OPEN_REFUSED(f, TR_STORE_RW, TR_E_INTERNAL, "restore");
 }
 
+/* A store as an earlier release left it: the first `n` migrations, with SQLite's words. */
+static void make_older(const struct folder *f, size_t n)
+{
+	static const char *const words[][2] = { { "{int}", "INTEGER" },
+						{ "{bytes}", "BLOB" },
+						{ "{no_bytes}", "x''" },
+						{ "{seq}", "INTEGER PRIMARY KEY AUTOINCREMENT" },
+						{ "{options}", "STRICT" } };
+	char line[128];
+
+	shell(f->db, "PRAGMA application_id = 0x54724f74; CREATE TABLE schema_migrations (version INTEGER NOT NULL "
+		     "PRIMARY KEY, name TEXT NOT NULL) STRICT");
+	for (size_t m = 0; m < n; m++) {
+		tr_auto(tr_buf_done) struct tr_buf sql = TR_BUF_INIT;
+
+		for (const char *at = tr_migrations[m].text; *at; at++) {
+			size_t w = 0;
+
+			while (w < TR_ARRAY_LEN(words) && strncmp(at, words[w][0], strlen(words[w][0])) != 0)
+				w++;
+			if (w == TR_ARRAY_LEN(words)) {
+				tr_buf_add(&sql, at, 1);
+				continue;
+			}
+			tr_buf_adds(&sql, words[w][1]);
+			at += strlen(words[w][0]) - 1;
+		}
+		shell(f->db, tr_buf_cstr(&sql));
+		(void)snprintf(line, sizeof(line), "INSERT INTO schema_migrations VALUES (%zu, '%s')", m + 1,
+			       tr_migrations[m].name);
+		shell(f->db, line);
+	}
+}
+
 static void an_older_schema_is_migrated_by_a_writer_only(void **state)
 {
 	const struct folder *f = *state;
 	struct tr_store *s;
 
-	make_store(f, 5);
-	shell(f->db, "DELETE FROM schema_migrations");
+	make_older(f, 1);
+	shell(f->db, "INSERT INTO settings VALUES ('a', '1', 2, 'x')");
 	OPEN_REFUSED(f, TR_STORE_RO, TR_E_CONFLICT, "older schema");
 	s = open_store(f, TR_STORE_RW);
 	assert_int_equal(tr_store_schema(s), tr_migrations_n);
-	assert_int_equal(count_rows(s, TR_T_AGENT), 5); /* repeating a migration loses nothing */
+	assert_int_equal(count_rows(s, TR_T_SETTING), 1);
 	(void)tr_store_free(s);
 	(void)tr_store_free(open_store(f, TR_STORE_RO));
+	assert_int_equal(shell_ask(f->db, "SELECT max(version) FROM schema_migrations"), tr_migrations_n);
+}
+
+static bool check_moved_agent(void *arg, const void *row)
+{
+	const struct tr_agent_row *a = row;
+	char *ids = arg;
+
+	(void)snprintf(ids + strlen(ids), 32 - strlen(ids), "%.*s ", TR_VIEW_FMT(a->id));
+	assert_true(a->epoch == 1 && a->next_until == 0 && a->next_key_id.n == 0 && a->next_spki.n == 0);
+	assert_true(tr_view_is(a->end_reason, "why") && a->ended_at == 77 && a->cert_not_after == 66);
+	return true;
+}
+
+static bool check_moved_pulse(void *arg, const void *row)
+{
+	const struct tr_pulse_row *p = row;
+
+	assert_true(tr_view_is(p->id, "beat"));
+	assert_true(p->epoch == 1 && p->first_seen == 55 && p->last_seen == 1000 && p->accepted == 12);
+	assert_true(tr_view_is(p->running_hash, "RUN") && tr_view_is(p->good_hash, "GOOD"));
+	assert_true(tr_view_is(p->version, "9.9") && p->head.n == 0 && p->seq == 0 && p->reach == 2);
+	return count_row(arg, row);
+}
+
+/* 002: what agents held of their beats is a row of pulses; who never beat has none. */
+static void beats_move_into_pulses(void **state)
+{
+	const struct folder *f = *state;
+	struct tr_store *s;
+	char ids[32] = "";
+	unsigned n = 0;
+
+	make_older(f, 1);
+	shell(f->db, "INSERT INTO agents SELECT 'beat', 'p', 't', 'active', x'01', 'ed25519', x'02', 'native', 'ok', 'g', "
+		     "CAST('GOOD' AS BLOB), '1.0', 'r', 'l', x'03', 'tok', '::1', 55, 'ab', 66, 1000, 12, "
+		     "CAST('RUN' AS BLOB), '9.9', 77, 'why'");
+	shell(f->db, "INSERT INTO agents SELECT 'never', partition, agent_type, state, x'09', key_type, spki, form, "
+		     "verdict, tier, binary_hash, version, release_name, platform, vouched_by, token_id, source, "
+		     "enrolled_at, cert_serial, cert_not_after, 0, 0, x'', '', ended_at, end_reason FROM agents");
+	shell(f->db, "INSERT INTO tokens VALUES ('t1', x'01', 'p', 't', 1, 0, 1, 2, 0, 'me', 'note')");
+	s = open_store(f, TR_STORE_RW);
+	OK(tr_store_each(s, TR_T_AGENT, check_moved_agent, ids, err));
+	assert_string_equal(ids, "beat never ");
+	OK(tr_store_each(s, TR_T_PULSE, check_moved_pulse, &n, err));
+	assert_int_equal(n, 1);
+	assert_int_equal(count_rows(s, TR_T_TOKEN), 1);
+	(void)tr_store_free(s);
+	assert_int_equal(shell_ask(f->db, "SELECT count(*) FROM pragma_table_info('agents') WHERE name IN ('last_seen', "
+					  "'heartbeats', 'running_hash', 'running_version')"),
+			 0);
+}
+
+/* Whatever fails on the way, the old store is still there. */
+static void a_migration_that_fails_changes_nothing(void **state)
+{
+	const struct folder *f = *state;
+
+	make_older(f, 1);
+	shell(f->db, "CREATE TABLE bpf_refs (x)"); /* the last table of 002 */
+	OPEN_REFUSED(f, TR_STORE_RW, TR_E_INTERNAL, "");
+	assert_int_equal(shell_ask(f->db, "SELECT max(version) FROM schema_migrations"), 1);
+	assert_int_equal(shell_ask(f->db, "SELECT count(*) FROM pragma_table_info('agents') WHERE name = 'heartbeats'"), 1);
+	shell(f->db, "DROP TABLE bpf_refs");
+	(void)tr_store_free(open_store(f, TR_STORE_RW));
 }
 
 /* --- other processes --- */
@@ -521,7 +620,7 @@ static void nothing_is_opened_after_open(void **state)
 		OK(tr_store_savepoint(s, err));
 		for (unsigned i = 0; i < 1000; i++) {
 			fill(&row, &tr_agent_def, i, FILL_SOME);
-			row.row.agent.heartbeats += batch;
+			row.row.agent.epoch += batch;
 			OK(tr_store_apply(s, TR_OP_PUT, TR_T_AGENT, &row.row, err));
 		}
 		for (unsigned i = 0; i < 300; i++) {
@@ -931,6 +1030,8 @@ int main(void)
 		CASE(a_missing_table_or_column_is_told_at_open),
 		CASE(a_newer_schema_is_refused),
 		CASE(an_older_schema_is_migrated_by_a_writer_only),
+		CASE(beats_move_into_pulses),
+		CASE(a_migration_that_fails_changes_nothing),
 		CASE(a_second_trothd_is_told_who_has_it),
 		CASE(the_read_only_twin_sees_what_is_committed),
 		CASE(a_shell_that_writes_makes_us_busy_not_broken),

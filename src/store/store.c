@@ -15,8 +15,8 @@ enum scope { SCOPE_OPEN, SCOPE_KEEP, SCOPE_UNDO, SCOPE_N };
 /* The key is the first field of every table. */
 static const struct table {
 	const char *name;
-	const char *match; /* append-only tables: the column of tr_list_query.match */
-	const char *expires; /* tables that forget */
+	const char *match, *outcome; /* append-only tables: the columns of tr_list_query's filters */
+	const char *expires;         /* tables that forget: the time that counts */
 } tables[TR_T_N] = {
 	[TR_T_AGENT] = { .name = "agents" },
 	[TR_T_TOKEN] = { .name = "tokens" },
@@ -25,8 +25,13 @@ static const struct table {
 	[TR_T_SETTING] = { .name = "settings" },
 	[TR_T_SEEN] = { .name = "seen", .expires = "expires_at" },
 	[TR_T_OPERATOR] = { .name = "operators" },
-	[TR_T_AUDIT] = { .name = "audit", .match = "object" },
-	[TR_T_ATTESTATION] = { .name = "attestations", .match = "node_id" },
+	[TR_T_AUDIT] = { .name = "audit", .match = "object", .outcome = "outcome" },
+	[TR_T_ATTESTATION] = { .name = "attestations", .match = "node_id", .outcome = "outcome" },
+	[TR_T_PULSE] = { .name = "pulses" },
+	[TR_T_EVENT] = { .name = "events", .match = "agent", .outcome = "kind", .expires = "time" },
+	[TR_T_ALERT] = { .name = "alerts" },
+	[TR_T_MAINTENANCE] = { .name = "maintenance" },
+	[TR_T_BPF_REF] = { .name = "bpf_refs" },
 };
 
 struct tr_store {
@@ -97,7 +102,7 @@ static void add_list(struct tr_buf *b, const struct table *t, const struct tr_re
 	/* With both filters the node is the rare one: the empty text keeps the planner, which has no statistics,
 	 * from walking every row of an outcome. */
 	if (how & LIST_OUTCOME)
-		tr_buf_addf(b, " AND \"outcome\"%s = $%d", how & LIST_MATCH ? " || ''" : "", at++);
+		tr_buf_addf(b, " AND \"%s\"%s = $%d", t->outcome, how & LIST_MATCH ? " || ''" : "", at++);
 	tr_buf_addf(b, " ORDER BY \"seq\" %s LIMIT $%d", how & LIST_OLDEST ? "ASC" : "DESC", at);
 }
 
@@ -474,6 +479,17 @@ static bool allowed(enum tr_op op, enum tr_table t)
 	return false;
 }
 
+static TR_RC bind_expiry(struct tr_store *s, struct tr_stmt *st, enum tr_table t, const void *row, struct tr_err *err)
+{
+	const struct tr_record *def = tr_table_def(t);
+	size_t i = 0;
+
+	while (i < def->n && strcmp(def->fields[i].name, tables[t].expires) != 0)
+		i++;
+	return i < def->n ? bind_field(s, st, 1, &def->fields[i], row, err)
+			  : tr_err_set(err, TR_E_INTERNAL, TR_DB_OUR_BUG, "no column %s", tables[t].expires);
+}
+
 static TR_RC apply(struct tr_store *s, enum tr_op op, enum tr_table t, const void *row, struct tr_err *err)
 {
 	static const unsigned query_of[TR_OP_N] = { [TR_OP_PUT] = Q_PUT, [TR_OP_INSERT] = Q_INSERT,
@@ -493,9 +509,7 @@ static TR_RC apply(struct tr_store *s, enum tr_op op, enum tr_table t, const voi
 		return rc;
 	switch (op) {
 	case TR_OP_DELETE: rc = bind_field(s, st, 1, &def->fields[0], row, err); break;
-	case TR_OP_EXPIRE:
-		rc = s->db->ops->bind_i64(s->db, st, 1, ((const struct tr_seen_row *)row)->expires_at, err);
-		break;
+	case TR_OP_EXPIRE: rc = bind_expiry(s, st, t, row, err); break;
 	default: rc = bind_row(s, st, def, op == TR_OP_APPEND ? 1 : 0, row, err); break;
 	}
 	if (rc)

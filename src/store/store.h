@@ -11,8 +11,8 @@
 enum tr_op { TR_OP_PUT = 1, /* insert or replace by primary key */
 	     TR_OP_INSERT,  /* fails the transaction with TR_E_CONFLICT when the key exists */
 	     TR_OP_DELETE,  /* by primary key: only the key field of the row counts */
-	     TR_OP_APPEND,  /* audit, attestation: the store gives seq */
-	     TR_OP_EXPIRE,  /* seen rows with expires_at < the row's expires_at */
+	     TR_OP_APPEND,  /* audit, attestation, event: the store gives seq */
+	     TR_OP_EXPIRE,  /* seen rows with expires_at, events with time, below the row's */
 	     TR_OP_N };
 
 struct tr_store;
@@ -50,8 +50,8 @@ struct tr_list_query {
 	uint64_t before;      /* seq below this; 0: from the newest */
 	uint64_t after;       /* seq above this; 0: no bound. With `after` alone the order is oldest first (tailing). */
 	uint64_t limit;       /* 1..500 */
-	struct tr_view match; /* node_id (attestation) or object (audit); empty: all */
-	struct tr_view outcome; /* empty: all */
+	struct tr_view match; /* node_id (attestation), object (audit) or agent (event); empty: all */
+	struct tr_view outcome; /* events: kind; empty: all */
 	uint64_t seq;         /* exactly this one; 0: not used */
 };
 extern const struct tr_record tr_list_query_def;
