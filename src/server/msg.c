@@ -2,6 +2,8 @@
 #include "server/msg.h"
 
 #include "crypto/x509.h"
+#include "signed/pulse.h"
+#include "signed/time.h"
 
 #define F(T, m, type, max) TR_FIELD(T, m, TR_F_##type, max, 0)
 #define WHY_MAX 256
@@ -35,12 +37,12 @@ TR_RECORD(tr_msg_answer_def, T, answer_fields);
 #define T tr_msg_front_stats
 static const struct tr_field front_stats_fields[] = {
 	F(T, accepted, U64, 0), F(T, refused_limit, U64, 0), F(T, refused_syntax, U64, 0), F(T, refused_rate, U64, 0),
-	F(T, refused_cert, U64, 0), F(T, timeouts, U64, 0), F(T, open, U64, 0),
+	F(T, refused_cert, U64, 0), F(T, timeouts, U64, 0), F(T, refused_pulse, U64, 0), F(T, open, U64, 0),
 };
 TR_RECORD(tr_msg_front_stats_def, T, front_stats_fields);
 #undef T
 #define T tr_msg_op
-static const struct tr_field op_fields[] = { F(T, op, U64, 0), F(T, table, U64, 0), F(T, row, BYTES, 65536) };
+static const struct tr_field op_fields[] = { F(T, op, U64, 0), F(T, table, U64, 0), F(T, row, BYTES, TR_MSG_ROW_MAX) };
 TR_RECORD(tr_msg_op_def, T, op_fields);
 #undef T
 #define T tr_msg_tx
@@ -131,4 +133,38 @@ static const struct tr_field release_read_fields[] = {
 	F(T, reason, U64, 0), F(T, why, TEXT, WHY_MAX), F(T, row, BYTES, 4096),
 };
 TR_RECORD(tr_msg_release_read_def, T, release_read_fields);
+#undef T
+#define T tr_msg_pulse
+static const struct tr_field pulse_fields[] = {
+	F(T, outcome, U64, 0),	       F(T, source, TEXT, 64),	       F(T, agent_id, IDENT, 64),
+	F(T, key_id, BYTES, 32),       F(T, cert_not_before, I64, 0),  F(T, cert_not_after, I64, 0),
+	F(T, received_ns, I64, 0),     F(T, named, IDENT, 64),	       F(T, digest, BYTES, 32),
+	F(T, pulse, BYTES, TR_MSG_PULSE_FRAME_MAX), F(T, raw, BYTES, TR_PULSE_MAX), F(T, first, BOOL, 0),
+};
+TR_RECORD(tr_msg_pulse_def, T, pulse_fields);
+#undef T
+#define T tr_msg_recheck
+static const struct tr_field recheck_fields[] = {
+	F(T, spki, BYTES, 1200), F(T, raw, BYTES, TR_PULSE_MAX), F(T, pulse, BYTES, TR_MSG_PULSE_FRAME_MAX),
+	F(T, digest, BYTES, 32),
+};
+TR_RECORD(tr_msg_recheck_def, T, recheck_fields);
+#undef T
+#define T tr_msg_notify
+static const struct tr_field notify_fields[] = { F(T, alert, BYTES, 4096) };
+TR_RECORD(tr_msg_notify_def, T, notify_fields);
+#undef T
+#define T tr_msg_notified
+static const struct tr_field notified_fields[] = { F(T, id, IDENT, 16), F(T, rev, U64, 0), F(T, delivered, BOOL, 0) };
+TR_RECORD(tr_msg_notified_def, T, notified_fields);
+#undef T
+#define T tr_msg_sign_time
+static const struct tr_field sign_time_fields[] = { F(T, nonce, BYTES, TR_TIME_NONCE_MAX), F(T, now_ns, I64, 0) };
+TR_RECORD(tr_msg_sign_time_def, T, sign_time_fields);
+#undef T
+#define T tr_msg_time_signed
+static const struct tr_field time_signed_fields[] = {
+	F(T, code, U64, 0), F(T, why, TEXT, WHY_MAX), F(T, signed_time, BYTES, TR_TIME_MAX),
+};
+TR_RECORD(tr_msg_time_signed_def, T, time_signed_fields);
 #undef T

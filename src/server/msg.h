@@ -35,6 +35,9 @@ enum tr_msg {
 
 #define TR_MSG_REQUEST_MAX 32768
 #define TR_MSG_PULSE_MAX (4u << 16) /* a pulse with a BPF list, raw and decoded */
+#define TR_MSG_PULSE_FRAME_MAX 98304 /* decoded, its BPF list as records */
+#define TR_MSG_PULSE_REFUSED_RAW 2048 /* what is kept of a message that failed */
+#define TR_MSG_ROW_MAX (2u << 16)
 #define TR_MSG_ANSWER_MAX (2u << 20)
 #define TR_MSG_ROWS_MAX (1u << 20)
 #define TR_MSG_TX_MAX (1u << 20)
@@ -88,7 +91,7 @@ struct tr_msg_time_signed { uint64_t code; struct tr_view why, signed_time; };
 
 /* Counters of a front since the last report. */
 struct tr_msg_front_stats {
-	uint64_t accepted, refused_limit, refused_syntax, refused_rate, refused_cert, timeouts, open;
+	uint64_t accepted, refused_limit, refused_syntax, refused_rate, refused_cert, timeouts, refused_pulse, open;
 };
 
 /* A transaction: a list (tr_records_add) of tr_msg_op. */

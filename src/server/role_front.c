@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The role `front`: ends TLS, enforces every limit of the route table, checks client certificates, turns JSON, query
- * strings and heartbeats into typed records, and asks core. It holds the TLS key and public keys, nothing else, and can
- * open nothing: a stolen front can lie about what it forwards, which is why evidence is forwarded as it was signed. */
+/* The role `front`: ends TLS, enforces every limit of the route table, checks client certificates and pulse signatures,
+ * turns JSON, query strings and pulses into typed records, and asks core. It holds the TLS key and public keys, nothing
+ * else, and can open nothing: a stolen front can lie about what it forwards, which is why evidence is forwarded as it was
+ * signed and core has it checked again now and then. */
 #include "server/role.h"
 
 #include "base/clock.h"
@@ -11,14 +12,21 @@
 #include "crypto/x509.h"
 #include "http/problem.h"
 #include "http/server.h"
+#include "server/pulse_read.h"
 #include "server/rate.h"
 #include "server/routes.h"
-#include "signed/beat.h"
+#include "signed/time.h"
 #include "signed/token.h"
 
 #include <signal.h>
 
 #define STATS_EVERY_MS 1000
+/* Pulses that fail are told to core one by one up to this, beyond it only their number: a flood of them costs us the
+ * verification and nobody else anything. */
+#define REFUSED_TOLD_PER_SECOND 50
+/* Pulses on one connection. An agent sends two a second at most: at the shortest interval, each asked for once more. */
+#define PULSE_STEP_MS 100u
+#define PULSE_BURST 100u
 
 /* Who is at the other end of a connection, decided once when its first request arrives. */
 struct peer {
@@ -26,6 +34,9 @@ struct peer {
 	uint8_t key_id[32];
 	uint8_t exporter[32];
 	int64_t not_before, not_after;
+	struct tr_pubkey *key;     /* the certificate's: what its pulses are verified with */
+	uint64_t pulses_until_ms;  /* theoretical arrival time of the next pulse, monotonic */
+	bool pulsed;               /* a pulse of this connection was verified */
 	const char *why_not; /* static sentence: why the certificate was not accepted; NULL when none was sent */
 };
 
@@ -58,7 +69,8 @@ struct front {
 	struct tr_msg_front_stats counted; /* since the last report */
 	struct tr_http_stats last[2];
 	struct tr_watch *stats_timer;
-	struct tr_buf scratch, arena;
+	struct tr_buf scratch, arena, list;
+	unsigned refused_told; /* in this second */
 	unsigned closing;
 };
 
@@ -149,6 +161,10 @@ static void *conn_open(void *arg, struct tr_view peer_der, struct tr_view export
 		tr_log_err(TR_LOG_WARN, "client_certificate_refused", &err, "source", source, NULL);
 		return p;
 	}
+	if (tr_pubkey_from_spki(tr_pubkey_spki(tr_cert_key(cert)), &p->key, &err)) {
+		p->why_not = "the certificate's key is not accepted here; enrol again with a fresh key";
+		return p;
+	}
 	memcpy(p->agent_id, id.p, id.n);
 	memcpy(p->key_id, tr_pubkey_id(tr_cert_key(cert)), sizeof(p->key_id));
 	p->not_before = tr_cert_not_before_ms(cert);
@@ -158,8 +174,12 @@ static void *conn_open(void *arg, struct tr_view peer_der, struct tr_view export
 
 static void conn_close(void *arg, void *conn)
 {
+	struct peer *p = conn;
+
 	(void)arg;
-	free(conn);
+	if (p)
+		p->key = tr_pubkey_free(p->key);
+	free(p);
 }
 
 /* ---- requests ---- */
@@ -227,36 +247,33 @@ static int64_t on_head(void *arg, void *conn, struct tr_http_req *r, const struc
 	return route->body_max;
 }
 
+static TR_RC read_nonce(struct tr_view text, struct tr_buf *in, struct tr_err *err)
+{
+	if (tr_b64_get(text, TR_B64_URL, in, err))
+		return err->code;
+	if (in->n < TR_TIME_NONCE_MIN || in->n > TR_TIME_NONCE_MAX)
+		return tr_err_set(err, TR_E_INVALID, "nonce must be 16 to 64 random bytes in base64url", "nonce");
+	return TR_OK;
+}
+
 /* Reads the route's input into its record and encodes that for core. */
 static TR_RC read_input(struct front *f, const struct tr_route *route, const struct tr_http_head *h, struct tr_view body,
 			struct tr_buf *in, struct tr_err *err)
 {
-	union {
-		struct tr_in_reason a;
-		struct tr_in_token b;
-		struct tr_in_vkey c;
-		struct tr_in_release d;
-		struct tr_in_policy e;
-		struct tr_in_agents g;
-		struct tr_list_query q;
-		struct tr_beat beat;
-	} rec;
+	union tr_any_in rec;
 	tr_auto(tr_json_free) struct tr_json *json = NULL;
 
 	memset(&rec, 0, sizeof(rec));
 	tr_buf_clear(&f->arena);
-	if (h->query.n && route->kind != TR_IN_QUERY)
+	if (h->query.n && route->kind != TR_IN_QUERY && route->kind != TR_IN_NONCE)
 		return tr_err_set(err, TR_E_INVALID, "this request takes no query parameters", "query");
 	switch (route->kind) {
 	case TR_IN_NONE:
+	case TR_IN_PULSE:
 		return TR_OK;
 	case TR_IN_RAW:
 		tr_buf_addv(in, body);
 		return TR_OK;
-	case TR_IN_BEAT:
-		if (tr_beat_get(body, &rec.beat, err))
-			return err->code;
-		break;
 	case TR_IN_JSON:
 		if (tr_json_parse(body.n ? body : TR_VIEW_LIT("{}"), &json, err) ||
 		    tr_record_from_json(route->in, tr_json_root(json), &f->arena, &rec, err))
@@ -266,6 +283,10 @@ static TR_RC read_input(struct front *f, const struct tr_route *route, const str
 		if (tr_record_from_query(route->in, h->query, &f->arena, &rec, err))
 			return err->code;
 		break;
+	case TR_IN_NONCE:
+		if (tr_record_from_query(route->in, h->query, &f->arena, &rec, err))
+			return err->code;
+		return read_nonce(rec.time.nonce, in, err);
 	}
 	tr_record_encode(route->in, &rec, in);
 	return tr_buf_check(in, err);
@@ -284,16 +305,89 @@ static struct tr_view read_bearer(struct tr_http_req *r, uint8_t hash[32])
 	return tr_view(hash, 32);
 }
 
+/* ---- pulses ---- */
+
+static void ask(struct front *f, struct asking *a, uint16_t type, const struct tr_record *def, const void *q)
+{
+	a->asked = true;
+	tr_chan_send_record(f->core, type, (uint64_t)a->gen << 32 | a->index, def, q);
+}
+
+static bool pulse_in_time(struct peer *peer, struct tr_http_req *r, struct asking *a)
+{
+	uint64_t now = tr_mono_ms();
+	uint64_t next = (peer->pulses_until_ms > now ? peer->pulses_until_ms : now) + PULSE_STEP_MS;
+	struct tr_problem p = { .status = 429, .slug = "rate_limited", .title = tr_http_status_title(429),
+				.detail = "too many pulses on this connection; wait as Retry-After says", .retry_after_s = 1 };
+
+	if (next - now > PULSE_BURST * PULSE_STEP_MS) {
+		answer_problem(r, &p, a);
+		return false;
+	}
+	peer->pulses_until_ms = next;
+	return true;
+}
+
+/* What is wrong with it, as enum tr_event_kind + 1; 0: nothing that front can see. */
+static unsigned verify_pulse(struct front *f, const struct peer *peer, struct tr_view body, struct tr_pulse *p,
+			     uint8_t digest[32], struct tr_msg_pulse *m)
+{
+	struct tr_err err = { 0 };
+
+	tr_buf_clear(&f->scratch);
+	if (tr_pulse_read(body, peer->key, p, digest, &f->list, &f->scratch, &err))
+		return err.code == TR_E_DENIED ? TR_EV_BAD_SIGNATURE + 1 : TR_EV_MALFORMED + 1;
+	m->named = p->agent_id;
+	if (!tr_view_is(p->agent_id, peer->agent_id))
+		return TR_EV_WRONG_AGENT + 1;
+	if (memcmp(p->exporter, peer->exporter, sizeof(peer->exporter)) != 0)
+		return TR_EV_RELAYED + 1;
+	m->digest = tr_view(digest, 32);
+	m->pulse = tr_buf_view(&f->scratch);
+	return 0;
+}
+
+static void on_pulse(struct front *f, struct peer *peer, struct tr_http_req *r, struct asking *a, const char *source,
+		     struct tr_view body)
+{
+	struct tr_pulse p;
+	uint8_t digest[32];
+	struct tr_msg_pulse m = { .source = tr_view_str(source), .agent_id = tr_view_str(peer->agent_id),
+				  .key_id = TR_VIEW_ARRAY(peer->key_id), .cert_not_before = peer->not_before,
+				  .cert_not_after = peer->not_after, .received_ns = tr_now_ns(), .raw = body };
+
+	if (!pulse_in_time(peer, r, a))
+		return;
+	m.outcome = verify_pulse(f, peer, body, &p, digest, &m);
+	if (!m.outcome) {
+		m.first = !peer->pulsed;
+		peer->pulsed = true;
+	} else if (f->refused_told++ < REFUSED_TOLD_PER_SECOND) {
+		m.raw.n = body.n < TR_MSG_PULSE_REFUSED_RAW ? body.n : TR_MSG_PULSE_REFUSED_RAW;
+	} else {
+		struct tr_problem refusal = tr_pulse_refusal((enum tr_event_kind)(m.outcome - 1));
+
+		f->counted.refused_pulse++;
+		answer_problem(r, &refusal, a);
+		return;
+	}
+	ask(f, a, TR_M_PULSE, &tr_msg_pulse_def, &m);
+}
+
 static void on_request(void *arg, void *conn, struct tr_http_req *r, const struct tr_http_head *h, struct tr_view body)
 {
 	struct front *f = ((const struct listener *)arg)->f;
-	const struct peer *peer = conn;
+	struct peer *peer = conn;
 	struct asking *a = tr_http_req_user(r);
 	struct tr_err err = { 0 };
 	uint8_t bearer[32];
 	struct tr_msg_request q = { .route = a->route->id, .source = tr_view_str(h->source),
 				    .arg = tr_view_str(a->arg) };
 
+	if (a->route->kind == TR_IN_PULSE && !h->query.n) {
+		on_pulse(f, peer, r, a, h->source, body);
+		return;
+	}
 	tr_buf_clear(&f->scratch);
 	if (read_input(f, a->route, h, body, &f->scratch, &err)) {
 		struct tr_problem p = tr_problem_of(&err);
@@ -319,8 +413,7 @@ static void on_request(void *arg, void *conn, struct tr_http_req *r, const struc
 			q.cert_not_after = peer->not_after;
 		}
 	}
-	a->asked = true;
-	tr_chan_send_record(f->core, TR_M_REQUEST, (uint64_t)a->gen << 32 | a->index, &tr_msg_request_def, &q);
+	ask(f, a, TR_M_REQUEST, &tr_msg_request_def, &q);
 }
 
 static void on_gone(void *arg, struct tr_http_req *r)
@@ -395,6 +488,7 @@ static void report_stats(void *arg)
 	add_stats(f, f->operators, &f->last[1]);
 	tr_chan_send_record(f->core, TR_M_FRONT_STATS, 0, &tr_msg_front_stats_def, &f->counted);
 	f->counted = (struct tr_msg_front_stats){ 0 };
+	f->refused_told = 0;
 	tr_timer_arm(f->stats_timer, STATS_EVERY_MS);
 }
 
@@ -518,5 +612,6 @@ TR_RC tr_role_front(const struct tr_config *cfg, struct tr_err *err)
 	free(f.slots);
 	tr_buf_done(&f.scratch);
 	tr_buf_done(&f.arena);
+	tr_buf_done(&f.list);
 	return rc;
 }

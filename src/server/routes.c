@@ -2,8 +2,8 @@
 #include "server/routes.h"
 
 #include "codec/ident.h"
-#include "signed/beat.h"
 #include "signed/claim.h"
+#include "signed/pulse.h"
 #include "store/store.h"
 
 #define F(T, m, type, max, flags) TR_FIELD(T, m, TR_F_##type, max, flags)
@@ -51,10 +51,58 @@ TR_RECORD(tr_in_policy_def, tr_in_policy, policy_fields);
 static const struct tr_field agents_fields[] = {
 	F(tr_in_agents, state, IDENT, 16, 0),
 	F(tr_in_agents, partition, IDENT, 64, 0),
+	F(tr_in_agents, verdict, IDENT, 32, 0),
+	F(tr_in_agents, reach, IDENT, 16, 0),
 	F(tr_in_agents, cursor, IDENT, 64, 0),
 	F(tr_in_agents, limit, U64, 0, 0),
 };
 TR_RECORD(tr_in_agents_def, tr_in_agents, agents_fields);
+
+static const struct tr_field events_fields[] = {
+	F(tr_in_events, kind, IDENT, 32, 0),
+	F(tr_in_events, agent, IDENT, 64, 0),
+	F(tr_in_events, before, U64, 0, 0),
+	F(tr_in_events, after, U64, 0, 0),
+	F(tr_in_events, limit, U64, 0, 0),
+};
+TR_RECORD(tr_in_events_def, tr_in_events, events_fields);
+
+static const struct tr_field alerts_fields[] = {
+	F(tr_in_alerts, state, IDENT, 16, 0),
+	F(tr_in_alerts, cursor, IDENT, 64, 0),
+	F(tr_in_alerts, severity, U64, 0, 0),
+	F(tr_in_alerts, before, U64, 0, 0),
+	F(tr_in_alerts, limit, U64, 0, 0),
+	F(tr_in_alerts, changed_after, TIME_MS, 0, 0),
+};
+TR_RECORD(tr_in_alerts_def, tr_in_alerts, alerts_fields);
+
+static const struct tr_field why_fields[] = {
+	F(tr_in_why, reason, TEXT, 256, TR_FIELD_REQUIRED),
+};
+TR_RECORD(tr_in_why_def, tr_in_why, why_fields);
+
+static const struct tr_field expect_fields[] = {
+	F(tr_in_expect, hash, TEXT, 71, TR_FIELD_REQUIRED),
+	F(tr_in_expect, reason, TEXT, 256, TR_FIELD_REQUIRED),
+	F(tr_in_expect, minutes, U64, 0, 0),
+};
+TR_RECORD(tr_in_expect_def, tr_in_expect, expect_fields);
+
+static const struct tr_field maintenance_fields[] = {
+	F(tr_in_maintenance, scope, TEXT, 16, TR_FIELD_REQUIRED),
+	F(tr_in_maintenance, target, IDENT, 64, 0),
+	F(tr_in_maintenance, reason, TEXT, 256, TR_FIELD_REQUIRED),
+	F(tr_in_maintenance, minutes, U64, 0, 0),
+	F(tr_in_maintenance, from, TIME_MS, 0, 0),
+	F(tr_in_maintenance, until, TIME_MS, 0, 0),
+};
+TR_RECORD(tr_in_maintenance_def, tr_in_maintenance, maintenance_fields);
+
+static const struct tr_field time_fields[] = {
+	F(tr_in_time, nonce, TEXT, 86, TR_FIELD_REQUIRED),
+};
+TR_RECORD(tr_in_time_def, tr_in_time, time_fields);
 
 #define AGENTS TR_ON_AGENTS
 #define OPS TR_ON_OPERATORS
@@ -63,45 +111,105 @@ TR_RECORD(tr_in_agents_def, tr_in_agents, agents_fields);
 /* Rates are per source address and minute. Agents behind one NAT share a source, so the agent routes are generous here
  * and strict per agent in core. */
 static const struct tr_route routes[] = {
-	{ TR_RT_LIVEZ, "GET", "/livez", BOTH, TR_AUTH_NONE, TR_IN_NONE, NULL, 0, 600 },
-	{ TR_RT_READYZ, "GET", "/readyz", BOTH, TR_AUTH_NONE, TR_IN_NONE, NULL, 0, 600 },
-	{ TR_RT_METRICS, "GET", "/metrics", OPS, TR_AUTH_NONE, TR_IN_NONE, NULL, 0, 120 },
-	{ TR_RT_VERSION, "GET", "/version", BOTH, TR_AUTH_NONE, TR_IN_NONE, NULL, 0, 600 },
-	{ TR_RT_KEYSET, "GET", "/api/v1/keyset", BOTH, TR_AUTH_NONE, TR_IN_NONE, NULL, 0, 6000 },
-	{ TR_RT_CHALLENGE, "GET", "/api/v1/challenge", AGENTS, TR_AUTH_NONE, TR_IN_NONE, NULL, 0, 6000 },
-	{ TR_RT_REGISTER, "POST", "/api/v1/agents/register", AGENTS, TR_AUTH_TOKEN, TR_IN_RAW, NULL, TR_REGISTRATION_MAX, 3000 },
-	{ TR_RT_REGISTER, "POST", "/agent/register", AGENTS, TR_AUTH_TOKEN, TR_IN_RAW, NULL, TR_REGISTRATION_MAX, 3000 },
-	{ TR_RT_HEARTBEAT, "POST", "/api/v1/heartbeat", AGENTS, TR_AUTH_AGENT, TR_IN_BEAT, &tr_beat_def, 1024, 60000 },
-	{ TR_RT_RENEW, "POST", "/api/v1/agents/renew", AGENTS, TR_AUTH_AGENT, TR_IN_RAW, NULL, 8192, 3000 },
-	{ TR_RT_WHOAMI, "GET", "/api/v1/whoami", OPS, TR_AUTH_OPERATOR, TR_IN_NONE, NULL, 0, 600 },
-	{ TR_RT_AGENT_LIST, "GET", "/api/v1/agents", OPS, TR_AUTH_OPERATOR, TR_IN_QUERY, &tr_in_agents_def, 0, 600 },
-	{ TR_RT_AGENT_GET, "GET", "/api/v1/agents/{id}", OPS, TR_AUTH_OPERATOR, TR_IN_NONE, NULL, 0, 600 },
+	{ TR_RT_LIVEZ, "GET", "/livez", BOTH, TR_AUTH_NONE, TR_IN_NONE, NULL, 0, 600, false },
+	{ TR_RT_READYZ, "GET", "/readyz", BOTH, TR_AUTH_NONE, TR_IN_NONE, NULL, 0, 600, false },
+	{ TR_RT_METRICS, "GET", "/metrics", OPS, TR_AUTH_NONE, TR_IN_NONE, NULL, 0, 120, false },
+	{ TR_RT_VERSION, "GET", "/version", BOTH, TR_AUTH_NONE, TR_IN_NONE, NULL, 0, 600, false },
+	{ TR_RT_KEYSET, "GET", "/api/v1/keyset", BOTH, TR_AUTH_NONE, TR_IN_NONE, NULL, 0, 6000, false },
+	{ TR_RT_CHALLENGE, "GET", "/api/v1/challenge", AGENTS, TR_AUTH_NONE, TR_IN_NONE, NULL, 0, 6000,
+	  false },
+	{ TR_RT_REGISTER, "POST", "/api/v1/agents/register", AGENTS, TR_AUTH_TOKEN, TR_IN_RAW, NULL,
+	  TR_REGISTRATION_MAX, 3000, true },
+	{ TR_RT_REGISTER, "POST", "/agent/register", AGENTS, TR_AUTH_TOKEN, TR_IN_RAW, NULL,
+	  TR_REGISTRATION_MAX, 3000, true },
+	{ TR_RT_PULSE, "POST", "/api/v1/pulse", AGENTS, TR_AUTH_AGENT, TR_IN_PULSE, NULL, TR_PULSE_MAX, 60000,
+	  false },
+	{ TR_RT_TIME, "GET", "/api/v1/time", BOTH, TR_AUTH_NONE, TR_IN_NONCE, &tr_in_time_def, 0, 6000,
+	  false },
+	{ TR_RT_RENEW, "POST", "/api/v1/agents/renew", AGENTS, TR_AUTH_AGENT, TR_IN_RAW, NULL, 8192, 3000,
+	  true },
+	{ TR_RT_WHOAMI, "GET", "/api/v1/whoami", OPS, TR_AUTH_OPERATOR, TR_IN_NONE, NULL, 0, 600, false },
+	{ TR_RT_AGENT_LIST, "GET", "/api/v1/agents", OPS, TR_AUTH_OPERATOR, TR_IN_QUERY, &tr_in_agents_def, 0,
+	  600, false },
+	{ TR_RT_AGENT_GET, "GET", "/api/v1/agents/{id}", OPS, TR_AUTH_OPERATOR, TR_IN_NONE, NULL, 0, 600,
+	  false },
 	{ TR_RT_AGENT_REVOKE, "POST", "/api/v1/agents/{id}/revoke", OPS, TR_AUTH_OPERATOR, TR_IN_JSON,
-	  &tr_in_reason_def, 2048, 600 },
-	{ TR_RT_AGENT_REMOVE, "DELETE", "/api/v1/agents/{id}", OPS, TR_AUTH_OPERATOR, TR_IN_QUERY, &tr_in_reason_def, 0,
-	  600 },
-	{ TR_RT_TOKEN_LIST, "GET", "/api/v1/tokens", OPS, TR_AUTH_OPERATOR, TR_IN_NONE, NULL, 0, 600 },
-	{ TR_RT_TOKEN_CREATE, "POST", "/api/v1/tokens", OPS, TR_AUTH_OPERATOR, TR_IN_JSON, &tr_in_token_def, 2048, 600 },
-	{ TR_RT_TOKEN_REVOKE, "DELETE", "/api/v1/tokens/{id}", OPS, TR_AUTH_OPERATOR, TR_IN_QUERY, &tr_in_reason_def, 0,
-	  600 },
-	{ TR_RT_VKEY_LIST, "GET", "/api/v1/verification-keys", OPS, TR_AUTH_OPERATOR, TR_IN_NONE, NULL, 0, 600 },
-	{ TR_RT_VKEY_ADD, "POST", "/api/v1/verification-keys", OPS, TR_AUTH_OPERATOR, TR_IN_JSON, &tr_in_vkey_def, 8192,
-	  600 },
-	{ TR_RT_VKEY_RETIRE, "POST", "/api/v1/verification-keys/{id}/retire", OPS, TR_AUTH_OPERATOR, TR_IN_JSON,
-	  &tr_in_reason_def, 2048, 600 },
-	{ TR_RT_VKEY_REVOKE, "POST", "/api/v1/verification-keys/{id}/revoke", OPS, TR_AUTH_OPERATOR, TR_IN_JSON,
-	  &tr_in_reason_def, 2048, 600 },
-	{ TR_RT_RELEASE_LIST, "GET", "/api/v1/releases", OPS, TR_AUTH_OPERATOR, TR_IN_NONE, NULL, 0, 600 },
-	{ TR_RT_RELEASE_ADD, "POST", "/api/v1/releases", OPS, TR_AUTH_OPERATOR, TR_IN_JSON, &tr_in_release_def, 4096,
-	  600 },
+	  &tr_in_reason_def, 2048, 600, true },
+	{ TR_RT_AGENT_REMOVE, "DELETE", "/api/v1/agents/{id}", OPS, TR_AUTH_OPERATOR, TR_IN_QUERY,
+	  &tr_in_reason_def, 0,
+	  600, true },
+	{ TR_RT_TOKEN_LIST, "GET", "/api/v1/tokens", OPS, TR_AUTH_OPERATOR, TR_IN_NONE, NULL, 0, 600, false },
+	{ TR_RT_TOKEN_CREATE, "POST", "/api/v1/tokens", OPS, TR_AUTH_OPERATOR, TR_IN_JSON, &tr_in_token_def,
+	  2048, 600, true },
+	{ TR_RT_TOKEN_REVOKE, "DELETE", "/api/v1/tokens/{id}", OPS, TR_AUTH_OPERATOR, TR_IN_QUERY,
+	  &tr_in_reason_def, 0,
+	  600, true },
+	{ TR_RT_VKEY_LIST, "GET", "/api/v1/verification-keys", OPS, TR_AUTH_OPERATOR, TR_IN_NONE, NULL, 0,
+	  600, false },
+	{ TR_RT_VKEY_ADD, "POST", "/api/v1/verification-keys", OPS, TR_AUTH_OPERATOR, TR_IN_JSON,
+	  &tr_in_vkey_def, 8192,
+	  600, true },
+	{ TR_RT_VKEY_RETIRE, "POST", "/api/v1/verification-keys/{id}/retire", OPS, TR_AUTH_OPERATOR,
+	  TR_IN_JSON,
+	  &tr_in_reason_def, 2048, 600, true },
+	{ TR_RT_VKEY_REVOKE, "POST", "/api/v1/verification-keys/{id}/revoke", OPS, TR_AUTH_OPERATOR,
+	  TR_IN_JSON,
+	  &tr_in_reason_def, 2048, 600, true },
+	{ TR_RT_RELEASE_LIST, "GET", "/api/v1/releases", OPS, TR_AUTH_OPERATOR, TR_IN_NONE, NULL, 0, 600,
+	  false },
+	{ TR_RT_RELEASE_ADD, "POST", "/api/v1/releases", OPS, TR_AUTH_OPERATOR, TR_IN_JSON,
+	  &tr_in_release_def, 4096,
+	  600, true },
 	{ TR_RT_RELEASE_WITHDRAW, "DELETE", "/api/v1/releases/{id}", OPS, TR_AUTH_OPERATOR, TR_IN_QUERY,
-	  &tr_in_reason_def, 0, 600 },
-	{ TR_RT_POLICY_GET, "GET", "/api/v1/policy", OPS, TR_AUTH_OPERATOR, TR_IN_NONE, NULL, 0, 600 },
-	{ TR_RT_POLICY_SET, "PUT", "/api/v1/policy", OPS, TR_AUTH_OPERATOR, TR_IN_JSON, &tr_in_policy_def, 16384, 600 },
-	{ TR_RT_ATTESTATION_LIST, "GET", "/api/v1/attestations", OPS, TR_AUTH_OPERATOR, TR_IN_QUERY, &tr_list_query_def,
-	  0, 600 },
-	{ TR_RT_ATTESTATION_GET, "GET", "/api/v1/attestations/{id}", OPS, TR_AUTH_OPERATOR, TR_IN_NONE, NULL, 0, 600 },
-	{ TR_RT_AUDIT_LIST, "GET", "/api/v1/audit", OPS, TR_AUTH_OPERATOR, TR_IN_QUERY, &tr_list_query_def, 0, 600 },
+	  &tr_in_reason_def, 0, 600, true },
+	{ TR_RT_POLICY_GET, "GET", "/api/v1/policy", OPS, TR_AUTH_OPERATOR, TR_IN_NONE, NULL, 0, 600, false },
+	{ TR_RT_POLICY_SET, "PUT", "/api/v1/policy", OPS, TR_AUTH_OPERATOR, TR_IN_JSON, &tr_in_policy_def,
+	  16384, 600, true },
+	{ TR_RT_ATTESTATION_LIST, "GET", "/api/v1/attestations", OPS, TR_AUTH_OPERATOR, TR_IN_QUERY,
+	  &tr_list_query_def,
+	  0, 600, false },
+	{ TR_RT_ATTESTATION_GET, "GET", "/api/v1/attestations/{id}", OPS, TR_AUTH_OPERATOR, TR_IN_NONE, NULL,
+	  0, 600, false },
+	{ TR_RT_AUDIT_LIST, "GET", "/api/v1/audit", OPS, TR_AUTH_OPERATOR, TR_IN_QUERY, &tr_list_query_def, 0,
+	  600, false },
+	{ TR_RT_AGENT_EVENTS, "GET", "/api/v1/agents/{id}/events", OPS, TR_AUTH_OPERATOR, TR_IN_QUERY,
+	  &tr_in_events_def,
+	  0, 600, false },
+	{ TR_RT_AGENT_BPF, "GET", "/api/v1/agents/{id}/bpf", OPS, TR_AUTH_OPERATOR, TR_IN_NONE, NULL, 0, 600,
+	  false },
+	{ TR_RT_AGENT_BPF_REQUEST, "POST", "/api/v1/agents/{id}/bpf/request", OPS, TR_AUTH_OPERATOR,
+	  TR_IN_NONE, NULL, 0,
+	  600, false },
+	{ TR_RT_AGENT_EXPECT, "POST", "/api/v1/agents/{id}/expect", OPS, TR_AUTH_OPERATOR, TR_IN_JSON,
+	  &tr_in_expect_def,
+	  2048, 600, true },
+	{ TR_RT_AGENT_ACCEPT, "POST", "/api/v1/agents/{id}/accept", OPS, TR_AUTH_OPERATOR, TR_IN_JSON,
+	  &tr_in_why_def,
+	  2048, 600, true },
+	{ TR_RT_AGENT_RESET, "POST", "/api/v1/agents/{id}/reset-identity", OPS, TR_AUTH_OPERATOR, TR_IN_JSON,
+	  &tr_in_why_def, 2048, 600, true },
+	{ TR_RT_FLEET, "GET", "/api/v1/fleet", OPS, TR_AUTH_OPERATOR, TR_IN_NONE, NULL, 0, 120, false },
+	{ TR_RT_EVENT_LIST, "GET", "/api/v1/events", OPS, TR_AUTH_OPERATOR, TR_IN_QUERY, &tr_in_events_def, 0,
+	  600, false },
+	{ TR_RT_EVENT_GET, "GET", "/api/v1/events/{id}", OPS, TR_AUTH_OPERATOR, TR_IN_NONE, NULL, 0, 600,
+	  false },
+	{ TR_RT_ALERT_LIST, "GET", "/api/v1/alerts", OPS, TR_AUTH_OPERATOR, TR_IN_QUERY, &tr_in_alerts_def, 0,
+	  600, false },
+	{ TR_RT_ALERT_GET, "GET", "/api/v1/alerts/{id}", OPS, TR_AUTH_OPERATOR, TR_IN_NONE, NULL, 0, 600,
+	  false },
+	{ TR_RT_ALERT_ACK, "POST", "/api/v1/alerts/{id}/ack", OPS, TR_AUTH_OPERATOR, TR_IN_JSON,
+	  &tr_in_reason_def, 2048,
+	  600, true },
+	{ TR_RT_ALERT_RESOLVE, "POST", "/api/v1/alerts/{id}/resolve", OPS, TR_AUTH_OPERATOR, TR_IN_JSON,
+	  &tr_in_why_def,
+	  2048, 600, true },
+	{ TR_RT_MAINTENANCE_LIST, "GET", "/api/v1/maintenance", OPS, TR_AUTH_OPERATOR, TR_IN_NONE, NULL, 0,
+	  600, false },
+	{ TR_RT_MAINTENANCE_ADD, "POST", "/api/v1/maintenance", OPS, TR_AUTH_OPERATOR, TR_IN_JSON,
+	  &tr_in_maintenance_def,
+	  2048, 600, true },
+	{ TR_RT_MAINTENANCE_END, "DELETE", "/api/v1/maintenance/{id}", OPS, TR_AUTH_OPERATOR, TR_IN_QUERY,
+	  &tr_in_reason_def, 0, 600, true },
 };
 
 /* Segment by segment; "{id}" takes one non-empty segment of at most 64 bytes of the narrow grammar. */

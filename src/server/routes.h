@@ -4,11 +4,11 @@
 #ifndef TR_SERVER_ROUTES_H
 #define TR_SERVER_ROUTES_H
 
-#include "codec/record.h"
+#include "store/store.h"
 
 enum tr_route_id {
 	TR_RT_LIVEZ, TR_RT_READYZ, TR_RT_METRICS, TR_RT_VERSION,
-	TR_RT_KEYSET, TR_RT_CHALLENGE, TR_RT_REGISTER, TR_RT_HEARTBEAT, TR_RT_RENEW,
+	TR_RT_KEYSET, TR_RT_CHALLENGE, TR_RT_REGISTER, TR_RT_PULSE, TR_RT_TIME, TR_RT_RENEW,
 	TR_RT_WHOAMI,
 	TR_RT_AGENT_LIST, TR_RT_AGENT_GET, TR_RT_AGENT_REVOKE, TR_RT_AGENT_REMOVE,
 	TR_RT_TOKEN_LIST, TR_RT_TOKEN_CREATE, TR_RT_TOKEN_REVOKE,
@@ -16,6 +16,11 @@ enum tr_route_id {
 	TR_RT_RELEASE_LIST, TR_RT_RELEASE_ADD, TR_RT_RELEASE_WITHDRAW,
 	TR_RT_POLICY_GET, TR_RT_POLICY_SET,
 	TR_RT_ATTESTATION_LIST, TR_RT_ATTESTATION_GET, TR_RT_AUDIT_LIST,
+	TR_RT_AGENT_EVENTS, TR_RT_AGENT_BPF, TR_RT_AGENT_BPF_REQUEST, TR_RT_AGENT_EXPECT, TR_RT_AGENT_ACCEPT,
+	TR_RT_AGENT_RESET,
+	TR_RT_FLEET, TR_RT_EVENT_LIST, TR_RT_EVENT_GET,
+	TR_RT_ALERT_LIST, TR_RT_ALERT_GET, TR_RT_ALERT_ACK, TR_RT_ALERT_RESOLVE,
+	TR_RT_MAINTENANCE_LIST, TR_RT_MAINTENANCE_ADD, TR_RT_MAINTENANCE_END,
 	TR_RT_N
 };
 
@@ -35,7 +40,8 @@ enum tr_route_in {
 	TR_IN_RAW,   /* handed on unparsed: only the appraise role reads it */
 	TR_IN_JSON,  /* read into `in` by front */
 	TR_IN_QUERY, /* query string read into `in` by front */
-	TR_IN_BEAT,  /* CBOR heartbeat, decoded by front (signed/beat.h) */
+	TR_IN_PULSE, /* a signed pulse: front verifies it and sends TR_M_PULSE */
+	TR_IN_NONCE, /* query read into `in` by front, and its base64url text handed on as bytes */
 };
 
 struct tr_route {
@@ -48,6 +54,7 @@ struct tr_route {
 	const struct tr_record *in;
 	uint32_t body_max;
 	uint32_t per_minute; /* per source address, before authentication */
+	bool durable;        /* changes what is stored: refused while the store cannot write */
 };
 
 /* NULL when nothing matches; then *ret_path_known says whether the path exists with another method (405). *ret_arg, the
@@ -62,8 +69,35 @@ struct tr_in_token { struct tr_view partition, agent_type, note; uint64_t max_us
 struct tr_in_vkey { struct tr_view name, use, pem; int64_t not_before, not_after; };
 struct tr_in_release { struct tr_view statement; };
 struct tr_in_policy { struct tr_view mode, accept, hashes, min_version, versions, min_tier; };
-struct tr_in_agents { struct tr_view state, partition, cursor; uint64_t limit; };
-extern const struct tr_record tr_in_reason_def, tr_in_token_def, tr_in_vkey_def, tr_in_release_def, tr_in_policy_def,
-	tr_in_agents_def;
+struct tr_in_time { struct tr_view nonce; }; /* base64url of 16 to 64 bytes */
+struct tr_in_agents { struct tr_view state, partition, verdict, reach, cursor; uint64_t limit; };
+/* kind, agent: only those. before and after as in tr_list_query. */
+struct tr_in_events { struct tr_view kind, agent; uint64_t before, after, limit; };
+/* state: "open" (not resolved; the default), "acknowledged", "resolved"; severity: this and worse. */
+struct tr_in_alerts { struct tr_view state, cursor; uint64_t severity, before, limit; int64_t changed_after; };
+/* Why, for actions that the audit log must be able to explain. */
+struct tr_in_why { struct tr_view reason; };
+struct tr_in_expect { struct tr_view hash, reason; uint64_t minutes; };
+/* Either minutes from `from` (now), or until. */
+struct tr_in_maintenance { struct tr_view scope, target, reason; uint64_t minutes; int64_t from, until; };
+extern const struct tr_record tr_in_time_def, tr_in_reason_def, tr_in_token_def, tr_in_vkey_def, tr_in_release_def,
+	tr_in_policy_def, tr_in_agents_def, tr_in_events_def, tr_in_alerts_def, tr_in_why_def, tr_in_expect_def,
+	tr_in_maintenance_def;
+/* Room for any of them: front reads, and may then send, without knowing which. */
+union tr_any_in {
+	struct tr_in_reason reason;
+	struct tr_in_token token;
+	struct tr_in_vkey vkey;
+	struct tr_in_release release;
+	struct tr_in_policy policy;
+	struct tr_in_time time;
+	struct tr_in_agents agents;
+	struct tr_in_events events;
+	struct tr_in_alerts alerts;
+	struct tr_in_why why;
+	struct tr_in_expect expect;
+	struct tr_in_maintenance maintenance;
+	struct tr_list_query query;
+};
 
 #endif
