@@ -2,7 +2,7 @@
 # bash completion of troth(1)
 _troth()
 {
-	local nouns='login token agent attestation key release policy audit version'
+	local nouns='login token agent attestation key release policy audit alert maintenance status version'
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} noun='' verb='' verbs=''
 	local i w
 
@@ -17,15 +17,17 @@ _troth()
 	case $noun in
 	'') verbs=$nouns ;;
 	token) verbs='create list revoke' ;;
-	agent) verbs='list show revoke remove' ;;
+	agent) verbs='list show explain watch events bpf expect accept reset-identity revoke remove' ;;
 	attestation) verbs='list explain' ;;
 	key) verbs='list add retire revoke' ;;
 	release) verbs='sign show add list withdraw' ;;
 	policy) verbs='show set' ;;
 	audit) verbs='tail' ;;
+	alert) verbs='list show ack resolve' ;;
+	maintenance) verbs='add list end' ;;
 	esac
 	if [[ $cur == -* ]]; then
-		mapfile -t COMPREPLY < <(compgen -W '--output --quiet --profile --watch --help' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W '--output --json --quiet --profile --watch --help' -- "$cur")
 	elif [[ -z $verb ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$cur")
 	else

@@ -46,6 +46,9 @@ int tr_list_fetch(struct tr_cli *c, const struct tr_list *l, struct tr_rows *ret
 /* Fetches and prints, again and again with --watch. */
 int tr_list_run(struct tr_cli *c, const struct tr_list *l);
 
+/* The fleet in one line, worst first: "1 forked, 3 lost, 1204 ok; 2 alerts open" (status.c). */
+void tr_fleet_words(struct tr_buf *b, tr_jnode fleet, bool colour);
+
 /* ---- for login ---- */
 
 /* Fetches the keyset over a connection that is not verified. */

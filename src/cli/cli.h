@@ -29,7 +29,9 @@ enum tr_opt {
 	TR_OPT_NODE, TR_OPT_OUTCOME, TR_OPT_LIMIT, TR_OPT_FOLLOW,
 	TR_OPT_NAME, TR_OPT_USE, TR_OPT_NOT_BEFORE, TR_OPT_NOT_AFTER,
 	TR_OPT_KEY, TR_OPT_VERSION, TR_OPT_PLATFORM, TR_OPT_COUNTER, TR_OPT_EXPIRES, TR_OPT_FILE,
-	TR_OPT_PROFILE,
+	TR_OPT_VERDICT, TR_OPT_REACH, TR_OPT_INTERVAL, TR_OPT_KIND, TR_OPT_HASH, TR_OPT_MINUTES, TR_OPT_REQUEST,
+	TR_OPT_ALL, TR_OPT_SEVERITY, TR_OPT_FOR, TR_OPT_FROM, TR_OPT_UNTIL,
+	TR_OPT_PROFILE, TR_OPT_JSON, /* common ones: last */
 	TR_OPT_END
 };
 
@@ -68,12 +70,23 @@ struct tr_noun {
 };
 
 extern const struct tr_noun tr_noun_login, tr_noun_token, tr_noun_agent, tr_noun_attestation, tr_noun_key,
-	tr_noun_release, tr_noun_policy, tr_noun_audit;
+	tr_noun_release, tr_noun_policy, tr_noun_audit, tr_noun_alert, tr_noun_maintenance, tr_noun_status;
+
+/* Verbs of `agent` that live in files of their own. */
+int tr_agent_explain(struct tr_cli *c); /* explain.c */
+int tr_agent_bpf(struct tr_cli *c);
+int tr_agent_events(struct tr_cli *c);
+int tr_agent_watch(struct tr_cli *c); /* watch.c */
 
 /* Lists take it; main.c knows the key. */
 #define TR_CLI_WATCH                                                                                               \
 	{ "watch", TR_OPT_WATCH, "SECONDS", OPTION_ARG_OPTIONAL,                                                   \
 	  "show again every SECONDS (default 2) until interrupted", 1 }
+
+/* As --verdict takes them; the order is the fold's, worst first (fleet/axes.h). */
+#define TR_CLI_VERDICTS                                                                                            \
+	"revoked forked isolated unknown_binary bpf_mismatch lsm_down restored conflict lost missed clock_desync "  \
+	"clock_unstable late expected_update announced pending unknown ok"
 
 /* "troth: …" on stderr (output.c); returns code. */
 int tr_cli_fail(int code, const char *fmt, ...) TR_PRINTF(2, 3);
@@ -96,6 +109,8 @@ void tr_cli_put_number(struct tr_buf *b, const char *name, uint64_t value);
 void tr_cli_query(struct tr_buf *b, const char *name, const char *value);
 /* Is it one of the words, joined by blanks, or NULL? Prints what would be when not. */
 bool tr_cli_word(const char *option, const char *text, const char *words);
+/* --reason, which the audit log must have. Prints the refusal itself when it is missing. */
+bool tr_cli_reason(const struct tr_cli *c);
 /* Is it fit to stand in a path? Prints the refusal itself when not. */
 bool tr_cli_id(const char *text, const char *what);
 

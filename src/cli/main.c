@@ -13,10 +13,12 @@
 
 static const struct tr_noun *const nouns[] = { &tr_noun_login,	   &tr_noun_token,   &tr_noun_agent,
 					       &tr_noun_attestation, &tr_noun_key,   &tr_noun_release,
-					       &tr_noun_policy,	   &tr_noun_audit };
+					       &tr_noun_policy,	   &tr_noun_audit,   &tr_noun_alert,
+					       &tr_noun_maintenance, &tr_noun_status };
 
 static const struct argp_option common[] = {
 	{ "output", 'o', "FORMAT", 0, "table (default) or json", 2 },
+	{ "json", TR_OPT_JSON, 0, 0, "the same as -o json", 2 },
 	{ "quiet", 'q', 0, 0, "only what a script needs: a new token, the ids of a list", 2 },
 	{ "profile", TR_OPT_PROFILE, "FILE", 0, "the saved login (environment TROTH_PROFILE)", 2 },
 	{ 0 },
@@ -48,6 +50,7 @@ static error_t parse_common(int key, char *arg, struct argp_state *state)
 			argp_error(state, "-o takes table or json");
 		c->json = strcmp(arg, "json") == 0;
 		return 0;
+	case TR_OPT_JSON: c->json = true; return 0;
 	case 'q': c->quiet = true; return 0;
 	case TR_OPT_PROFILE: c->profile = arg; return 0;
 	default: return ARGP_ERR_UNKNOWN;
@@ -131,6 +134,7 @@ static void help(FILE *to)
 	first_line(to, "version", NULL, "show the version");
 	fputs("\nOptions of all commands:\n"
 	      "  -o, --output=table|json    tables for people (default), or what the API answered\n"
+	      "      --json                 the same as -o json\n"
 	      "  -q, --quiet                only what a script needs: a new token, the ids of a list\n"
 	      "      --profile=FILE         the saved login to use (environment TROTH_PROFILE)\n\n"
 	      "`troth NOUN --help` shows its verbs, `troth NOUN VERB --help` a verb's options.\n\n" EXITS, to);

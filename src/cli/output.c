@@ -9,6 +9,9 @@
 
 #define HASH_SHOWN 12 /* digits: unique enough to point with, and the API takes eight */
 #define CELL_MAX 48   /* columns of free text in a table */
+#define GREEN "\033[32m"
+#define YELLOW "\033[33m"
+#define RED "\033[31m"
 
 /* ---- text ---- */
 
@@ -152,13 +155,23 @@ const char *tr_out_colour(struct tr_view word)
 	static const struct {
 		const char *word, *colour;
 	} rows[] = {
-		{ "active", "\033[32m" },	 { "live", "\033[32m" },     { "usable", "\033[32m" },
-		{ "admitted", "\033[32m" },	 { "ok", "\033[32m" },	     { "enforce", "\033[32m" },
-		{ "silent", "\033[33m" },	 { "never", "\033[33m" },    { "retired", "\033[33m" },
-		{ "admitted_audit", "\033[33m" }, { "audit", "\033[33m" },   { "used_up", "\033[33m" },
-		{ "revoked", "\033[31m" },	 { "removed", "\033[31m" },  { "refused", "\033[31m" },
-		{ "expired", "\033[31m" },	 { "off", "\033[31m" },	     { "withdrawn", "\033[31m" },
-		{ "FAILED", "\033[31m" },	 { "alert", "\033[31m" },    { "ended", "\033[31m" },
+		{ "active", GREEN },	     { "live", GREEN },		 { "usable", GREEN },
+		{ "admitted", GREEN },	     { "ok", GREEN },		 { "enforce", GREEN },
+		{ "current", GREEN },	     { "resolved", GREEN },	 { "attached", GREEN },
+		{ "silent", YELLOW },	     { "never", YELLOW },	 { "retired", YELLOW },
+		{ "admitted_audit", YELLOW }, { "audit", YELLOW },	 { "used_up", YELLOW },
+		{ "late", YELLOW },	     { "missed", YELLOW },	 { "announced", YELLOW },
+		{ "pending", YELLOW },	     { "unknown", YELLOW },	 { "expected_update", YELLOW },
+		{ "clock_desync", YELLOW },  { "clock_unstable", YELLOW }, { "desync", YELLOW },
+		{ "unstable", YELLOW },	     { "behind", YELLOW },	 { "acknowledged", YELLOW },
+		{ "running", YELLOW },	     { "3", YELLOW },
+		{ "revoked", RED },	     { "removed", RED },	 { "refused", RED },
+		{ "expired", RED },	     { "off", RED },		 { "withdrawn", RED },
+		{ "FAILED", RED },	     { "alert", RED },		 { "ended", RED },
+		{ "forked", RED },	     { "isolated", RED },	 { "unknown_binary", RED },
+		{ "bpf_mismatch", RED },     { "lsm_down", RED },	 { "restored", RED },
+		{ "conflict", RED },	     { "lost", RED },		 { "open", RED },
+		{ "detached", RED },	     { "1", RED },		 { "2", RED },
 	};
 
 	for (size_t i = 0; i < TR_ARRAY_LEN(rows); i++)

@@ -142,3 +142,13 @@ bool tr_cli_id(const char *text, const char *what)
 	(void)tr_cli_fail(TR_CLI_EXIT_USAGE, "that is no %s: letters, digits, '.', '_' and '-' only, at most 64", what);
 	return false;
 }
+
+bool tr_cli_reason(const struct tr_cli *c)
+{
+	const char *text = tr_cli_opt(c, TR_OPT_REASON);
+
+	if (text && *text)
+		return true;
+	(void)tr_cli_fail(TR_CLI_EXIT_USAGE, "--reason TEXT is needed: the audit log keeps why this was done");
+	return false;
+}

@@ -609,8 +609,9 @@ def test_old_keys_are_pointed_out(impostor):
 
 # ---- help and usage ----
 
-NOUNS = {"token": "create list revoke", "agent": "list show revoke remove", "attestation": "list explain",
-         "key": "list add retire revoke", "release": "sign show add list withdraw", "policy": "show set", "audit": "tail"}
+NOUNS = {"token": "create list revoke", "agent": "list show explain watch events bpf expect accept reset-identity revoke remove", "attestation": "list explain",
+         "key": "list add retire revoke", "release": "sign show add list withdraw", "policy": "show set", "audit": "tail",
+         "alert": "list show ack resolve", "maintenance": "add list end"}
 
 
 def test_help(stranger):
@@ -633,7 +634,20 @@ def test_help(stranger):
     [], ["nothing"], ["token"], ["token", "nothing"], ["agent", "show"], ["agent", "show", "a", "b"],
     ["agent", "list", "--nothing"], ["agent", "list", "-o", "xml"], ["-o", "xml", "agent", "list"], ["--nothing"],
     ["login"], ["agent", "show", "a/b"], ["agent", "revoke", ""],
-    ["agent", "list", "--state", "gone"], ["attestation", "list", "--outcome", "maybe"],
+    ["agent", "list", "--state", "gone"], ["agent", "list", "--verdict", "bad"], ["agent", "list", "--reach", "far"],
+    ["agent", "expect", "a", "--hash", "ab" * 32], ["agent", "expect", "a", "--reason", "r"],
+    ["agent", "expect", "a", "--hash", "xyz", "--reason", "r"],
+    ["agent", "expect", "a", "--hash", "ab" * 32, "--minutes", "0", "--reason", "r"],
+    ["agent", "accept", "a"], ["agent", "accept", "a", "--reason", ""], ["agent", "reset-identity", "a"],
+    ["agent", "explain"], ["agent", "events", "a", "-n", "0"], ["agent", "watch", "--interval", "0"],
+    ["agent", "watch", "--verdict", "bad"], ["agent", "bpf", "a/b"],
+    ["alert", "list", "--severity", "6"], ["alert", "list", "--all", "-n", "x"], ["alert", "show", "../x"],
+    ["alert", "resolve", "a"], ["alert", "ack"],
+    ["maintenance", "add", "world", "--for", "1h", "--reason", "r"], ["maintenance", "add", "agent", "--for", "1h", "--reason", "r"],
+    ["maintenance", "add", "fleet", "x", "--for", "1h", "--reason", "r"], ["maintenance", "add", "fleet", "--reason", "r"],
+    ["maintenance", "add", "fleet", "--for", "1h"], ["maintenance", "add", "fleet", "--for", "90s", "--reason", "r"],
+    ["maintenance", "add", "fleet", "--for", "1h", "--until", "2h", "--reason", "r"],
+    ["maintenance", "add", "fleet", "--until", "soon", "--reason", "r"], ["maintenance", "end"], ["status", "now"], ["attestation", "list", "--outcome", "maybe"],
 ])
 def test_usage(stranger, args):
     assert stranger.error(USAGE, *args)
