@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The role `appraise`: parses what strangers send (claims, CSRs, keys, release statements) where there is nothing to
- * steal and nowhere to go. It holds the policy that core told it, and no state between questions. */
+ * steal and nowhere to go, and reads a pulse a second time to see that front told the truth about it. It holds the policy
+ * that core told it, and no state between questions. */
 #include "server/role.h"
 
 #include "base/clock.h"
@@ -10,6 +11,7 @@
 #include "codec/pem.h"
 #include "codec/text.h"
 #include "crypto/x509.h"
+#include "server/pulse_read.h"
 
 struct appraiser {
 	struct tr_policy policy;
@@ -260,7 +262,48 @@ static void on_read_release(void *arg, struct tr_chan *c, const struct tr_frame 
 	tr_chan_send_record(c, TR_M_RELEASE_READ, f->id, &tr_msg_release_read_def, &out);
 }
 
+/* TR_OK: front's reading is ours. TR_E_DENIED: it is not. Anything else: no opinion. */
+static void recheck(const struct tr_msg_recheck *q, struct tr_err *err)
+{
+	tr_auto(tr_pubkey_free) struct tr_pubkey *key = NULL;
+	tr_auto(tr_buf_done) struct tr_buf list = TR_BUF_INIT;
+	tr_auto(tr_buf_done) struct tr_buf frame = TR_BUF_INIT;
+	struct tr_pulse p;
+	uint8_t digest[32];
+
+	/* The registry's key, which was read when the agent was admitted: that it does not parse is not front's doing. */
+	if (tr_pubkey_from_spki(q->spki, &key, err)) {
+		err->code = TR_E_INTERNAL;
+		return;
+	}
+	if (tr_pulse_read(q->raw, key, &p, digest, &list, &frame, err)) {
+		if (err->code == TR_E_INVALID)
+			err->code = TR_E_DENIED;
+		return;
+	}
+	if (!tr_view_eq(tr_buf_view(&frame), q->pulse) || !tr_view_eq(TR_VIEW_ARRAY(digest), q->digest))
+		(void)tr_err_set(err, TR_E_DENIED, "the signed bytes say something else than what front read from them",
+				 "recheck");
+}
+
+static void on_recheck(void *arg, struct tr_chan *c, const struct tr_frame *f)
+{
+	struct tr_msg_recheck q;
+	struct tr_msg_done out = { 0 };
+	struct tr_err err = { 0 };
+
+	(void)arg;
+	if (tr_record_decode(&tr_msg_recheck_def, f->payload, &q, &err))
+		err.code = TR_E_INTERNAL;
+	else
+		recheck(&q, &err);
+	out.code = err.code;
+	out.why = tr_view_str(err.code ? err.pub : "");
+	tr_chan_send_record(c, TR_M_RECHECKED, f->id, &tr_msg_done_def, &out);
+}
+
 static const struct tr_frame_rule rules[TR_FRAME_TYPE_MAX] = {
+	[TR_M_RECHECK] = { on_recheck, TR_MSG_PULSE_MAX },
 	[TR_M_POLICY] = { on_policy, TR_MSG_POLICY_MAX },
 	[TR_M_APPRAISE] = { on_appraise, 20000 },
 	[TR_M_CSR] = { on_csr, 10000 },

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The role `keys`: holds the CA key and signs what it built itself from fields that core named. It parses nothing from
  * outside and keeps its own bounds, so that a stolen core cannot have just anything signed: only agent leaves, only in
- * its own trust domain, only for so long. */
+ * its own trust domain, only for so long; and the time, over a stranger's nonce, when it is near our own. */
 #include "server/role.h"
 
 #include "base/clock.h"
@@ -9,13 +9,18 @@
 #include "codec/ident.h"
 #include "codec/pem.h"
 #include "crypto/x509.h"
+#include "signed/time.h"
 
 #define BACKDATE_MS (10 * 60 * 1000) /* an agent's clock may be behind ours */
+#define DAY_NS (86400LL * 1000000000)
+#define TIMES_PER_SECOND 200
 
 struct keys {
 	const struct tr_config *cfg;
 	struct tr_privkey *ca_key;
 	struct tr_cert *ca;
+	uint64_t second; /* the running one, monotonic */
+	unsigned times;  /* signed in it */
 };
 
 static TR_RC issue(struct keys *k, const struct tr_msg_issue *q, struct tr_buf *der, struct tr_err *err)
@@ -67,8 +72,41 @@ static void on_issue(void *arg, struct tr_chan *c, const struct tr_frame *f)
 	tr_chan_send_record(c, TR_M_ISSUED, f->id, &tr_msg_issued_def, &a);
 }
 
+static TR_RC sign_time(struct keys *k, const struct tr_msg_sign_time *q, struct tr_buf *out, struct tr_err *err)
+{
+	int64_t off = q->now_ns / 2 - tr_now_ns() / 2;
+	uint64_t second = tr_mono_ms() / 1000;
+
+	if (off > DAY_NS / 2 || off < -DAY_NS / 2)
+		return tr_err_set(err, TR_E_INVALID, "the server's processes do not agree on the time", "sign time");
+	if (second != k->second) {
+		k->second = second;
+		k->times = 0;
+	}
+	if (++k->times > TIMES_PER_SECOND)
+		return tr_err_set(err, TR_E_BUSY, "the signed time is asked for too often; try again in a second", "sign time");
+	return tr_time_sign(q->nonce, q->now_ns, k->ca_key, out, err);
+}
+
+static void on_sign_time(void *arg, struct tr_chan *c, const struct tr_frame *f)
+{
+	struct tr_msg_sign_time q;
+	struct tr_msg_time_signed a = { 0 };
+	struct tr_err err = { 0 };
+	tr_auto(tr_buf_done) struct tr_buf out = TR_BUF_INIT;
+
+	if (tr_record_decode(&tr_msg_sign_time_def, f->payload, &q, &err) || sign_time(arg, &q, &out, &err)) {
+		a.code = err.code;
+		a.why = tr_view_str(err.pub);
+	} else {
+		a.signed_time = tr_buf_view(&out);
+	}
+	tr_chan_send_record(c, TR_M_TIME_SIGNED, f->id, &tr_msg_time_signed_def, &a);
+}
+
 static const struct tr_frame_rule rules[TR_FRAME_TYPE_MAX] = {
 	[TR_M_ISSUE] = { on_issue, 2048 },
+	[TR_M_SIGN_TIME] = { on_sign_time, 256 },
 };
 
 TR_RC tr_role_keys(const struct tr_config *cfg, struct tr_err *err)
