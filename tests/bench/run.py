@@ -131,6 +131,17 @@ class Bench:
                  "the same operations timed alone in this run, in us: " +
                  ", ".join(f"{k} {v / 1000:.0f}" for k, v in crypto.items()) + f"; whole {each / 1000:.0f}")
 
+    # ---- one pulse, by itself ----
+
+    def pulse(self):
+        got = json.loads(subprocess.run([self.build / "bench_pulse"], check=True, stdout=subprocess.PIPE, text=True).stdout)
+        for name in ("ed25519", "p256", "rsa2048"):
+            self.put(f"pulse_sign_p99_ms_{name}", got[f"pulse_sign_p99_ms_{name}"], "ms", 5, "agent: build and sign, thread CPU")
+        self.put("pulse_wire_bytes", got["pulse_wire_bytes"], "bytes", 560, "Ed25519, with a snapshot's digest, without its list")
+        self.put("pulse_parse_us", got["pulse_parse_us"], "us", 3, f"server: all of a pulse's check but the signature's; "
+                 f"with it {got['pulse_verify_us']} us; decoding a frame {got['pulse_decode_us']} us, "
+                 f"making and opening a ticket {got['pulse_ticket_us']} us")
+
     # ---- heartbeats ----
 
     def start_bare(self, server, fronts, answer_bytes):
@@ -249,6 +260,7 @@ class Bench:
         fleet = server.base / "fleet.pem"
         try:
             server.start()
+            self.pulse()
             self.register(server, fleet)
             # Fresh processes: what registering left in their heaps would hide what connections take.
             server.stop()
