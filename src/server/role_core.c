@@ -123,17 +123,10 @@ static void on_rows(void *arg, struct tr_chan *ch, const struct tr_frame *f)
 	list = m.rows;
 	while (tr_records_next(&list, &one)) {
 		union tr_any_row row;
-		struct tr_item *item;
 
-		if (tr_record_decode(t->def, one, &row, &err) || !(item = tr_table_put(t, &row))) {
+		if (tr_record_decode(t->def, one, &row, &err) || !tr_table_put(t, &row)) {
 			tr_log_err(TR_LOG_ERROR, "row_unreadable", &err, "table", t->def->name, NULL);
 			abort(); /* a registry with holes must not decide anything */
-		}
-		if (t == &c->agents) {
-			item->live.last_seen = row.agent.last_seen;
-			item->live.heartbeats = row.agent.heartbeats;
-			if (row.agent.running_hash.n == 32)
-				memcpy(item->live.running_hash, row.agent.running_hash.p, 32);
 		}
 	}
 }
