@@ -11,10 +11,14 @@
 
 struct tr_partition {
 	char name[65];
-	uint32_t active;          /* agents that should be live: active, spoken before, not announced, not in maintenance */
-	uint32_t silent;          /* of them: missed or worse */
+	/* Who counts: active, spoken before, not announced, not in maintenance, not lost (who is long dead says nothing about
+	 * the partition now). */
+	uint32_t active;
+	uint32_t silent;          /* of them: missed */
 	bool incident;
 	int64_t incident_ms, recovered_ms; /* recovered_ms: when it fell under the line; alarms stay held for two beats */
+	uint32_t peak;            /* silent when the incident was told last */
+	bool window;              /* a maintenance window covers it; as of the last tick */
 };
 
 /* Low-cardinality values (hashes, versions, addresses) are kept once and named by number. */
@@ -67,6 +71,13 @@ struct tr_fleet {
 	struct tr_buf scratch;
 	bool loaded;
 	struct tr_fleet_stats stats;
+	/* liveness.c */
+	struct tr_partition rest;    /* all partitions without an incident of their own, judged as one */
+	uint32_t live_at;            /* next agent to look at */
+	uint32_t expected, heard, heard_then; /* agents known at the start; of them heard since; of them at heard_ms */
+	int64_t heard_ms, wall_off_ms, stalled_ms;
+	bool taken_up;               /* incidents that were open at the start */
+	bool agent_windows;          /* some window in force names a single agent; as of the last tick */
 };
 
 static inline struct tr_fleet_agent *tr_agent_at(const struct tr_fleet *f, uint32_t no)
@@ -97,8 +108,13 @@ bool tr_lineage_main_spoke(struct tr_fleet *f, const struct tr_instant *now, uin
 
 /* liveness.c: after an accepted pulse: loss, reach, partition counters, silence alerts. */
 void tr_live_accepted(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, int64_t last_before_ms);
-/* liveness.c: the agent must not be counted any more (ended), or may be counted again. */
+/* liveness.c: something that decides whether the agent is counted changed (active, partition, spoken); any order is right. */
 void tr_live_recount(struct tr_fleet *f, const struct tr_instant *now, uint32_t no);
+/* liveness.c: looks at the next n agents; a pass over all of them is what sweep_1m_ms measures. */
+void tr_live_visit(struct tr_fleet *f, const struct tr_instant *now, uint32_t n);
+bool tr_live_in_maintenance(const struct tr_fleet *f, const struct tr_instant *now, const struct tr_fleet_agent *a);
+/* liveness.c: beats in a row whose loss is not chance for this agent: 4 to 8. */
+unsigned tr_live_k(const struct tr_fleet *f, const struct tr_fleet_agent *a);
 
 /* bpf.c: compares the snapshot of this pulse with the last good one; sets findings and returns whether they match. */
 bool tr_bpf_judge(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, const struct tr_pulse *p, bool same_boot);
