@@ -5,14 +5,18 @@
 #include "codec/ident.h"
 #include "codec/text.h"
 #include "crypto/x509.h"
+#include "http/post.h"
 
 #include <cyaml/cyaml.h>
 #include <stdarg.h>
+#include <sys/un.h>
 
 #define OPT CYAML_FLAG_OPTIONAL
 #define STR(member, T) CYAML_FIELD_STRING_PTR(#member, CYAML_FLAG_POINTER | OPT, T, member, 1, CYAML_UNLIMITED)
 #define NUM(member, T) CYAML_FIELD_UINT(#member, OPT, T, member)
 #define MAP(member, T, fields) CYAML_FIELD_MAPPING_PTR(#member, CYAML_FLAG_POINTER | OPT, T, member, fields)
+#define TRUTH(member, T) \
+	CYAML_FIELD_ENUM(#member, OPT | CYAML_FLAG_STRICT, T, member, truths, TR_ARRAY_LEN(truths))
 #define LIST(member, T) CYAML_FIELD_SEQUENCE(#member, CYAML_FLAG_POINTER | OPT, T, member, &text_entry, 0, 64)
 
 static const cyaml_schema_value_t text_entry = { CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, CYAML_UNLIMITED) };
@@ -43,6 +47,26 @@ static const cyaml_schema_field_t limit_fields[] = {
 	NUM(registrations_in_flight, struct tr_config_limits),
 	CYAML_FIELD_END
 };
+/* libcyaml takes every word but "false" and its like for true. */
+static const cyaml_strval_t truths[] = { { "false", 0 }, { "true", 1 } };
+
+static const cyaml_schema_field_t webhook_fields[] = {
+	STR(url, struct tr_config_webhook),
+	STR(secret_file, struct tr_config_webhook),
+	STR(ca_file, struct tr_config_webhook),
+	TRUTH(allow_plain, struct tr_config_webhook),
+	CYAML_FIELD_END
+};
+static const cyaml_schema_field_t alert_fields[] = {
+	MAP(webhook, struct tr_config_alerts, webhook_fields),
+	STR(syslog, struct tr_config_alerts),
+	NUM(syslog_enterprise, struct tr_config_alerts),
+	TRUTH(journald, struct tr_config_alerts),
+	STR(journald_socket, struct tr_config_alerts),
+	STR(external_url, struct tr_config_alerts),
+	NUM(escalate_minutes, struct tr_config_alerts),
+	CYAML_FIELD_END
+};
 static const cyaml_schema_field_t config_fields[] = {
 	STR(trust_domain, struct tr_config),
 	STR(state, struct tr_config),
@@ -56,6 +80,7 @@ static const cyaml_schema_field_t config_fields[] = {
 	MAP(tls, struct tr_config, tls_fields),
 	MAP(attestation, struct tr_config, attestation_fields),
 	MAP(limits, struct tr_config, limit_fields),
+	MAP(alerts, struct tr_config, alert_fields),
 	CYAML_FIELD_END
 };
 static const cyaml_schema_value_t config_schema = {
@@ -143,7 +168,9 @@ static TR_RC fill_defaults(struct tr_config *c, const char *path, struct tr_err 
 		c->attestation = calloc(1, sizeof(*c->attestation));
 	if (!c->limits)
 		c->limits = calloc(1, sizeof(*c->limits));
-	if (!c->listen || !c->tls || !c->attestation || !c->limits)
+	if (!c->alerts)
+		c->alerts = calloc(1, sizeof(*c->alerts));
+	if (!c->listen || !c->tls || !c->attestation || !c->limits || !c->alerts)
 		return tr_err_set(err, TR_E_INTERNAL, "out of memory", "configuration");
 	c->path = realpath(path, NULL);
 	if (!c->state && c->path) {
@@ -157,6 +184,7 @@ static TR_RC fill_defaults(struct tr_config *c, const char *path, struct tr_err 
 	set_default(&c->listen->operators, "127.0.0.1:8440");
 	set_default(&c->tls->certificate, "tls/server.crt");
 	set_default(&c->tls->key, "tls/server.key");
+	set_default(&c->alerts->journald_socket, "/run/systemd/journal/socket");
 	return TR_OK;
 }
 
@@ -189,6 +217,46 @@ static TR_RC check_attestation(const struct tr_config_attestation *a, struct tr_
 	return TR_OK;
 }
 
+static bool is_socket_path(const char *path)
+{
+	return *path == '/' && strlen(path) < sizeof(((struct sockaddr_un *)0)->sun_path);
+}
+
+static TR_RC check_webhook(const struct tr_config_webhook *w, struct tr_err *err)
+{
+	struct tr_url u;
+
+	if (!w->url || !tr_url_split(w->url, &u) || (strcmp(u.scheme, "https") != 0 && strcmp(u.scheme, "http") != 0))
+		return wrong(err, "alerts.webhook.url must be https://HOST[:PORT]/PATH without user or password",
+			     "alerts.webhook.url", w->url ? w->url : "");
+	if (strcmp(u.scheme, "http") == 0 && !w->allow_plain && !tr_url_is_loopback(&u))
+		return wrong(err, "alerts in plain text stay on this machine: use https://, or set alerts.webhook.allow_plain",
+			     "alerts.webhook.url", w->url);
+	if (!w->secret_file)
+		return wrong(err, "alerts.webhook.secret_file must name a file with whsec_<base64>, which signs what is sent",
+			     "alerts.webhook.secret_file", "");
+	return TR_OK;
+}
+
+static TR_RC check_alerts(const struct tr_config_alerts *a, struct tr_err *err)
+{
+	struct tr_url u;
+
+	if (a->webhook && check_webhook(a->webhook, err))
+		return err->code;
+	if (a->syslog && !(strncmp(a->syslog, "unix:", 5) == 0 && is_socket_path(a->syslog + 5)) &&
+	    !(tr_url_split(a->syslog, &u) && (strcmp(u.scheme, "udp") == 0 || strcmp(u.scheme, "tcp") == 0) &&
+	      !u.path))
+		return wrong(err, "alerts.syslog must be udp://HOST[:514], tcp://HOST[:601] or unix:/PATH", "alerts.syslog",
+			     a->syslog);
+	if (!is_socket_path(a->journald_socket))
+		return wrong(err, "alerts.journald_socket must be the full path of a socket", "alerts.journald_socket",
+			     a->journald_socket);
+	if (a->external_url && (!tr_url_split(a->external_url, &u) || strcmp(u.scheme, "https") != 0))
+		return wrong(err, "alerts.external_url must start with https://", "alerts.external_url", a->external_url);
+	return TR_OK;
+}
+
 static TR_RC check(const struct tr_config *c, struct tr_err *err)
 {
 	static const char *const levels[] = { "error", "warn", "info", "debug" };
@@ -207,7 +275,7 @@ static TR_RC check(const struct tr_config *c, struct tr_err *err)
 	for (unsigned i = 0; i < c->urls_count; i++)
 		if (!tr_view_starts(tr_view_str(c->urls[i]), "https://"))
 			return wrong(err, "urls must start with https://", "urls", c->urls[i]);
-	return check_attestation(c->attestation, err);
+	return check_alerts(c->alerts, err) ? err->code : check_attestation(c->attestation, err);
 }
 
 /* ---- where it is wrong ---- */
@@ -222,11 +290,11 @@ static bool next_line(struct tr_view *text, struct tr_view *ret)
 	return n != 0;
 }
 
-/* The line of "section.member" or of "member" at any depth; 0 when there is none. */
+/* The line of "section.member", of "section.part.member" or of "member" at any depth; 0 when there is none. */
 static unsigned line_of_key(struct tr_view text, const char *key, size_t n)
 {
-	const char *dot = memchr(key, '.', n);
-	size_t section = dot ? (size_t)(dot - key) : 0, name = dot ? n - section - 1 : n;
+	const char *dot = memchr(key, '.', n), *last = memrchr(key, '.', n);
+	size_t section = dot ? (size_t)(dot - key) : 0, name = dot ? n - (size_t)(last - key) - 1 : n;
 	bool inside = !dot;
 	struct tr_view line;
 
@@ -244,6 +312,14 @@ static unsigned line_of_key(struct tr_view text, const char *key, size_t n)
 			return i;
 	}
 	return 0;
+}
+
+/* What is before the last dot of the first n characters. */
+static size_t parent_of(const char *key, size_t n)
+{
+	const char *dot = memrchr(key, '.', n);
+
+	return dot ? (size_t)(dot - key) : 0;
 }
 
 /* libyaml's own complaints come without a place: it is the line after the longest beginning that it can read. */
@@ -313,6 +389,9 @@ static TR_RC settle_numbers(struct tr_config *c, struct tr_view text, struct tr_
 		{ "limits.body_seconds", &c->limits->body_seconds, 20, 1, 300 },
 		{ "limits.idle_seconds", &c->limits->idle_seconds, 120, 5, 7200 },
 		{ "limits.registrations_in_flight", &c->limits->registrations_in_flight, 256, 1, 4096 },
+		{ "alerts.escalate_minutes", &c->alerts->escalate_minutes, 15, 1, 1440 },
+		/* Ours would be one that IANA gave us; this one is what RFC 5612 lets documents use. */
+		{ "alerts.syslog_enterprise", &c->alerts->syslog_enterprise, 32473, 1, UINT32_MAX },
 	};
 
 	for (size_t i = 0; i < TR_ARRAY_LEN(all); i++) {
@@ -354,7 +433,12 @@ TR_RC tr_config_load(const char *path, struct tr_config **ret, struct tr_err *er
 	if (fill_defaults(c, path, err) || apply_environment(c, err) ||
 	    settle_numbers(c, tr_buf_view(&text), err) || check(c, err)) {
 		/* Details begin with the name of what is wrong; what came from the environment has no line. */
-		unsigned line = line_of_key(tr_buf_view(&text), err->detail, strcspn(err->detail, ":"));
+		size_t n = strcspn(err->detail, ":");
+		unsigned line = line_of_key(tr_buf_view(&text), err->detail, n);
+
+		/* Written on one line with its section, or what is missing from it. */
+		while (!line && (n = parent_of(err->detail, n)) != 0)
+			line = line_of_key(tr_buf_view(&text), err->detail, n);
 
 		return line ? tr_err_wrap(err, "%s, line %u", path, line) : tr_err_wrap(err, "%s", path);
 	}

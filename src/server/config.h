@@ -33,6 +33,23 @@ struct tr_config_limits {
 	unsigned registrations_in_flight;
 };
 
+struct tr_config_webhook {
+	char *url, *secret_file;
+	char *ca_file;        /* PEM; NULL: the system's */
+	unsigned allow_plain; /* 0 or 1: http:// to another host than this one */
+};
+
+/* Who is told of alerts. A sink that is not named does not exist. */
+struct tr_config_alerts {
+	struct tr_config_webhook *webhook;
+	char *syslog;             /* "udp://host:514", "tcp://host:601", "unix:/dev/log" */
+	unsigned syslog_enterprise; /* the number behind the @ of structured data */
+	unsigned journald;        /* 0 or 1 */
+	char *journald_socket;
+	char *external_url;       /* where people reach this server, for links in webhooks */
+	unsigned escalate_minutes;
+};
+
 struct tr_config {
 	char *trust_domain;
 	char *state;             /* folder; relative paths below are inside it */
@@ -47,6 +64,7 @@ struct tr_config {
 	struct tr_config_tls *tls;
 	struct tr_config_attestation *attestation;
 	struct tr_config_limits *limits;
+	struct tr_config_alerts *alerts; /* never NULL */
 	char *path;              /* of this file */
 };
 

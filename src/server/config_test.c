@@ -50,6 +50,12 @@ static void one_line_is_enough(void **state)
 	assert_int_equal(c->limits->body_seconds, 20);
 	assert_int_equal(c->limits->idle_seconds, 120);
 	assert_int_equal(c->limits->registrations_in_flight, 256);
+	assert_null(c->alerts->webhook);
+	assert_null(c->alerts->syslog);
+	assert_int_equal(c->alerts->journald, 0);
+	assert_string_equal(c->alerts->journald_socket, "/run/systemd/journal/socket");
+	assert_int_equal(c->alerts->escalate_minutes, 15);
+	assert_int_equal(c->alerts->syslog_enterprise, 32473);
 	assert_in_range(tr_config_fronts(c), 1, 8);
 	tr_config_path(c, "tls/server.key", p, sizeof(p));
 	assert_memory_equal(p, dir, strlen(dir));
@@ -83,7 +89,13 @@ static void every_key_is_read(void **state)
 				   "limits:\n"
 				   "  agent_connections: 1\n  operator_connections: 2\n  connections_per_source: 3\n"
 				   "  header_seconds: 4\n  body_seconds: 5\n  idle_seconds: 6\n"
-				   "  registrations_in_flight: 7\n";
+				   "  registrations_in_flight: 7\n"
+				   "alerts:\n"
+				   "  webhook:\n    url: http://10.0.0.1/hook\n    secret_file: hook.secret\n"
+				   "    ca_file: hook.ca\n    allow_plain: true\n"
+				   "  syslog: tcp://[::1]:601\n  syslog_enterprise: 4711\n"
+				   "  journald: true\n  journald_socket: /run/j\n"
+				   "  external_url: https://control.example\n  escalate_minutes: 5\n";
 	tr_auto(tr_config_free) struct tr_config *c = NULL;
 	struct tr_err err;
 
@@ -117,6 +129,16 @@ static void every_key_is_read(void **state)
 	assert_int_equal(c->limits->body_seconds, 5);
 	assert_int_equal(c->limits->idle_seconds, 6);
 	assert_int_equal(c->limits->registrations_in_flight, 7);
+	assert_string_equal(c->alerts->webhook->url, "http://10.0.0.1/hook");
+	assert_string_equal(c->alerts->webhook->secret_file, "hook.secret");
+	assert_string_equal(c->alerts->webhook->ca_file, "hook.ca");
+	assert_int_equal(c->alerts->webhook->allow_plain, 1);
+	assert_string_equal(c->alerts->syslog, "tcp://[::1]:601");
+	assert_int_equal(c->alerts->syslog_enterprise, 4711);
+	assert_int_equal(c->alerts->journald, 1);
+	assert_string_equal(c->alerts->journald_socket, "/run/j");
+	assert_string_equal(c->alerts->external_url, "https://control.example");
+	assert_int_equal(c->alerts->escalate_minutes, 5);
 }
 
 #define GOOD "trust_domain: fleet.example\n"
@@ -157,6 +179,24 @@ static void what_is_wrong_is_named_with_its_line(void **state)
 		{ GOOD "attestation:\n  min_version: one\n", 3, "attestation.min_version: \"one\"" },
 		{ GOOD "attestation:\n  versions: [1.2, x]\n", 3, "attestation.versions: \"x\"" },
 		{ GOOD "attestation:\n  min_tier: gold\n", 3, "attestation.min_tier: \"gold\"" },
+		{ GOOD "alerts:\n  webhok: x\n", 3, "webhok" },
+		{ GOOD "alerts:\n  journald: yes please\n", 3, "yes please" },
+		{ GOOD "alerts:\n  journald_socket: run/journal\n", 3, "alerts.journald_socket: \"run/journal\"" },
+		{ GOOD "alerts:\n  escalate_minutes: 0\n", 3, "alerts.escalate_minutes: 0, allowed 1 to 1440" },
+		{ GOOD "alerts:\n  syslog: host:514\n", 3, "alerts.syslog: \"host:514\"" },
+		{ GOOD "alerts:\n  syslog: udp://host/x\n", 3, "alerts.syslog" },
+		{ GOOD "alerts:\n  syslog: unix:dev/log\n", 3, "alerts.syslog" },
+		{ GOOD "alerts:\n  syslog: tcp://\n", 3, "alerts.syslog" },
+		{ GOOD "alerts:\n  syslog_enterprise: 0\n", 3, "alerts.syslog_enterprise: 0" },
+		{ GOOD "alerts:\n  external_url: http://x\n", 3, "alerts.external_url" },
+		{ GOOD "alerts:\n  webhook:\n    secret_file: s\n", 3, "alerts.webhook.url: \"\"" },
+		{ GOOD "alerts:\n  webhook:\n    url: ftp://x/\n    secret_file: s\n", 4, "alerts.webhook.url" },
+		{ GOOD "alerts:\n  webhook:\n    url: https://u:p@x/\n    secret_file: s\n", 4, "alerts.webhook.url" },
+		{ GOOD "alerts:\n  webhook:\n    secret_file: s\n    url: http://x/\n", 5, "alerts.webhook.url" },
+		{ GOOD "alerts:\n  webhook:\n    secret_file: s\n    url: http://127.0.0.1.x/\n", 5, "alerts.webhook.url" },
+		{ GOOD "alerts:\n  webhook:\n    url: https://x/\n", 3, "alerts.webhook.secret_file" },
+		{ GOOD "alerts:\n  webhook: {url: x, secret_file: s}\n", 3, "alerts.webhook.url: \"x\"" },
+		{ GOOD "alerts:\n  webhook:\n    url: https://x/\n    secret_file: s\n    allow_plain: 1\n", 6, "1" },
 		{ GOOD "a: &a [*a]\n", 2, "" },
 		{ GOOD "log_level: \"info\n", 2, "libyaml" },
 	};
