@@ -6,6 +6,7 @@
 #include "codec/pem.h"
 #include "crypto/x509.h"
 #include "http/server.h"
+#include "server/notify.h"
 #include "server/rate.h"
 #include "server/role.h"
 
@@ -65,7 +66,7 @@ TR_RC tr_supervisor_check(const char *config, struct tr_err *err)
 		    tr_pubkey_from_pem(tr_buf_view(&pem), &key, err))
 			return tr_err_wrap(err, "attestation.public_key_path");
 	}
-	return TR_OK;
+	return tr_notify_check(cfg, err);
 }
 
 /* ---- the self-test of the sandbox ---- */

@@ -20,12 +20,12 @@ TR_RC tr_role_enter(enum tr_proc proc, struct tr_err *err)
 	if (tr_sandbox_harden(err) || tr_sandbox_drop_root(err))
 		return err->code;
 	/* Also the stores: their database is open, and the folder it lies in holds the private keys, under the same uid. */
-	landlock = tr_sandbox_landlock(NULL);
+	landlock = proc == TR_PROC_EGRESS ? tr_sandbox_landlock_egress() : tr_sandbox_landlock(NULL);
 	if (tr_sandbox_filter(proc, err))
 		return err->code;
 	if (probing) {
 		/* What Landlock refuses does not kill, unless the filter forbids all of open. */
-		if (landlock && open("/etc/passwd", O_RDONLY | O_CLOEXEC) >= 0)
+		if (landlock && open("/proc/self/status", O_RDONLY | O_CLOEXEC) >= 0)
 			_exit(3);
 		tr_sandbox_probe(proc);
 		_exit(3);
@@ -109,6 +109,7 @@ int tr_role_main(const char *name, const char *config)
 	case TR_PROC_KEYS: rc = tr_role_keys(cfg, &err); break;
 	case TR_PROC_APPRAISE: rc = tr_role_appraise(cfg, &err); break;
 	case TR_PROC_FRONT: rc = tr_role_front(cfg, &err); break;
+	case TR_PROC_EGRESS: rc = tr_role_egress(cfg, &err); break;
 	default: return 1;
 	}
 	if (rc)

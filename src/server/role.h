@@ -17,9 +17,11 @@
 #define TR_FD_OPERATORS (TR_FD_FIRST + 2)
 #define TR_FD_RATE (TR_FD_FIRST + 3)
 
+/* egress: core asks it TR_M_PROBE now and then, answered by TR_M_PROBE_DONE with the same id; who hangs is ended by its tag,
+ * like the others. */
 /* Tags on the supervisor's socket to core: a letter says what the descriptor is, and core's one word back. */
 enum tr_tag { TR_TAG_FRONT = 'f', TR_TAG_STORE = 's', TR_TAG_STORE_RO = 'r', TR_TAG_KEYS = 'k', TR_TAG_APPRAISE = 'a',
-	      TR_TAG_STOP = 'q', TR_TAG_READY = 'R' };
+	      TR_TAG_EGRESS = 'e', TR_TAG_STOP = 'q', TR_TAG_READY = 'R' };
 
 /* A role's files are read and its libraries warmed before this; afterwards it is unprivileged and filtered. */
 TR_RC tr_role_enter(enum tr_proc proc, struct tr_err *err);
@@ -43,5 +45,6 @@ TR_RC tr_role_store(const struct tr_config *cfg, bool read_only, struct tr_err *
 TR_RC tr_role_keys(const struct tr_config *cfg, struct tr_err *err);
 TR_RC tr_role_appraise(const struct tr_config *cfg, struct tr_err *err);
 TR_RC tr_role_front(const struct tr_config *cfg, struct tr_err *err);
+TR_RC tr_role_egress(const struct tr_config *cfg, struct tr_err *err);
 
 #endif

@@ -38,7 +38,7 @@ struct supervisor {
 	int control; /* to core */
 	int agents[FRONTS_MAX], operators[FRONTS_MAX], rate;
 	unsigned n_fronts;
-	struct child core, store, store_ro, keys, appraise, fronts[FRONTS_MAX], old[FRONTS_MAX];
+	struct child core, store, store_ro, keys, appraise, egress, fronts[FRONTS_MAX], old[FRONTS_MAX];
 	struct tr_watch *control_watch, *restart_timer, *replace_timer, *stop_timer, *drain_timer;
 	unsigned replacing; /* next front to replace + 1; 0: none */
 	bool stopping, restarting, ready, was_ready;
@@ -119,7 +119,8 @@ static TR_RC start_all(struct supervisor *s, struct tr_err *err)
 	    start_helper(s, &s->store, TR_PROC_STORE, TR_TAG_STORE, NULL, 0, err) ||
 	    start_helper(s, &s->store_ro, TR_PROC_STORE_RO, TR_TAG_STORE_RO, NULL, 0, err) ||
 	    start_helper(s, &s->keys, TR_PROC_KEYS, TR_TAG_KEYS, NULL, 0, err) ||
-	    start_helper(s, &s->appraise, TR_PROC_APPRAISE, TR_TAG_APPRAISE, NULL, 0, err))
+	    start_helper(s, &s->appraise, TR_PROC_APPRAISE, TR_TAG_APPRAISE, NULL, 0, err) ||
+	    start_helper(s, &s->egress, TR_PROC_EGRESS, TR_TAG_EGRESS, NULL, 0, err))
 		return err->code;
 	for (unsigned i = 0; i < s->n_fronts; i++)
 		if (start_front(s, i, err))
@@ -133,7 +134,7 @@ typedef void (*each_fn)(struct supervisor *s, struct child *c, int arg);
 
 static void each_child(struct supervisor *s, each_fn fn, int arg)
 {
-	struct child *const single[] = { &s->core, &s->store, &s->store_ro, &s->keys, &s->appraise };
+	struct child *const single[] = { &s->core, &s->store, &s->store_ro, &s->keys, &s->appraise, &s->egress };
 
 	for (size_t i = 0; i < TR_ARRAY_LEN(single); i++)
 		fn(s, single[i], arg);
@@ -145,7 +146,8 @@ static void each_child(struct supervisor *s, each_fn fn, int arg)
 
 static bool any_alive(const struct supervisor *s)
 {
-	bool alive = s->core.pid || s->store.pid || s->store_ro.pid || s->keys.pid || s->appraise.pid;
+	bool alive = s->core.pid || s->store.pid || s->store_ro.pid || s->keys.pid || s->appraise.pid ||
+		     s->egress.pid;
 
 	for (unsigned i = 0; i < FRONTS_MAX; i++)
 		alive |= s->fronts[i].pid || s->old[i].pid;
@@ -180,6 +182,7 @@ static void end_hung(struct supervisor *s, uint8_t tag)
 			  : tag == TR_TAG_STORE_RO ? &s->store_ro
 			  : tag == TR_TAG_KEYS	   ? &s->keys
 			  : tag == TR_TAG_APPRAISE ? &s->appraise
+			  : tag == TR_TAG_EGRESS   ? &s->egress
 						   : NULL;
 
 	if (c)
@@ -247,6 +250,7 @@ static void put_back(struct supervisor *s, struct child *c)
 	switch (c->proc) {
 	case TR_PROC_KEYS: rc = start_helper(s, c, TR_PROC_KEYS, TR_TAG_KEYS, NULL, 0, &err); break;
 	case TR_PROC_APPRAISE: rc = start_helper(s, c, TR_PROC_APPRAISE, TR_TAG_APPRAISE, NULL, 0, &err); break;
+	case TR_PROC_EGRESS: rc = start_helper(s, c, TR_PROC_EGRESS, TR_TAG_EGRESS, NULL, 0, &err); break;
 	case TR_PROC_STORE_RO: rc = start_helper(s, c, TR_PROC_STORE_RO, TR_TAG_STORE_RO, NULL, 0, &err); break;
 	case TR_PROC_FRONT: rc = start_front(s, (unsigned)(c - s->fronts), &err); break;
 	default: break;
@@ -306,7 +310,7 @@ static void match_death(struct supervisor *s, struct child *c, pid_t pid, int st
 static void on_chld(void *arg)
 {
 	struct supervisor *s = arg;
-	struct child *const single[] = { &s->core, &s->store, &s->store_ro, &s->keys, &s->appraise };
+	struct child *const single[] = { &s->core, &s->store, &s->store_ro, &s->keys, &s->appraise, &s->egress };
 	int status;
 	pid_t pid;
 
@@ -333,7 +337,7 @@ static void on_chld(void *arg)
 static void on_put_back(void *arg)
 {
 	struct supervisor *s = arg;
-	struct child *const helpers[] = { &s->store_ro, &s->keys, &s->appraise };
+	struct child *const helpers[] = { &s->store_ro, &s->keys, &s->appraise, &s->egress };
 
 	if (s->stopping || s->restarting)
 		return;
