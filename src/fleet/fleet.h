@@ -97,6 +97,8 @@ struct tr_fleet_agent {
 	uint8_t skew_strikes, skew_flips;
 	int8_t skew_sign;
 	bool dirty, active, in_maintenance, want_bpf_list, heard /* since this start */, counted_silent;
+	uint8_t silence_sev;          /* liveness.c: severity of the silence alert that was raised; 0: none */
+	uint16_t counted_in;          /* liveness.c: partition whose `active` counts it, plus 1; 0: none */
 	struct { uint32_t load_milli, mem_total_mib, mem_free_mib, disk_total_mib, disk_free_mib, uptime_s, agent_rss_kib, agent_cpu_ms; } health;
 };
 
@@ -173,6 +175,8 @@ uint32_t tr_fleet_lost_after_s(const struct tr_fleet *f, uint32_t agent);
  * many. The row borrows from *scratch. */
 typedef bool (*tr_fleet_put_fn)(void *arg, uint32_t agent, const struct tr_pulse_row *row); /* false: not now, keep dirty */
 size_t tr_fleet_sweep(struct tr_fleet *f, size_t n, tr_fleet_put_fn put, void *arg);
+/* The store did not take this agent's row after all: it is swept again. */
+void tr_fleet_touch(struct tr_fleet *f, uint32_t agent);
 /* The row of one agent, for lists and explain; borrows from *scratch, which is overwritten. */
 void tr_fleet_row(const struct tr_fleet *f, uint32_t agent, struct tr_buf *scratch, struct tr_pulse_row *ret);
 

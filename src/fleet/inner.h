@@ -96,6 +96,7 @@ void tr_agent_alert(struct tr_fleet *f, const struct tr_instant *now, uint32_t n
 		    const char *cause, const char *summary);
 void tr_agent_alert_over(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, const char *kind, const char *why);
 const char *tr_alert_action(const char *kind); /* what to do, static */
+void tr_action_put(struct tr_buf *b, const char *action, struct tr_view id); /* alerts.c: the word ID becomes id */
 
 /* lineage.c */
 enum tr_lineage { TR_LINE_GOES_ON, TR_LINE_LOST_ANSWER, TR_LINE_ADOPTED /* our memory was behind */, TR_LINE_RESTORED,
