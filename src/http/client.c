@@ -28,7 +28,10 @@ struct tr_client {
 	struct tr_client_answer *answer;
 	struct tr_buf body;
 	size_t sent;
-	bool too_long, aborted, no_host;
+	bool too_long, aborted, no_host, by_date;
+	unsigned timeout_s;
+	bool ignore_dates;
+	const volatile sig_atomic_t *cancel;
 };
 
 TR_RC tr_client_global_init(struct tr_err *err)
@@ -126,6 +129,31 @@ static void remember_peer(struct tr_client *c, const SSL *ssl)
 	}
 	OPENSSL_free(der);
 	X509_free(x);
+}
+
+static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t d, curl_off_t e)
+{
+	const struct tr_client *c = arg;
+
+	(void)a;
+	(void)b;
+	(void)d;
+	(void)e;
+	return *c->cancel != 0;
+}
+
+/* Before each handshake. The parameters of the context are inherited by its connection, chain check included. */
+static CURLcode on_context(CURL *curl, void *ctx, void *arg)
+{
+	const struct tr_client *c = arg;
+	X509_VERIFY_PARAM *p = SSL_CTX_get0_param(ctx);
+
+	(void)curl;
+	if (c->r->verify_time_ms)
+		X509_VERIFY_PARAM_set_time(p, (time_t)(c->r->verify_time_ms / 1000));
+	if (c->ignore_dates && X509_VERIFY_PARAM_set_flags(p, X509_V_FLAG_NO_CHECK_TIME) != 1)
+		return CURLE_SSL_CONNECT_ERROR;
+	return CURLE_OK;
 }
 
 static bool add_header(struct curl_slist **list, const char *line)
@@ -243,7 +271,6 @@ static bool configure(struct tr_client *c, const struct tr_client_config *cfg)
 	SET(CURLOPT_TCP_KEEPALIVE, 1L);
 	SET(CURLOPT_MAXCONNECTS, 1L);
 	SET(CURLOPT_CONNECTTIMEOUT, timeout && timeout < CONNECT_S_MAX ? timeout : (long)CONNECT_S_MAX);
-	SET(CURLOPT_TIMEOUT, timeout);
 	SET(CURLOPT_USERAGENT, cfg->user_agent ? cfg->user_agent : "troth");
 	/* Never the certificates of the system: a public CA must not be able to speak for our server. */
 	SET(CURLOPT_CAPATH, NULL);
@@ -258,6 +285,13 @@ static bool configure(struct tr_client *c, const struct tr_client_config *cfg)
 	if (cfg->cert_pem.n) {
 		ok = ok && set_blob(h, CURLOPT_SSLCERT_BLOB, cfg->cert_pem);
 		ok = ok && set_blob(h, CURLOPT_SSLKEY_BLOB, cfg->key_pem);
+	}
+	SET(CURLOPT_SSL_CTX_FUNCTION, on_context);
+	SET(CURLOPT_SSL_CTX_DATA, c);
+	if (cfg->cancel) {
+		SET(CURLOPT_XFERINFOFUNCTION, on_progress);
+		SET(CURLOPT_XFERINFODATA, c);
+		SET(CURLOPT_NOPROGRESS, 0L);
 	}
 	SET(CURLOPT_WRITEFUNCTION, on_write);
 	SET(CURLOPT_WRITEDATA, c);
@@ -287,6 +321,9 @@ TR_RC tr_client_new(const struct tr_client_config *cfg, struct tr_client **ret, 
 	c->base_url = strndup(cfg->base_url, n);
 	c->curl = curl_easy_init();
 	c->max_answer = cfg->max_answer;
+	c->timeout_s = cfg->timeout_s;
+	c->ignore_dates = cfg->ignore_dates;
+	c->cancel = cfg->cancel;
 	if (!c->base_url || !c->curl || !configure(c, cfg))
 		return tr_err_set(err, TR_E_INTERNAL, "internal error", "libcurl does not take our settings");
 	*ret = TR_TAKE(c);
@@ -312,6 +349,7 @@ static TR_RC certificate_error(struct tr_client *c, const char *url, struct tr_e
 				  "%s: %s", url, c->error);
 	case X509_V_ERR_CERT_HAS_EXPIRED:
 	case X509_V_ERR_CERT_NOT_YET_VALID:
+		c->by_date = true;
 		return tr_err_set(err, TR_E_UNAUTH,
 				  "the server's certificate is not valid at this time: check the clocks of both machines",
 				  "%s: %s", url, c->error);
@@ -344,6 +382,8 @@ static TR_RC failure(struct tr_client *c, CURLcode rc, const char *url, struct t
 		return tr_err_set(err, TR_E_UNAVAIL,
 				  "nothing listens at the server's address: is trothd running there, and is the port right?",
 				  "%s: %s", url, what);
+	case CURLE_ABORTED_BY_CALLBACK:
+		return tr_err_set(err, TR_E_UNAVAIL, "the exchange was cancelled", "%s: cancelled", url);
 	case CURLE_OPERATION_TIMEDOUT:
 		return tr_err_set(err, TR_E_UNAVAIL,
 				  "the server does not answer in time: check the network and firewalls on the way",
@@ -376,6 +416,7 @@ static bool set_request(struct tr_client *c, const struct tr_client_request *r, 
 	bool ok = curl_easy_setopt(h, CURLOPT_URL, url) == CURLE_OK;
 
 #define SET(option, value) (ok = ok && curl_easy_setopt(h, option, value) == CURLE_OK)
+	SET(CURLOPT_TIMEOUT_MS, r->timeout_ms ? (long)r->timeout_ms : (long)c->timeout_s * 1000);
 	SET(CURLOPT_CUSTOMREQUEST, NULL);
 	SET(CURLOPT_NOBODY, 0L);
 	SET(CURLOPT_HTTPGET, 1L);
@@ -419,7 +460,7 @@ TR_RC tr_client_do(struct tr_client *c, const struct tr_client_request *r, struc
 	c->r = r;
 	c->answer = &a;
 	c->sent = 0;
-	c->has_peer = c->too_long = c->aborted = c->no_host = false;
+	c->has_peer = c->too_long = c->aborted = c->no_host = c->by_date = false;
 	c->error[0] = '\0';
 	tr_buf_clear(&c->body);
 	if (!set_request(c, r, url) || !set_headers(c))
@@ -446,4 +487,9 @@ bool tr_client_peer_sha256(struct tr_client *c, uint8_t out[32])
 	if (c->has_peer)
 		memcpy(out, c->peer, sizeof(c->peer));
 	return c->has_peer;
+}
+
+bool tr_client_failed_by_date(const struct tr_client *c)
+{
+	return c->by_date;
 }

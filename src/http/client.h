@@ -7,6 +7,8 @@
 
 #include "base/buf.h"
 
+#include <signal.h>
+
 struct tr_client;
 
 struct tr_client_config {
@@ -16,6 +18,10 @@ struct tr_client_config {
 	const char *user_agent;
 	unsigned timeout_s;        /* whole request */
 	size_t max_answer;         /* bytes */
+	/* The one exchange that fetches the time: chain and name are checked, dates are not. */
+	bool ignore_dates;
+	/* An exchange ends within a second after this became non-zero; may be NULL. */
+	const volatile sig_atomic_t *cancel;
 };
 TR_RC tr_client_global_init(struct tr_err *err);
 TR_RC tr_client_new(const struct tr_client_config *c, struct tr_client **ret, struct tr_err *err);
@@ -32,7 +38,7 @@ void tr_client_answer_done(struct tr_client_answer *a);
 TR_DEFINE_AUTO_DONE(struct tr_client_answer, tr_client_answer_done)
 
 /* Builds the body when the TLS connection stands and its RFC 9266 exporter is known (CURLOPT_PREREQFUNCTION): called
- * exactly once per attempt. Return false to abort. */
+ * exactly once per connection that is tried: again when a kept-alive one turned out dead. Return false to abort. */
 typedef bool (*tr_client_body_fn)(void *arg, const uint8_t exporter[32], struct tr_buf *ret_body);
 
 struct tr_client_request {
@@ -43,6 +49,10 @@ struct tr_client_request {
 	void *arg;
 	const char *bearer;            /* NULL: no Authorization header */
 	const char *const *headers;    /* "Name: value", NULL-terminated; may be NULL */
+	unsigned timeout_ms;           /* 0: the client's */
+	/* When the server's certificate must be valid, should a connection be opened: Unix ms, 0: now. For callers who
+	 * know better than their machine's clock. */
+	int64_t verify_time_ms;
 };
 /* TR_OK whenever an HTTP answer came, whatever its status; TR_E_UNAVAIL: could not connect (the detail says why, pub
  * says what to check), TR_E_UNAUTH: the server's certificate was not acceptable. */
@@ -50,5 +60,7 @@ TR_RC tr_client_do(struct tr_client *c, const struct tr_client_request *r, struc
 		   struct tr_err *err);
 /* SHA-256 of the server's leaf certificate in the last exchange, for messages to people. */
 bool tr_client_peer_sha256(struct tr_client *c, uint8_t out[32]);
+/* Did the last exchange fail because the server's certificate is not valid at that time? */
+bool tr_client_failed_by_date(const struct tr_client *c);
 
 #endif
