@@ -30,3 +30,8 @@ uint64_t tr_mono_ns(void)
 {
 	return (uint64_t)ns_of(CLOCK_MONOTONIC);
 }
+
+uint64_t tr_boot_ns(void)
+{
+	return (uint64_t)ns_of(CLOCK_BOOTTIME);
+}

@@ -9,5 +9,6 @@ int64_t tr_now_ms(void);   /* wall clock, Unix milliseconds (UTC) */
 int64_t tr_now_ns(void);   /* wall clock, Unix nanoseconds (UTC) */
 uint64_t tr_mono_ms(void); /* CLOCK_BOOTTIME milliseconds: for intervals */
 uint64_t tr_mono_ns(void); /* CLOCK_MONOTONIC nanoseconds: for durations */
+uint64_t tr_boot_ns(void); /* CLOCK_BOOTTIME nanoseconds: tells a step of the wall clock from time that passed */
 
 #endif
