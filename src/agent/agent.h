@@ -34,6 +34,8 @@ struct tr_enroll_opts {
 	const char *version;   /* NULL: the statement's, or the program's */
 	const char *fleet_key; /* private key of the original claim */
 	bool original;
+	bool reset_identity; /* a fresh key under the same agent id; the token is one that `reset-identity` gave */
+	const char *bpf_dirs, *bpf_content; /* kept in agent.json; NULL: as they are */
 	/* For tests; they only ever make the server refuse. */
 	int64_t claim_time_offset_s;
 	const char *save_request, *replay;
@@ -42,5 +44,17 @@ int tr_agent_enroll(const struct tr_enroll_opts *o);
 int tr_agent_run(const char *state_dir);
 int tr_agent_status(const char *state_dir, bool as_json);
 int tr_agent_init(const char *state_dir, const char *id, const char *key_type);
+
+/* Of the agent that runs on this folder. what: "shutdown", "reboot", "update", "restart" or "none"; minutes 0: the
+ * default of its kind. */
+int tr_agent_announce(const char *state_dir, const char *what, uint64_t minutes);
+int tr_agent_rotate_key(const char *state_dir);
+
+struct tr_configure_opts {
+	const char *state_dir;
+	const char *bpf_dirs, *bpf_content, *servers; /* NULL: as they are */
+	int64_t rotate_key_days;		      /* -1: as it is */
+};
+int tr_agent_configure(const struct tr_configure_opts *o);
 
 #endif

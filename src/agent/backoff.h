@@ -12,8 +12,8 @@
 #define TR_INTERVAL_DEFAULT_S UINT64_C(30)
 
 /* Before the next try after `failures` failures in a row (>= 1): 1-5 s first, then doubling ranges, at most
- * the cap. random is any 32 random bits. */
-uint64_t tr_backoff_ms(unsigned failures, uint32_t random);
+ * most_ms (never under the first range) and the cap. random is any 32 random bits. */
+uint64_t tr_backoff_ms(unsigned failures, uint64_t most_ms, uint32_t random);
 /* ms ±10 %. */
 uint64_t tr_jitter_ms(uint64_t ms, uint32_t random);
 /* The interval a server told us, forced into what an agent accepts: no server can make the fleet spin or fall

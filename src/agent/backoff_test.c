@@ -20,9 +20,18 @@ static void waits_grow_and_stay_under_the_cap(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		assert_int_equal(tr_backoff_ms(cases[i].failures, 0), cases[i].low);
-		assert_int_equal(tr_backoff_ms(cases[i].failures, UINT32_MAX), cases[i].high);
+		assert_int_equal(tr_backoff_ms(cases[i].failures, UINT64_MAX, 0), cases[i].low);
+		assert_int_equal(tr_backoff_ms(cases[i].failures, UINT64_MAX, UINT32_MAX), cases[i].high);
 	}
+}
+
+static void a_caller_may_want_less(void **state)
+{
+	(void)state;
+	assert_int_equal(tr_backoff_ms(9, 60000, 0), 30000);
+	assert_int_equal(tr_backoff_ms(9, 60000, UINT32_MAX), 60000);
+	assert_int_equal(tr_backoff_ms(9, 2000, 0), 1000);
+	assert_int_equal(tr_backoff_ms(9, 2000, UINT32_MAX), 5000);
 }
 
 static void jitter_is_a_tenth_each_way(void **state)
@@ -47,6 +56,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(waits_grow_and_stay_under_the_cap),
+		cmocka_unit_test(a_caller_may_want_less),
 		cmocka_unit_test(jitter_is_a_tenth_each_way),
 		cmocka_unit_test(a_server_cannot_make_the_agent_spin_or_sleep),
 	};

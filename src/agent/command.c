@@ -97,6 +97,38 @@ static void print_text(const char *label, struct tr_view v)
 	printf("\n");
 }
 
+static void print_state(const char *label, struct tr_view state, struct tr_view why)
+{
+	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
+
+	tr_buf_addv(&b, state);
+	if (why.n) {
+		tr_buf_adds(&b, ": ");
+		tr_buf_addv(&b, why);
+	}
+	print_text(label, tr_buf_view(&b));
+}
+
+static void status_pulse(const struct tr_agent_status *st)
+{
+	printf("%-13s number %llu, after %.*s, %llu resyncs\n", "chain", (unsigned long long)st->seq,
+	       st->prev.n ? (int)st->prev.n : 7, st->prev.n ? (const char *)st->prev.p : "nothing",
+	       (unsigned long long)st->resyncs);
+	if (st->last_ok_at)
+		printf("%-13s %+lld ms against the server, there and back in %llu us\n", "clock",
+		       (long long)st->clock_skew_ms, (unsigned long long)st->rtt_us);
+	printf("%-13s synchronised: %.*s; certificates are judged by: %.*s\n", "", TR_VIEW_FMT(st->clock_sync),
+	       TR_VIEW_FMT(st->tls_time));
+	print_state("bpf", st->bpf, st->bpf_why);
+	print_state("lsm", st->lsm, st->lsm_why);
+	if (st->notice.n && !tr_view_is(st->notice, "none"))
+		print_text("announced", st->notice);
+	if (st->key_rotating)
+		printf("%-13s the next one is certified and not in force yet\n", "device key");
+	if (st->pending)
+		printf("%-13s %llu wait\n", "commands", (unsigned long long)st->pending);
+}
+
 static void status_text(const struct tr_state *s, const struct tr_cert *cert,
 			const struct tr_agent_status *st)
 {
@@ -118,7 +150,7 @@ static void status_text(const struct tr_state *s, const struct tr_cert *cert,
 	printf("%-13s %s\n", "process", tr_state_in_use(s) ? "running" : "not running");
 	if (!st)
 		return;
-	print_text("heartbeat", st->state);
+	print_text("pulse", st->state);
 	print_time("last try", st->last_try_at);
 	print_time("last success", st->last_ok_at);
 	printf("%-13s %llu accepted, %llu failed in a row, every %llu s\n", "count",
@@ -126,8 +158,7 @@ static void status_text(const struct tr_state *s, const struct tr_cert *cert,
 	       (unsigned long long)st->interval_s);
 	if (st->server.n)
 		print_text("server", st->server);
-	if (st->last_ok_at)
-		printf("%-13s %+lld ms against the server\n", "clock", (long long)st->clock_skew_ms);
+	status_pulse(st);
 	if (st->last_error.n)
 		print_text("last error", st->last_error);
 }

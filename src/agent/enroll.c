@@ -4,8 +4,11 @@
 #include "agent/agent.h"
 #include "agent/backoff.h"
 #include "agent/bootstrap.h"
+#include "agent/chain.h"
+#include "agent/eye.h"
 #include "agent/refusal.h"
 #include "agent/renew.h"
+#include "agent/rotate.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/secret.h"
@@ -14,12 +17,13 @@
 #include "signed/claim_original.h"
 #include "signed/token.h"
 
+#include <errno.h>
 #include <stdio.h>
-
 
 struct enrolment {
 	const struct tr_enroll_opts *o;
 	struct tr_state state;
+	struct tr_next next; /* of a reset: the fresh key */
 	struct tr_evidence evidence;
 	struct tr_privkey *fleet;
 	struct tr_buf servers, replay, sent, challenge;
@@ -29,6 +33,7 @@ struct enrolment {
 
 static void enrolment_done(struct enrolment *e)
 {
+	tr_next_done(&e->next);
 	tr_state_done(&e->state);
 	tr_evidence_done(&e->evidence);
 	e->fleet = tr_privkey_free(e->fleet);
@@ -38,6 +43,11 @@ static void enrolment_done(struct enrolment *e)
 	tr_buf_done(&e->challenge);
 }
 TR_DEFINE_AUTO_DONE(struct enrolment, enrolment_done)
+
+static const struct tr_privkey *key_of(const struct enrolment *e)
+{
+	return e->o->reset_identity ? e->next.key : e->state.key;
+}
 
 /* CBOR text is UTF-8 and the claim bounds it; a path need be neither. */
 static struct tr_view claimable_path(const char *path)
@@ -123,7 +133,7 @@ static bool body(void *arg, const uint8_t exporter[32], struct tr_buf *ret)
 		rc = tr_enroll_original_body(&e->evidence, e->state.conf.agent_id, e->fleet, now, &e->sent,
 					     &e->body_err);
 	} else {
-		rc = tr_enroll_native_body(&e->evidence, e->state.conf.agent_id, e->state.key,
+		rc = tr_enroll_native_body(&e->evidence, e->state.conf.agent_id, key_of(e),
 					   tr_buf_view(&e->challenge), tr_view(exporter, 32), now, &e->sent,
 					   &e->body_err);
 	}
@@ -191,12 +201,32 @@ static TR_RC load_fleet_key(struct enrolment *e, struct tr_err *err)
 	return tr_privkey_load(path, &e->fleet, err);
 }
 
-static int prepare(struct enrolment *e)
+static int check_reset(const struct enrolment *e)
 {
 	struct tr_err err = { 0 };
-	enum tr_code rc = tr_evidence_read(e->o->statement, e->o->version, NULL, &e->evidence, &err);
-	int code;
 
+	if (!e->o->reset_identity || (e->o->token && !e->o->original && !e->o->replay))
+		return TR_AGENT_EXIT_OK;
+	(void)tr_err_set(&err, TR_E_INVALID,
+			 e->o->token ? "--reset-identity goes with a native enrolment only"
+				     : "--reset-identity needs the token that `troth agent reset-identity` printed",
+			 "reset");
+	return tr_agent_fail(TR_AGENT_EXIT_USAGE, &err);
+}
+
+static int prepare(struct enrolment *e)
+{
+	tr_auto(tr_bpf_eye_free) struct tr_bpf_eye *eye = NULL; /* only to see whether it opens */
+	struct tr_err err = { 0 };
+	enum tr_code rc;
+	int code = check_reset(e);
+
+	if (code)
+		return code;
+	rc = tr_evidence_read(e->o->statement, e->o->version, NULL, &e->evidence, &err);
+	if (!rc && (e->o->bpf_dirs || e->o->bpf_content) &&
+	    tr_agent_eye(tr_view_str(e->o->bpf_dirs), tr_view_str(e->o->bpf_content), &eye, &err))
+		return tr_agent_fail(TR_AGENT_EXIT_USAGE, &err);
 	if (!rc && e->o->original && !e->o->replay)
 		rc = load_fleet_key(e, &err);
 	if (!rc && e->o->replay)
@@ -212,6 +242,8 @@ static int prepare(struct enrolment *e)
 		if (!rc)
 			rc = tr_state_lock(&e->state, &err);
 		if (!rc)
+			rc = tr_rotate_recover(&e->state, &err);
+		if (!rc)
 			rc = tr_state_load(&e->state, &err);
 	}
 	if (rc)
@@ -226,6 +258,8 @@ static int prepare(struct enrolment *e)
 				 "no server known");
 		return tr_agent_fail(TR_AGENT_EXIT_USAGE, &err);
 	}
+	if (e->o->reset_identity && tr_rotate_begin(&e->state, &e->next, &err))
+		return tr_agent_fail(TR_AGENT_EXIT_STATE, &err);
 	if (e->evidence.statement_is_of_other_image && !e->o->replay)
 		fprintf(stderr, "troth-agent: note: the release statement is not about the running binary; "
 				"the server will "
@@ -318,20 +352,36 @@ static struct tr_view ident_or_empty(tr_jnode doc, const char *key)
 	return tr_json_str(tr_json_get(doc, key), &v) && tr_ident_ok(v) ? v : tr_view(NULL, 0);
 }
 
+/* After a reset the old chain means nothing to the server. It goes first: a new key never continues it. */
+static TR_RC store_cert(struct enrolment *e, struct tr_view cert_pem, struct tr_err *err)
+{
+	char chain[PATH_MAX];
+	enum tr_code rc;
+
+	if (!e->o->reset_identity)
+		return tr_state_write(&e->state, "cert.pem", cert_pem, err);
+	tr_state_path(&e->state, TR_CHAIN_FILE, chain);
+	if (unlink(chain) && errno != ENOENT)
+		return tr_err_errno(err, "remove %s", chain);
+	rc = tr_state_write(&e->state, TR_NEXT_CERT, cert_pem, err);
+	return rc ? rc : tr_rotate_finish(&e->state, &e->next, err);
+}
+
 /* agent.json last: with it the enrolment exists. */
 static TR_RC store(struct enrolment *e, const struct tr_trust *trust, tr_jnode doc, struct tr_view cert_pem,
 		   const struct tr_cert *cert, struct tr_err *err)
 {
-	struct tr_agent_conf c = e->state.conf;
+	struct tr_agent_conf c;
 	int64_t interval = 0;
 	enum tr_code rc = tr_state_write(&e->state, "keyset.cose", tr_buf_view(&trust->keyset), err);
 
 	if (!rc)
 		rc = tr_state_write(&e->state, "ca.pem", tr_buf_view(&trust->ca_pem), err);
 	if (!rc)
-		rc = tr_state_write(&e->state, "cert.pem", cert_pem, err);
+		rc = store_cert(e, cert_pem, err);
 	if (rc)
 		return rc;
+	c = e->state.conf;
 	(void)tr_json_int(tr_json_get(doc, "heartbeat_interval_s"), &interval);
 	c.servers = tr_buf_view(&e->servers);
 	c.root = TR_VIEW_ARRAY(e->pin);
@@ -343,6 +393,10 @@ static TR_RC store(struct enrolment *e, const struct tr_trust *trust, tr_jnode d
 	c.image = TR_VIEW_ARRAY(e->evidence.image.hash);
 	c.heartbeat_interval_s = tr_interval_clamp_s(interval > 0 ? (uint64_t)interval : 0);
 	c.enrolled_at = tr_now_ms();
+	if (e->o->bpf_dirs)
+		c.bpf_dirs = tr_view_str(e->o->bpf_dirs);
+	if (e->o->bpf_content)
+		c.bpf_content = tr_view_str(e->o->bpf_content);
 	return tr_state_save(&e->state, &c, err);
 }
 
@@ -367,7 +421,7 @@ static int accepted(struct enrolment *e, const char *url, const struct tr_trust 
 				"status %d", a->status);
 	else
 		rc = tr_agent_cert_check(pem, tr_buf_view(&trust->ca_pem), trust->domain,
-					 e->state.conf.agent_id, e->state.key, &cert, &err);
+					 e->state.conf.agent_id, key_of(e), &cert, &err);
 	if (rc)
 		return tr_agent_fail(TR_AGENT_EXIT_WRONG_SERVER, &err);
 	if (store(e, trust, tr_json_root(doc), pem, cert, &err))
@@ -462,5 +516,8 @@ int tr_agent_enroll(const struct tr_enroll_opts *o)
 		e.body_err = (struct tr_err){ 0 };
 		code = enroll_at(&e, url);
 	}
+	/* Not certified: the key in its place is still the device's. */
+	if (e.next.key)
+		tr_rotate_drop(&e.state, &e.next);
 	return code;
 }

@@ -35,13 +35,21 @@ enum opt {
 	OPT_REPLAY,
 	OPT_ID,
 	OPT_KEY_TYPE,
-	OPT_DEBUG
+	OPT_DEBUG,
+	OPT_RESET,
+	OPT_BPF_DIRS,
+	OPT_BPF_CONTENT,
+	OPT_ROTATE_DAYS,
+	OPT_FOR
 };
 
 struct args {
 	const char *id, *key_type, *token_file;
 	struct tr_secret *token;
 	struct tr_enroll_opts enroll; /* its state_dir is every command's */
+	struct tr_configure_opts configure;
+	const char *announce;
+	uint64_t minutes;
 	bool json, debug;
 };
 
@@ -71,15 +79,16 @@ static void token_from_file(struct args *a, const char *path, const struct argp_
 }
 
 /* Whole, decimal, in range: "10m" is not ten. */
-static int64_t seconds(const char *text, const struct argp_state *state)
+static int64_t whole(const char *text, const char *option, const char *unit, long long min, long long max,
+		     const struct argp_state *state)
 {
 	char *end;
 	long long v;
 
 	errno = 0;
 	v = strtoll(text, &end, 10);
-	if (errno || *end || end == text || v < -315360000 || v > 315360000)
-		argp_error(state, "--claim-time-offset takes whole seconds, not \"%s\"", text);
+	if (errno || *end || end == text || v < min || v > max)
+		argp_error(state, "%s takes whole %s from %lld to %lld, not \"%s\"", option, unit, min, max, text);
 	return v;
 }
 
@@ -120,12 +129,51 @@ static error_t parse_enroll(int key, char *arg, struct argp_state *state)
 	case OPT_VERSION: e->version = arg; return 0;
 	case OPT_ORIGINAL: e->original = true; return 0;
 	case OPT_FLEET_KEY: e->fleet_key = arg; return 0;
-	case OPT_OFFSET: e->claim_time_offset_s = seconds(arg, state); return 0;
+	case OPT_OFFSET:
+		e->claim_time_offset_s = whole(arg, "--claim-time-offset", "seconds", -315360000, 315360000, state);
+		return 0;
 	case OPT_SAVE: e->save_request = arg; return 0;
 	case OPT_REPLAY: e->replay = arg; return 0;
+	case OPT_RESET: e->reset_identity = true; return 0;
+	case OPT_BPF_DIRS: e->bpf_dirs = arg; return 0;
+	case OPT_BPF_CONTENT: e->bpf_content = arg; return 0;
 	case ARGP_KEY_END:
 		if (a->token_file)
 			token_from_file(a, a->token_file, state);
+		return 0;
+	default: return parse_common(key, arg, state);
+	}
+}
+
+static error_t parse_configure(int key, char *arg, struct argp_state *state)
+{
+	struct args *a = state->input;
+	struct tr_configure_opts *c = &a->configure;
+
+	switch (key) {
+	case ARGP_KEY_INIT: c->rotate_key_days = -1; return 0;
+	case OPT_SERVER: c->servers = arg; return 0;
+	case OPT_BPF_DIRS: c->bpf_dirs = arg; return 0;
+	case OPT_BPF_CONTENT: c->bpf_content = arg; return 0;
+	case OPT_ROTATE_DAYS: c->rotate_key_days = whole(arg, "--rotate-key-days", "days", 0, 36500, state); return 0;
+	default: return parse_common(key, arg, state);
+	}
+}
+
+static error_t parse_announce(int key, char *arg, struct argp_state *state)
+{
+	struct args *a = state->input;
+
+	switch (key) {
+	case OPT_FOR: a->minutes = (uint64_t)whole(arg, "--for", "minutes", 1, 10080, state); return 0;
+	case ARGP_KEY_ARG:
+		if (a->announce)
+			argp_error(state, "one word is enough, not also \"%s\"", arg);
+		a->announce = arg;
+		return 0;
+	case ARGP_KEY_END:
+		if (!a->announce)
+			argp_error(state, "announce what? shutdown, reboot, update, restart or none");
 		return 0;
 	default: return parse_common(key, arg, state);
 	}
@@ -146,6 +194,18 @@ static const struct argp_option init_options[] = {
 	{ 0 },
 };
 
+#define OPTIONS_BPF                                                                                          \
+	{ "bpf-dirs",                                                                                        \
+	  OPT_BPF_DIRS,                                                                                      \
+	  "DIR[,DIR]",                                                                                       \
+	  0,                                                                                                 \
+	  "folders on bpffs whose pins are reported (default: /sys/fs/bpf/troth); \"off\" for none",         \
+	  1 },                                                                                               \
+	{                                                                                                    \
+		"bpf-content", OPT_BPF_CONTENT, "PIN[,PIN]", 0,                                              \
+			"maps, named below the mount, whose content is part of the report", 1                \
+	}
+
 static const struct argp_option enroll_options[] = {
 	OPTION_STATE,
 	{ "server", OPT_SERVER, "URL[,URL]", 0,
@@ -161,6 +221,11 @@ static const struct argp_option enroll_options[] = {
 	  "release statement of the running binary (default: <binary>.release)", 1 },
 	{ "version", OPT_VERSION, "V", 0,
 	  "version to claim (environment AGENT_VERSION; default: the statement's, or this program's)", 1 },
+	{ "reset-identity", OPT_RESET, 0, 0,
+	  "make a fresh device key under the same agent id and begin a new chain; needs the token that `troth agent "
+	  "reset-identity` gave",
+	  1 },
+	OPTIONS_BPF,
 	{ 0, 0, 0, 0, "The original claim, for servers that accept it:", 2 },
 	{ "original", OPT_ORIGINAL, 0, 0,
 	  "send the original claim, signed by a key that the fleet shares; gives no certificate", 2 },
@@ -176,7 +241,28 @@ static const struct argp_option enroll_options[] = {
 
 static const struct argp_option run_options[] = {
 	OPTION_STATE,
-	{ "debug", OPT_DEBUG, 0, 0, "log every heartbeat", 1 },
+	{ "debug", OPT_DEBUG, 0, 0, "log every pulse", 1 },
+	{ 0 },
+};
+
+static const struct argp_option announce_options[] = {
+	OPTION_STATE,
+	{ "for", OPT_FOR, "MIN", 0, "minutes of silence to expect (default: reboot, update 15; restart 2; shutdown 1440)",
+	  1 },
+	{ 0 },
+};
+
+static const struct argp_option configure_options[] = {
+	OPTION_STATE,
+	{ "server", OPT_SERVER, "URL[,URL]", 0, "https://host:port, tried in this order", 1 },
+	OPTIONS_BPF,
+	{ "rotate-key-days", OPT_ROTATE_DAYS, "DAYS", 0, "change the device key when it is this old; 0: only when asked",
+	  1 },
+	{ 0 },
+};
+
+static const struct argp_option rotate_options[] = {
+	OPTION_STATE,
 	{ 0 },
 };
 
@@ -205,6 +291,22 @@ static int command_run(struct args *a)
 static int command_status(struct args *a)
 {
 	return tr_agent_status(a->enroll.state_dir, a->json);
+}
+
+static int command_announce(struct args *a)
+{
+	return tr_agent_announce(a->enroll.state_dir, a->announce, a->minutes);
+}
+
+static int command_rotate(struct args *a)
+{
+	return tr_agent_rotate_key(a->enroll.state_dir);
+}
+
+static int command_configure(struct args *a)
+{
+	a->configure.state_dir = a->enroll.state_dir;
+	return tr_agent_configure(&a->configure);
 }
 
 static int command_version(struct args *a)
@@ -245,17 +347,36 @@ static const struct command {
 	    "proves the running binary and gets this agent's certificate." EXITS,
 	    NULL, NULL, NULL } },
 	{ "run",
-	  "send heartbeats until SIGTERM",
+	  "send pulses until SIGTERM",
 	  command_run,
 	  { run_options, parse_common, NULL,
-	    "Sends heartbeats and renews the certificate until SIGTERM; SIGHUP reads the "
-	    "state folder again." EXITS,
+	    "Sends pulses and renews the certificate until SIGTERM, which ends it with a last "
+	    "pulse that announces why; SIGHUP reads the state folder again." EXITS,
 	    NULL, NULL, NULL } },
 	{ "status",
-	  "show identity, certificate and last heartbeat",
+	  "show identity, certificate and last pulse",
 	  command_status,
 	  { status_options, parse_common, NULL,
-	    "Shows identity, certificate and how the last heartbeat went." EXITS, NULL, NULL, NULL } },
+	    "Shows identity, certificate and how the last pulse went." EXITS, NULL, NULL, NULL } },
+	{ "announce",
+	  "say that silence is planned: shutdown, reboot, update, restart",
+	  command_announce,
+	  { announce_options, parse_announce, "shutdown|reboot|update|restart|none",
+	    "Makes the running agent tell its server, at once and with every pulse until then, that a silence is no "
+	    "incident. `none` takes it back." EXITS,
+	    NULL, NULL, NULL } },
+	{ "rotate-key",
+	  "change the device key of the running agent",
+	  command_rotate,
+	  { rotate_options, parse_common, NULL,
+	    "Makes the running agent exchange its device key for a fresh one. Both are good for the server until the "
+	    "first pulse with the new one, and the chain of pulses goes on." EXITS,
+	    NULL, NULL, NULL } },
+	{ "configure",
+	  "change what agent.json says about this host",
+	  command_configure,
+	  { configure_options, parse_configure, NULL,
+	    "Changes settings of an agent that is not running; without options, shows them." EXITS, NULL, NULL, NULL } },
 	{ "version",
 	  "show version and hash of the running image",
 	  command_version,
@@ -267,7 +388,7 @@ static void usage(FILE *to)
 {
 	fputs("Usage: troth-agent COMMAND [OPTION...]\n\n", to);
 	for (size_t i = 0; i < TR_ARRAY_LEN(commands); i++)
-		fprintf(to, "  %-10s%s\n", commands[i].name, commands[i].doc);
+		fprintf(to, "  %-12s%s\n", commands[i].name, commands[i].doc);
 	fputs("\n`troth-agent COMMAND --help` shows a command's options.\n\n", to);
 	fputs(&EXITS[1], to);
 }

@@ -86,8 +86,8 @@ TR_RC tr_csr_json(const struct tr_privkey *k, struct tr_buf *b, struct tr_err *e
 	return tr_buf_check(b, err);
 }
 
-static TR_RC take_answer(const struct tr_client_answer *a, struct tr_state *s, struct tr_view ca_pem,
-			 struct tr_err *err)
+static TR_RC take_answer(const struct tr_client_answer *a, struct tr_state *s, const struct tr_privkey *key,
+			 const char *file, struct tr_view ca_pem, struct tr_err *err)
 {
 	tr_auto(tr_json_free) struct tr_json *doc = NULL;
 	tr_auto(tr_cert_free) struct tr_cert *cert = NULL;
@@ -100,19 +100,19 @@ static TR_RC take_answer(const struct tr_client_answer *a, struct tr_state *s, s
 	if (!tr_json_str(tr_json_get(tr_json_root(doc), "certificate"), &pem))
 		return tr_err_set(err, TR_E_INVALID, "the server's answer holds no certificate", "renewal");
 	(void)snprintf(domain, sizeof(domain), "%.*s", TR_VIEW_FMT(s->conf.trust_domain));
-	rc = tr_agent_cert_check(pem, ca_pem, domain, s->conf.agent_id, s->key, &cert, err);
-	return rc ? rc : tr_state_write(s, "cert.pem", pem, err);
+	rc = tr_agent_cert_check(pem, ca_pem, domain, s->conf.agent_id, key, &cert, err);
+	return rc ? rc : tr_state_write(s, file, pem, err);
 }
 
-TR_RC tr_agent_renew(struct tr_client *c, struct tr_state *s, struct tr_view ca_pem, int *ret_status,
-		     struct tr_err *err)
+TR_RC tr_agent_renew(struct tr_client *c, struct tr_state *s, const struct tr_privkey *key, const char *file,
+		     struct tr_view ca_pem, int *ret_status, struct tr_err *err)
 {
 	tr_auto(tr_buf_done) struct tr_buf body = TR_BUF_INIT;
 	tr_auto(tr_client_answer_done) struct tr_client_answer a = { 0 };
 	struct tr_client_request req = { .method = "POST",
 					 .path = "/api/v1/agents/renew",
 					 .content_type = "application/json" };
-	enum tr_code rc = tr_csr_json(s->key, &body, err);
+	enum tr_code rc = tr_csr_json(key, &body, err);
 
 	*ret_status = 0;
 	tr_buf_adds(&body, "}");
@@ -131,6 +131,6 @@ TR_RC tr_agent_renew(struct tr_client *c, struct tr_state *s, struct tr_view ca_
 		return tr_err_set(err, TR_E_DENIED, "the server did not renew the certificate",
 				  "status %d %s: %s", a.status, r.code, r.detail);
 	}
-	rc = take_answer(&a, s, ca_pem, err);
+	rc = take_answer(&a, s, key, file, ca_pem, err);
 	return rc ? tr_err_wrap(err, "renew") : TR_OK;
 }

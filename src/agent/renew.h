@@ -17,10 +17,10 @@ TR_RC tr_agent_cert_check(struct tr_view cert_pem, struct tr_view ca_pem, const 
  * do not renew together. Pure. */
 int64_t tr_renew_due_ms(int64_t not_before_ms, int64_t not_after_ms, uint32_t random);
 
-/* Asks over c (which must present the present certificate) and replaces cert.pem. *ret_status is the HTTP
- * status, 0 when there was none. */
-TR_RC tr_agent_renew(struct tr_client *c, struct tr_state *s, struct tr_view ca_pem, int *ret_status,
-		     struct tr_err *err);
+/* Asks over c (which must present the present certificate) for a certificate of key, the present one or its successor,
+ * and writes it to `file` in the state folder. *ret_status is the HTTP status, 0 when there was none. */
+TR_RC tr_agent_renew(struct tr_client *c, struct tr_state *s, const struct tr_privkey *key, const char *file,
+		     struct tr_view ca_pem, int *ret_status, struct tr_err *err);
 
 /* {"csr":"<base64 DER>" — without the closing brace, so that more can follow. */
 TR_RC tr_csr_json(const struct tr_privkey *k, struct tr_buf *b, struct tr_err *err);

@@ -34,6 +34,10 @@ static const struct tr_field conf_fields[] = {
 	F(tr_agent_conf, image, HEX, 32, 0),
 	F(tr_agent_conf, heartbeat_interval_s, U64, 0, 0),
 	F(tr_agent_conf, enrolled_at, TIME_MS, 0, 0),
+	F(tr_agent_conf, bpf_dirs, TEXT, 4096, 0),
+	F(tr_agent_conf, bpf_content, TEXT, 4096, 0),
+	F(tr_agent_conf, rotate_key_days, U64, 0, 0),
+	F(tr_agent_conf, key_since, TIME_MS, 0, 0),
 };
 /* Lenient: an older agent must start on a newer one's folder, after a rollback. */
 TR_RECORD_LENIENT(tr_agent_conf_def, tr_agent_conf, conf_fields);
@@ -44,7 +48,14 @@ static const struct tr_field status_fields[] = {
 	F(tr_agent_status, last_ok_at, TIME_MS, 0, 0), F(tr_agent_status, server, TEXT, TR_URL_MAX, 0),
 	F(tr_agent_status, beats, U64, 0, 0),	       F(tr_agent_status, failures, U64, 0, 0),
 	F(tr_agent_status, interval_s, U64, 0, 0),     F(tr_agent_status, clock_skew_ms, I64, 0, 0),
-	F(tr_agent_status, last_error, TEXT, 512, 0),
+	F(tr_agent_status, last_error, TEXT, 512, 0),  F(tr_agent_status, seq, U64, 0, 0),
+	F(tr_agent_status, resyncs, U64, 0, 0),	       F(tr_agent_status, rtt_us, U64, 0, 0),
+	F(tr_agent_status, prev, TEXT, 16, 0),	       F(tr_agent_status, last_code, TEXT, 64, 0),
+	F(tr_agent_status, clock_sync, TEXT, 16, 0),   F(tr_agent_status, tls_time, TEXT, 16, 0),
+	F(tr_agent_status, bpf, TEXT, 32, 0),	       F(tr_agent_status, bpf_why, TEXT, 256, 0),
+	F(tr_agent_status, lsm, TEXT, 32, 0),	       F(tr_agent_status, lsm_why, TEXT, 64, 0),
+	F(tr_agent_status, notice, TEXT, 16, 0),       F(tr_agent_status, key_rotating, BOOL, 0, 0),
+	F(tr_agent_status, pending, U64, 0, 0),
 };
 TR_RECORD_LENIENT(tr_agent_status_def, tr_agent_status, status_fields);
 
@@ -170,7 +181,7 @@ static const struct {
 	enum tr_key_type type;
 } key_types[] = { { "ed25519", TR_KEY_ED25519 }, { "p256", TR_KEY_P256 }, { "rsa", TR_KEY_RSA } };
 
-static const char *key_type_name(enum tr_key_type type)
+const char *tr_state_key_type_name(enum tr_key_type type)
 {
 	for (size_t i = 0; i < TR_ARRAY_LEN(key_types); i++)
 		if (key_types[i].type == type)
@@ -262,7 +273,7 @@ static TR_RC check_pub(struct tr_state *s, struct tr_err *err)
 	return TR_OK;
 }
 
-static TR_RC load_conf(struct tr_state *s, struct tr_err *err)
+TR_RC tr_state_load_conf(struct tr_state *s, struct tr_err *err)
 {
 	tr_auto(tr_buf_done) struct tr_buf text = TR_BUF_INIT, arena = TR_BUF_INIT;
 	tr_auto(tr_json_free) struct tr_json *doc = NULL;
@@ -297,7 +308,7 @@ TR_RC tr_state_load(struct tr_state *s, struct tr_err *err)
 	if (!rc)
 		rc = check_pub(s, err);
 	if (!rc)
-		rc = load_conf(s, err);
+		rc = tr_state_load_conf(s, err);
 	if (rc)
 		return rc;
 	if (memcmp(s->conf.key_id.p, tr_pubkey_id(tr_privkey_pub(s->key)), 32) != 0)
@@ -316,7 +327,7 @@ TR_RC tr_state_save(struct tr_state *s, const struct tr_agent_conf *c, struct tr
 	rc = tr_buf_check(&text, err);
 	if (!rc)
 		rc = tr_state_write(s, "agent.json", tr_buf_view(&text), err);
-	return rc ? rc : load_conf(s, err);
+	return rc ? rc : tr_state_load_conf(s, err);
 }
 
 static bool has(const struct tr_state *s, const char *name)
@@ -344,7 +355,7 @@ static TR_RC make_conf(struct tr_state *s, const char *id, struct tr_err *err)
 	const struct tr_pubkey *pub = tr_privkey_pub(s->key);
 	char host[HOST_NAME_MAX + 1] = { 0 }, own[65];
 	struct tr_agent_conf c = {
-		.key_type = tr_view_str(key_type_name(tr_pubkey_type(pub))),
+		.key_type = tr_view_str(tr_state_key_type_name(tr_pubkey_type(pub))),
 		.key_id = tr_view(tr_pubkey_id(pub), 32),
 		.created_at = tr_now_ms(),
 	};
@@ -361,7 +372,7 @@ static TR_RC make_conf(struct tr_state *s, const char *id, struct tr_err *err)
 /* What exists stays; then it must be what was asked for. */
 static TR_RC check_asked(const struct tr_state *s, const char *id, const char *key_type, struct tr_err *err)
 {
-	const char *have = key_type_name(tr_pubkey_type(tr_privkey_pub(s->key)));
+	const char *have = tr_state_key_type_name(tr_pubkey_type(tr_privkey_pub(s->key)));
 
 	if (key_type && strcmp(key_type, have) != 0)
 		return tr_err_set(

@@ -2,10 +2,12 @@
 /* The agent's folder, 0700, and everything in it. One process at a time changes it: the lock is on the folder
  * itself.
  *
- *   device.key   PKCS#8, 0600: made once, never overwritten     device.pub   its public key, checked at every
- * load agent.json   who this agent is and which servers it knows   keyset.cose  what the pinned roots signed
- *   ca.pem       the CAs that keyset names                      cert.pem     the agent's certificate
- *   status.json  how the last heartbeat went, for `status` */
+ *   device.key   PKCS#8, 0600: made once, replaced only by    device.pub   its public key, checked at every load
+ *                a rotation (agent/rotate.h)
+ *   agent.json   who this agent is and which servers it knows  keyset.cose  what the pinned roots signed
+ *   ca.pem       the CAs that keyset names                     cert.pem     the agent's certificate
+ *   chain.cbor   where the chain of pulses stands              status.json  how the last pulse went, for `status`
+ *   *.next       key and certificate of a rotation under way   request.json what a command asks of a running agent */
 #ifndef TR_AGENT_STATE_H
 #define TR_AGENT_STATE_H
 
@@ -29,11 +31,15 @@ struct tr_agent_conf {
 	struct tr_view image;
 	uint64_t heartbeat_interval_s;
 	int64_t enrolled_at; /* 0: not enrolled */
+	struct tr_view bpf_dirs; /* comma-joined folders on bpffs; empty: the default; "off": none */
+	struct tr_view bpf_content; /* pins of maps whose content counts */
+	uint64_t rotate_key_days; /* 0: only when asked */
+	int64_t key_since; /* 0: created_at */
 };
 
 /* status.json. */
 struct tr_agent_status {
-	struct tr_view state; /* "starting", "ok", "unreachable", "refused", "stopped" */
+	struct tr_view state; /* "starting", tr_outcome_name, "stopped" */
 	uint64_t pid;
 	int64_t started_at, last_try_at, last_ok_at;
 	struct tr_view server;	  /* that answered last */
@@ -41,6 +47,14 @@ struct tr_agent_status {
 	uint64_t interval_s;
 	int64_t clock_skew_ms; /* our clock minus the server's: information only */
 	struct tr_view last_error;
+	uint64_t seq, resyncs, rtt_us;
+	struct tr_view prev; /* of the chain, the first 8 bytes in hex; empty: none */
+	struct tr_view last_code; /* slug of the last refusal */
+	struct tr_view clock_sync, tls_time; /* tr_sync_name; which clock certificates are checked by */
+	struct tr_view bpf, bpf_why, lsm, lsm_why; /* state names, and why when it is not the good one */
+	struct tr_view notice; /* what is announced now */
+	bool key_rotating;
+	uint64_t pending; /* commands that wait */
 };
 
 struct tr_state {
@@ -75,15 +89,20 @@ TR_RC tr_state_asked_ok(const char *id, const char *key_type, struct tr_err *err
 /* Loads key and agent.json; refuses a key that others can read, that does not parse, or that is not the one
  * in device.pub and agent.json. */
 TR_RC tr_state_load(struct tr_state *s, struct tr_err *err);
+/* Loads agent.json alone, whatever the key. */
+TR_RC tr_state_load_conf(struct tr_state *s, struct tr_err *err);
 /* Writes agent.json from *c, whose views may borrow from s, and loads it again. */
 TR_RC tr_state_save(struct tr_state *s, const struct tr_agent_conf *c, struct tr_err *err);
+
+/* "ed25519", "p256", "rsa". */
+const char *tr_state_key_type_name(enum tr_key_type type);
 
 void tr_state_path(const struct tr_state *s, const char *name, char path[PATH_MAX]);
 TR_RC tr_state_read(const struct tr_state *s, const char *name, size_t max, struct tr_buf *ret,
 		    struct tr_err *err);
 TR_RC tr_state_write(const struct tr_state *s, const char *name, struct tr_view bytes, struct tr_err *err);
 
-/* The status is atomic but not synced: it is written every beat and worth nothing after a crash. */
+/* The status is atomic but not synced: it is written every pulse and worth nothing after a crash. */
 TR_RC tr_status_save(const struct tr_state *s, const struct tr_agent_status *st, struct tr_err *err);
 /* Views borrow from *ret_doc and *arena. TR_E_NOTFOUND when `run` never ran. */
 TR_RC tr_status_load(const struct tr_state *s, struct tr_json **ret_doc, struct tr_buf *arena,
