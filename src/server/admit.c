@@ -44,9 +44,9 @@ static void admission_free(struct admission *m)
 	free(m);
 }
 
-static bool token_usable(const struct tr_item *i, int64_t now)
+static bool token_usable(const struct tr_core *c, const struct tr_item *i, int64_t now)
 {
-	const struct tr_token_row *t = i->row;
+	const struct tr_token_row *t = TR_ROW(&c->tokens, i);
 
 	return !i->ending && !t->revoked_at && t->expires_at > now;
 }
@@ -83,9 +83,9 @@ static void put_checks(const struct admission *m, enum tr_reason reason, struct 
 static void record(struct admission *m, struct tr_tx *tx, const char *outcome, enum tr_reason reason)
 {
 	tr_auto(tr_buf_done) struct tr_buf checks = TR_BUF_INIT;
-	const struct tr_token_row *token = m->token ? m->token->row : NULL;
+	const struct tr_token_row *token = TR_ROW(&m->core->tokens, m->token);
 	const char *slug = tr_reason_info(reason)->slug;
-	size_t keep = m->token && token_usable(m->token, tr_now_ms()) ? TR_REGISTRATION_MAX : STRANGER_EVIDENCE_MAX;
+	size_t keep = m->token && token_usable(m->core, m->token, tr_now_ms()) ? TR_REGISTRATION_MAX : STRANGER_EVIDENCE_MAX;
 	struct tr_attestation_row row = {
 		.time = tr_now_ms(),
 		.node_id = m->a.node_id,
@@ -206,8 +206,7 @@ static enum tr_reason judge(struct admission *m);
 static void answer_admission(struct admission *m)
 {
 	struct tr_core *c = m->core;
-	const struct tr_item *i = tr_table_get(&c->agents, m->a.node_id);
-	const struct tr_agent_row *row = i ? i->row : NULL;
+	const struct tr_agent_row *row = TR_ROW(&c->agents, tr_table_get(&c->agents, m->a.node_id));
 	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
 
 	if (!row) {
@@ -273,9 +272,8 @@ static void admitted(void *arg, enum tr_code rc, const char *why)
 
 static void put_agent(struct admission *m, struct tr_tx *tx)
 {
-	const struct tr_token_row *token = m->token ? m->token->row : NULL;
-	struct tr_agent_row now = m->existing ? tr_agent_now(m->existing) : (struct tr_agent_row){ 0 };
-	const struct tr_agent_row *old = m->existing ? &now : NULL;
+	const struct tr_token_row *token = TR_ROW(&m->core->tokens, m->token);
+	const struct tr_agent_row *old = TR_ROW(&m->core->agents, m->existing);
 	struct tr_agent_row row = {
 		.id = m->a.node_id,
 		.partition = old ? old->partition : token ? token->partition : TR_VIEW_LIT("default"),
@@ -315,7 +313,7 @@ static void put_spent(struct admission *m, struct tr_tx *tx)
 		seen.expires_at = now + DESYNC_KEPT_MS;
 	tr_tx_add(tx, TR_OP_INSERT, TR_T_SEEN, &seen);
 	if (m->token && m->spend_token) {
-		struct tr_token_row t = *(const struct tr_token_row *)m->token->row;
+		struct tr_token_row t = *(const struct tr_token_row *)TR_ROW(&m->core->tokens, m->token);
 
 		/* Rows sent before this one commit before it: each carries the count after its own use. */
 		t.uses += ++m->token->sent;
@@ -328,7 +326,7 @@ static void put_spent(struct admission *m, struct tr_tx *tx)
 
 		/* Use counts of keys are for people: they may lag, and never race a revocation under way. */
 		if (k && k->inflight == 0) {
-			struct tr_vkey_row row = *(const struct tr_vkey_row *)k->row;
+			struct tr_vkey_row row = *(const struct tr_vkey_row *)TR_ROW(&m->core->vkeys, k);
 
 			row.uses++;
 			row.last_used = now;
@@ -344,12 +342,13 @@ static enum tr_reason judge_again(struct admission *m)
 {
 	struct tr_core *c = m->core;
 	struct tr_item *k = m->a.vouched ? tr_table_get(&c->vkeys, m->a.vkey_id) : NULL;
+	const struct tr_vkey_row *key = TR_ROW(&c->vkeys, k);
 	enum tr_reason reason = judge(m);
 	struct tr_policy_view p;
 
-	if (reason == TR_R_OK && m->spend_token && !token_usable(m->token, tr_now_ms()))
+	if (reason == TR_R_OK && m->spend_token && !token_usable(m->core, m->token, tr_now_ms()))
 		reason = TR_R_TOKEN_INVALID;
-	if (reason != TR_R_OK || !k || !(k->ending || tr_view_is(((const struct tr_vkey_row *)k->row)->state, "revoked")))
+	if (reason != TR_R_OK || !k || !(k->ending || tr_view_is(key->state, "revoked")))
 		return reason;
 	tr_core_policy(c, &p);
 	if (p.mode == TR_MODE_ENFORCE)
@@ -417,8 +416,8 @@ static enum tr_reason judge(struct admission *m)
 	struct tr_core *c = m->core;
 	struct tr_item *by_id = tr_table_get(&c->agents, m->a.node_id);
 	struct tr_item *by_key = m->a.native ? tr_table_get_alt(&c->agents, TR_VIEW_ARRAY(m->key_id)) : NULL;
-	const struct tr_agent_row *row = by_id ? by_id->row : NULL;
-	const struct tr_agent_row *key_row = by_key ? by_key->row : NULL;
+	const struct tr_agent_row *row = TR_ROW(&c->agents, by_id);
+	const struct tr_agent_row *key_row = TR_ROW(&c->agents, by_key);
 
 	if (m->a.native && !tr_challenge_ok(c->challenge_key, tr_now_ms(), m->a.challenge))
 		return TR_R_CHALLENGE_INVALID;
@@ -441,14 +440,14 @@ static enum tr_reason judge(struct admission *m)
 /* A token with no uses left still lets the very agent back in that it admitted. */
 static enum tr_reason judge_token(struct admission *m)
 {
-	const struct tr_token_row *t;
+	const struct tr_token_row *t = TR_ROW(&m->core->tokens, m->token);
+	const struct tr_agent_row *was = TR_ROW(&m->core->agents, m->existing);
 
 	if (!m->token)
 		return m->a.native || m->req->q.bearer.n ? TR_R_TOKEN_INVALID : TR_R_OK;
-	t = m->token->row;
-	if (!token_usable(m->token, tr_now_ms()))
+	if (!token_usable(m->core, m->token, tr_now_ms()))
 		return TR_R_TOKEN_INVALID;
-	if (m->existing && tr_view_eq(((const struct tr_agent_row *)m->existing->row)->token_id, t->id))
+	if (was && tr_view_eq(was->token_id, t->id))
 		return TR_R_OK;
 	if (t->uses + m->token->reserved >= t->max_uses)
 		return TR_R_TOKEN_INVALID;

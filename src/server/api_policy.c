@@ -12,9 +12,10 @@
 
 struct tr_view tr_setting(const struct tr_core *c, const char *name)
 {
-	struct tr_item *i = tr_table_get(&c->settings, tr_view_str(name));
+	const struct tr_setting_row *row = TR_ROW(&c->settings, tr_table_get(&c->settings, tr_view_str(name)));
 
-	return i ? ((const struct tr_setting_row *)i->row)->value : tr_view(NULL, 0);
+	/* Values are longer than what is kept halved: this one borrows from the table, not from the room. */
+	return row ? row->value : tr_view(NULL, 0);
 }
 
 /* Calls back for each comma-separated part; empty parts are skipped. */
@@ -101,8 +102,7 @@ void tr_core_policy(const struct tr_core *c, struct tr_policy_view *ret)
 
 static bool key_vouches(const struct tr_core *c, const struct tr_release_row *r)
 {
-	const struct tr_item *i = tr_table_get(&c->vkeys, r->vkey_id);
-	const struct tr_vkey_row *k = i ? i->row : NULL;
+	const struct tr_vkey_row *k = TR_ROW(&c->vkeys, tr_table_get(&c->vkeys, r->vkey_id));
 
 	return k && !tr_view_is(k->state, "revoked") && (!k->not_before || r->issued_at >= k->not_before) &&
 	       (!k->not_after || r->issued_at <= k->not_after);
@@ -113,9 +113,10 @@ static bool key_vouches(const struct tr_core *c, const struct tr_release_row *r)
 static void add_releases(struct tr_core *c, bool pin_only, struct tr_buf *hashes, struct tr_buf *withdrawn)
 {
 	int64_t now = tr_now_ms();
+	const struct tr_item *i;
 
-	for (size_t i = 0; i < c->releases.n; i++) {
-		const struct tr_release_row *r = c->releases.by_key[i]->row;
+	TR_EACH_ITEM(&c->releases, i) {
+		const struct tr_release_row *r = TR_ROW(&c->releases, i);
 
 		if (r->withdrawn_at)
 			tr_buf_addv(withdrawn, r->sha256);
@@ -134,6 +135,7 @@ void tr_core_send_policy(struct tr_core *c)
 	tr_auto(tr_buf_done) struct tr_buf hashes = TR_BUF_INIT;
 	tr_auto(tr_buf_done) struct tr_buf withdrawn = TR_BUF_INIT;
 	tr_auto(tr_buf_done) struct tr_buf vkeys = TR_BUF_INIT;
+	const struct tr_item *i;
 
 	c->policy_until = 0;
 	if (!c->appraise)
@@ -144,8 +146,8 @@ void tr_core_send_policy(struct tr_core *c)
 				    .accept_original = p.accept_original, .pin_only = hashes.n != 0,
 				    .min_version = p.min_version, .versions = p.versions };
 	add_releases(c, m.pin_only, &hashes, &withdrawn);
-	for (size_t i = 0; i < c->vkeys.n; i++)
-		tr_records_add(&vkeys, &tr_vkey_def, c->vkeys.by_key[i]->row);
+	TR_EACH_ITEM(&c->vkeys, i)
+		tr_records_add(&vkeys, &tr_vkey_def, TR_ROW(&c->vkeys, i));
 	m.hashes = tr_buf_view(&hashes);
 	m.withdrawn = tr_buf_view(&withdrawn);
 	m.vkeys = tr_buf_view(&vkeys);

@@ -15,9 +15,11 @@ struct source {
 
 static struct tr_core *begin(struct source *s)
 {
+	static const uint8_t seed[16];
+
 	s->cfg.attestation = &s->file;
 	s->core.cfg = &s->cfg;
-	tr_table_init(&s->core.settings, &tr_setting_def, 0);
+	assert_true(tr_table_init(&s->core.settings, &tr_setting_def, 0, seed));
 	tr_core_pin(&s->core);
 	return &s->core;
 }

@@ -8,12 +8,13 @@
 void tr_api_release_list(struct tr_core *c, struct tr_req *r)
 {
 	tr_auto(tr_buf_done) struct tr_buf b = { .max = TR_MSG_ANSWER_MAX - 4096 };
+	const struct tr_item *i;
+	size_t shown = 0;
 
 	tr_buf_adds(&b, "{\"releases\":[");
-	for (size_t i = 0; i < c->releases.n; i++) {
-		if (i)
-			tr_buf_adds(&b, ",");
-		tr_record_to_json(&tr_release_def, c->releases.by_key[i]->row, &b);
+	TR_EACH_ITEM(&c->releases, i) {
+		tr_buf_adds(&b, shown++ ? "," : "");
+		tr_record_to_json(&tr_release_def, TR_ROW(&c->releases, i), &b);
 	}
 	tr_buf_adds(&b, "]}");
 	tr_req_answer_json(r, &b);
@@ -87,7 +88,7 @@ void tr_api_release_withdraw(struct tr_core *c, struct tr_req *r)
 		tr_req_refuse(r, 404, "release_not_found", "no published release has this SHA-256; see troth release list");
 		return;
 	}
-	row = *(const struct tr_release_row *)i->row;
+	row = *(const struct tr_release_row *)TR_ROW(&c->releases, i);
 	if (row.withdrawn_at) {
 		tr_req_refuse(r, 409, "already_ended", "this release is withdrawn already");
 		return;

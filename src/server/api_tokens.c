@@ -28,12 +28,13 @@ static void token_json(const struct tr_token_row *t, struct tr_buf *b)
 void tr_api_token_list(struct tr_core *c, struct tr_req *r)
 {
 	tr_auto(tr_buf_done) struct tr_buf b = { .max = TR_MSG_ANSWER_MAX - 4096 };
+	const struct tr_item *i;
+	size_t shown = 0;
 
 	tr_buf_adds(&b, "{\"tokens\":[");
-	for (size_t i = 0; i < c->tokens.n; i++) {
-		if (i)
-			tr_buf_adds(&b, ",");
-		token_json(c->tokens.by_key[i]->row, &b);
+	TR_EACH_ITEM(&c->tokens, i) {
+		tr_buf_adds(&b, shown++ ? "," : "");
+		token_json(TR_ROW(&c->tokens, i), &b);
 	}
 	tr_buf_adds(&b, "]}");
 	tr_req_answer_json(r, &b);
@@ -104,7 +105,7 @@ static void on_revoked(void *arg, enum tr_code rc, const char *why)
 		tr_req_refuse(r, 503, "store_unavailable", why);
 		return;
 	}
-	token_json(r->about->row, &b);
+	token_json(TR_ROW(&r->core->tokens, r->about), &b);
 	tr_req_answer(r, 200, TR_CT_JSON, tr_buf_view(&b));
 }
 
@@ -119,7 +120,7 @@ void tr_api_token_revoke(struct tr_core *c, struct tr_req *r)
 		tr_req_refuse(r, 404, "token_not_found", "no token of this id; see troth token list");
 		return;
 	}
-	row = *(const struct tr_token_row *)i->row;
+	row = *(const struct tr_token_row *)TR_ROW(&c->tokens, i);
 	if (row.revoked_at || i->ending) {
 		tr_req_refuse(r, 409, "already_ended", "this token is revoked already");
 		return;

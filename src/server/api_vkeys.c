@@ -13,9 +13,10 @@
 static size_t dependants(const struct tr_core *c, struct tr_view key_id, struct tr_view *ret_one)
 {
 	size_t n = 0;
+	const struct tr_item *i;
 
-	for (size_t i = 0; i < c->agents.n; i++) {
-		const struct tr_agent_row *a = c->agents.by_key[i]->row;
+	TR_EACH_ITEM(&c->agents, i) {
+		const struct tr_agent_row *a = TR_ROW(&c->agents, i);
 
 		if (!tr_view_eq(a->vouched_by, key_id) || !tr_view_is(a->state, "active"))
 			continue;
@@ -41,12 +42,13 @@ static void vkey_json(const struct tr_core *c, const struct tr_vkey_row *k, stru
 void tr_api_vkey_list(struct tr_core *c, struct tr_req *r)
 {
 	tr_auto(tr_buf_done) struct tr_buf b = { .max = TR_MSG_ANSWER_MAX - 4096 };
+	const struct tr_item *i;
+	size_t shown = 0;
 
 	tr_buf_adds(&b, "{\"verification_keys\":[");
-	for (size_t i = 0; i < c->vkeys.n; i++) {
-		if (i)
-			tr_buf_adds(&b, ",");
-		vkey_json(c, c->vkeys.by_key[i]->row, &b);
+	TR_EACH_ITEM(&c->vkeys, i) {
+		tr_buf_adds(&b, shown++ ? "," : "");
+		vkey_json(c, TR_ROW(&c->vkeys, i), &b);
 	}
 	tr_buf_adds(&b, "]}");
 	tr_req_answer_json(r, &b);
@@ -137,19 +139,19 @@ void tr_api_vkey_add(struct tr_core *c, struct tr_req *r)
 /* People type the first digits; eight are enough when they are unique. */
 static struct tr_item *named(struct tr_core *c, struct tr_req *r)
 {
-	struct tr_item *found = NULL;
+	struct tr_item *found = NULL, *i;
 
-	for (size_t i = 0; i < c->vkeys.n; i++) {
+	TR_EACH_ITEM(&c->vkeys, i) {
 		tr_auto(tr_buf_done) struct tr_buf hex = TR_BUF_INIT;
 
-		tr_hex_add(&hex, ((const struct tr_vkey_row *)c->vkeys.by_key[i]->row)->id);
+		tr_hex_add(&hex, tr_item_key(i));
 		if (r->q.arg.n < 8 || r->q.arg.n > hex.n || memcmp(hex.p, r->q.arg.p, r->q.arg.n) != 0)
 			continue;
 		if (found) {
 			tr_req_refuse(r, 409, "ambiguous", "several keys begin like this; give more digits");
 			return NULL;
 		}
-		found = c->vkeys.by_key[i];
+		found = i;
 	}
 	if (!found)
 		tr_req_refuse(r, 404, "key_not_found", "no verification key begins like this (at least 8 digits); see troth key list");
@@ -159,7 +161,7 @@ static struct tr_item *named(struct tr_core *c, struct tr_req *r)
 static void on_ended(void *arg, enum tr_code rc, const char *why)
 {
 	tr_auto(tr_req_free) struct tr_req *r = arg;
-	const struct tr_vkey_row *row = r->about->row;
+	const struct tr_vkey_row *row = TR_ROW(&r->core->vkeys, r->about);
 	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
 
 	/* A retirement leaves alone what a revocation behind it says. */
@@ -192,7 +194,7 @@ static void end_key(struct tr_core *c, struct tr_req *r, bool revoke)
 		tr_req_error(r, &err);
 		return;
 	}
-	row = *(const struct tr_vkey_row *)i->row;
+	row = *(const struct tr_vkey_row *)TR_ROW(&c->vkeys, i);
 	if (tr_view_is(row.state, "revoked") || tr_view_is(row.state, state)) {
 		tr_req_refuse(r, 409, "already_ended", "this key is retired or revoked already");
 		return;

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "server/table.h"
 #include "server/calls.h"
 #include "server/core.h"
 #include "server/metrics.h"
@@ -9,61 +8,6 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
-
-static struct tr_token_row token(const char *id, const char *hash)
-{
-	return (struct tr_token_row){ .id = tr_view_str(id), .secret_hash = tr_view_str(hash), .max_uses = 1 };
-}
-
-static void rows_are_found_by_both_keys_in_order(void **state)
-{
-	struct tr_table_mem t;
-	static const char *const ids[] = { "m", "a", "z", "aa", "b" };
-	char hash[33] = "00000000000000000000000000000000";
-
-	(void)state;
-	tr_table_init(&t, &tr_token_def, offsetof(struct tr_token_row, secret_hash));
-	for (size_t i = 0; i < TR_ARRAY_LEN(ids); i++) {
-		struct tr_token_row r;
-
-		hash[0] = (char)('9' - i);
-		r = token(ids[i], hash);
-		assert_non_null(tr_table_put(&t, &r));
-	}
-	assert_int_equal(t.n, 5);
-	for (size_t i = 1; i < t.n; i++)
-		assert_true(memcmp(((struct tr_token_row *)t.by_key[i - 1]->row)->id.p,
-				   ((struct tr_token_row *)t.by_key[i]->row)->id.p, 1) <= 0);
-	assert_non_null(tr_table_get(&t, TR_VIEW_LIT("aa")));
-	assert_null(tr_table_get(&t, TR_VIEW_LIT("aaa")));
-	hash[0] = '9';
-	assert_true(tr_view_is(((struct tr_token_row *)tr_table_get_alt(&t, tr_view_str(hash))->row)->id, "m"));
-	assert_null(tr_table_get_alt(&t, tr_view(NULL, 0)));
-	assert_int_equal(tr_table_after(&t, TR_VIEW_LIT("a")), 1);
-	assert_int_equal(tr_table_after(&t, TR_VIEW_LIT("zz")), 5);
-	tr_table_done(&t);
-}
-
-static void replacing_keeps_the_item_and_moves_the_second_key(void **state)
-{
-	struct tr_table_mem t;
-	struct tr_token_row r = token("a", "11111111111111111111111111111111");
-	struct tr_item *first;
-
-	(void)state;
-	tr_table_init(&t, &tr_token_def, offsetof(struct tr_token_row, secret_hash));
-	first = tr_table_put(&t, &r);
-	first->reserved = 3;
-	r.secret_hash = TR_VIEW_LIT("22222222222222222222222222222222");
-	assert_ptr_equal(tr_table_put(&t, &r), first);
-	assert_int_equal(first->reserved, 3);
-	assert_null(tr_table_get_alt(&t, TR_VIEW_LIT("11111111111111111111111111111111")));
-	assert_ptr_equal(tr_table_get_alt(&t, r.secret_hash), first);
-	tr_table_del(&t, TR_VIEW_LIT("a"));
-	assert_int_equal(t.n, 0);
-	assert_int_equal(t.n_alt, 0);
-	tr_table_done(&t);
-}
 
 static int heard;
 static void on_call(void *arg, const void *answer)
@@ -234,8 +178,6 @@ static void the_failure_alert_comes_once_a_minute(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(rows_are_found_by_both_keys_in_order),
-		cmocka_unit_test(replacing_keeps_the_item_and_moves_the_second_key),
 		cmocka_unit_test(an_answer_is_taken_once_and_from_whom_it_was_asked),
 		cmocka_unit_test(a_role_that_hangs_is_named),
 		cmocka_unit_test(calls_are_bounded),
