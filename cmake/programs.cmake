@@ -13,6 +13,7 @@ endfunction()
 tr_program(trothd server ${CMAKE_INSTALL_SBINDIR})
 tr_program(troth-agent agent ${CMAKE_INSTALL_SBINDIR})
 tr_program(troth cli ${CMAKE_INSTALL_BINDIR})
+tr_program(troth-swarm swarm ${CMAKE_INSTALL_BINDIR})
 
 add_test(NAME server/documented-codes COMMAND ${CMAKE_SOURCE_DIR}/tests/documented-codes ${CMAKE_SOURCE_DIR})
 set_tests_properties(server/documented-codes PROPERTIES LABELS unit TIMEOUT 20)

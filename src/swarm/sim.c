@@ -298,8 +298,8 @@ static void on_event(void *arg, const struct tr_event *e)
 
 		if (v == TR_V_LOST && role == R_KILL)
 			named(s, e->agent, TR_SIM_KILL);
-		else if (v == TR_V_LOST && (role == R_CLONE || (role == R_RESTORE && s->now < s->agents[e->agent].first_sign_at)))
-			break; /* both copies are locked out, or nobody runs: silence is the truth */
+		else if (v == TR_V_LOST && (role == R_CLONE || (role == R_RESTORE && !s->agents[e->agent].named)))
+			break; /* both copies are locked out, or the machine is down: silence is the truth */
 		else if (v == TR_V_LOST || (tr_verdict_is_security(v) && !cloned && !restored &&
 					    !(v == TR_V_UNKNOWN_BINARY && role == R_SWAP)))
 			falsely(s, e->agent, tr_verdict_name(v));
@@ -363,7 +363,7 @@ static void restore_alerts(struct sim *s)
 
 static void server_up(struct sim *s)
 {
-	const struct tr_fleet_sink sink = { on_event, on_alert, s };
+	const struct tr_fleet_sink sink = { .event = on_event, .alert = on_alert, .arg = s };
 	struct tr_fleet_config c = { .run = rnd(s), .interval_s = s->plan->interval_s, .keyset_epoch = 1, .escalate_s = 900 };
 	struct tr_instant now = instant(s);
 	static const uint8_t good[32] = { 1 };
@@ -499,13 +499,22 @@ static void send_pulse(struct sim *s, uint32_t no, enum tr_notice notice, int64_
 	push(s, s->now + between(s, 5, s->plan->jitter_ms), W_ARRIVE, no, a->life);
 }
 
+static struct tr_view source_of(uint32_t agent, char buf[24])
+{
+	(void)snprintf(buf, 24, "10.%u.%u.%u", agent >> 16 & 255, agent >> 8 & 255, agent & 255);
+	return tr_view_str(buf);
+}
+
 /* As front: whose connection is it? */
 static bool belongs(struct sim *s, const struct actor *a, uint64_t conn, const struct tr_instant *now)
 {
+	char source[24];
+
 	if (memcmp(a->p.exporter, &conn, sizeof(conn)) == 0)
 		return true;
-	tr_fleet_refused(s->fleet, now, TR_EV_RELAYED, a->agent, tr_view_str(s->agents[a->agent].id), TR_VIEW_LIT("198.51.100.9"),
-			 tr_view(NULL, 0));
+	/* From an address of the thief's own. */
+	tr_fleet_refused(s->fleet, now, TR_EV_RELAYED, a->agent, tr_view_str(s->agents[a->agent].id),
+			 source_of(a->agent + s->plan->agents, source), tr_view(NULL, 0));
 	return false;
 }
 
@@ -514,7 +523,8 @@ static void ask(struct sim *s, const struct actor *a, uint64_t conn, struct tr_p
 	struct tr_instant now = instant(s);
 	struct tr_pulse p = a->p;
 	char partition[16];
-	const struct tr_pulse_seen seen = { &p, a->digest, tr_view(NULL, 0), TR_VIEW_LIT("192.0.2.7"), now.wall_ns };
+	char source[24];
+	const struct tr_pulse_seen seen = { &p, a->digest, tr_view(NULL, 0), source_of(a->agent, source), now.wall_ns };
 
 	*r = (struct tr_pulse_result){ .status = 403, .code = "relayed" };
 	if (!belongs(s, a, conn, &now))
@@ -797,6 +807,9 @@ static void step(struct sim *s, const struct event *e)
 	case W_SNAPSHOT: keep_snapshot(s, e->actor); break;
 	case W_COMEBACK: comeback(s, e->actor); break;
 	case W_CLOCK:
+		/* Of the others nobody could tell afterwards whose clock it was. */
+		if (s->agents[e->actor].role == R_KILL || s->agents[e->actor].role == R_CLONE || s->agents[e->actor].role == R_RESTORE)
+			break;
 		s->agents[e->actor].clock_off_ms = rnd(s) & 1 ? 3600000 : -3600000;
 		s->agents[e->actor].stepped = true;
 		s->out->steps++;
