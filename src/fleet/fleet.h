@@ -50,6 +50,8 @@ struct tr_fleet_sink {
 	/* An alert was opened, changed or resolved; row is what to store and tell. */
 	void (*alert)(void *arg, const struct tr_alert_row *row);
 	void *arg;
+	/* A normalised BPF hash was learned or approved; row is what to store. May be NULL. */
+	void (*bpf_ref)(void *arg, const struct tr_bpf_ref_row *row);
 };
 
 struct tr_fleet_config {

@@ -117,8 +117,10 @@ bool tr_live_in_maintenance(const struct tr_fleet *f, const struct tr_instant *n
 /* liveness.c: beats in a row whose loss is not chance for this agent: 4 to 8. */
 unsigned tr_live_k(const struct tr_fleet *f, const struct tr_fleet_agent *a);
 
-/* bpf.c: compares the snapshot of this pulse with the last good one; sets findings and returns whether they match. */
-bool tr_bpf_judge(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, const struct tr_pulse *p, bool same_boot);
+/* bpf.c: compares the snapshot of this pulse with the last good one and sets findings. OK, BPF_MISMATCH (proven by a list),
+ * or UNKNOWN (another digest, whose list is not here yet). */
+enum tr_integrity tr_bpf_judge(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, const struct tr_pulse_seen *s,
+			       bool same_boot);
 void tr_bpf_accept(struct tr_fleet *f, uint32_t no); /* the last seen list is good from now on */
 
 #endif

@@ -203,15 +203,14 @@ static bool judge_lsm(struct tr_fleet *f, const struct tr_instant *now, uint32_t
 static void judge_integrity(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, const struct tr_pulse_seen *s,
 			    bool same_boot)
 {
-	struct tr_fleet_agent *a = tr_agent_at(f, no);
 	enum tr_integrity binary = judge_binary(f, now, no, s);
-	bool bpf = tr_bpf_judge(f, now, no, s->pulse, same_boot);
+	enum tr_integrity bpf = tr_bpf_judge(f, now, no, s, same_boot);
 	bool lsm_down = judge_lsm(f, now, no, s);
 	enum tr_integrity all = binary;
 
 	if (binary != TR_INTEGRITY_UNKNOWN_BINARY) {
-		if (!bpf)
-			all = a->want_bpf_list ? TR_INTEGRITY_UNKNOWN : TR_INTEGRITY_BPF_MISMATCH;
+		if (bpf != TR_INTEGRITY_OK)
+			all = bpf;
 		else if (lsm_down)
 			all = TR_INTEGRITY_LSM_DOWN;
 	}

@@ -56,7 +56,7 @@ static uint8_t last_digest[32];
 
 static struct tr_fleet *new_fleet(uint64_t run)
 {
-	const struct tr_fleet_sink sink = { on_event, on_alert, NULL };
+	const struct tr_fleet_sink sink = { .event = on_event, .alert = on_alert };
 	const struct tr_fleet_config c = { .ticket_key = { 7 }, .run = run, .interval_s = BEAT / 1000, .keyset_epoch = 1, .escalate_s = 900 };
 
 	return tr_fleet_new(&c, &sink, &now);
