@@ -635,3 +635,11 @@ size_t tr_fleet_sweep(struct tr_fleet *f, size_t n, tr_fleet_put_fn put, void *a
 	}
 	return done;
 }
+
+void tr_fleet_touch(struct tr_fleet *f, uint32_t no)
+{
+	struct tr_fleet_agent *a = tr_agent_at(f, no);
+
+	if (a)
+		a->dirty = true;
+}

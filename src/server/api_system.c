@@ -31,7 +31,7 @@ void tr_api_readyz(struct tr_core *c, struct tr_req *r)
 	tr_buf_addf(&b, "{\"ready\":%s,\"parts\":{", all ? "true" : "false");
 	for (size_t i = 0; i < TR_ARRAY_LEN(parts); i++)
 		tr_buf_addf(&b, "%s\"%s\":%s", i ? "," : "", parts[i].name, parts[i].ok ? "true" : "false");
-	tr_buf_adds(&b, "}");
+	tr_buf_addf(&b, "},\"clock_synchronised\":%s", c->clock_trusted ? "true" : "false");
 	if (!c->store_ok) {
 		tr_buf_adds(&b, ",\"store_problem\":");
 		tr_json_put_str(&b, tr_view_str(c->store_why));
@@ -43,35 +43,35 @@ void tr_api_readyz(struct tr_core *c, struct tr_req *r)
 static void measure(const struct tr_core *c, struct tr_gauges *g)
 {
 	int64_t now = tr_now_ms();
+	const struct tr_item *i;
 
-	for (size_t i = 0; i < c->agents.n; i++) {
-		const char *reach = tr_agent_reach(c, c->agents.by_key[i], now);
-
-		if (*reach == 'e') {
-			g->agents_ended++;
-			continue;
-		}
-		g->agents_active++;
-		if (*reach == 'l')
-			g->agents_live++;
-		else
-			g->agents_silent++;
+	if (c->fleet) {
+		tr_fleet_stats(c->fleet, &g->fleet);
+		for (unsigned k = 1; k <= 5; k++)
+			g->alerts_open[k] = tr_alerts_open(tr_fleet_alerts(c->fleet), k);
+		g->events_waiting = tr_effects_waiting(c->effects);
 	}
-	for (size_t i = 0; i < TR_FRONTS_MAX; i++)
-		g->connections += c->fronts[i].open;
-	for (size_t i = 0; i < c->tokens.n; i++) {
-		const struct tr_token_row *t = c->tokens.by_key[i]->row;
+	for (unsigned k = 0; k < TR_REACH_N; k++)
+		g->agents_active += g->fleet.by_reach[k];
+	g->agents_live = g->fleet.by_reach[TR_REACH_LIVE];
+	g->agents_silent = g->agents_active - g->agents_live;
+	g->agents_ended = c->agents.n - g->agents_active;
+	for (size_t k = 0; k < TR_FRONTS_MAX; k++)
+		g->connections += c->fronts[k].open;
+	TR_EACH_ITEM(&c->tokens, i) {
+		const struct tr_token_row *t = TR_ROW(&c->tokens, i);
 
 		g->tokens_usable += !t->revoked_at && t->expires_at > now && t->uses < t->max_uses;
 	}
-	for (size_t i = 0; i < c->vkeys.n; i++) {
-		const struct tr_vkey_row *k = c->vkeys.by_key[i]->row;
+	TR_EACH_ITEM(&c->vkeys, i) {
+		const struct tr_vkey_row *k = TR_ROW(&c->vkeys, i);
 
 		g->vkeys_old += tr_view_is(k->state, "active") && now - k->added_at > OLD_KEY_MS;
 	}
 	g->tls_seconds_left = (c->tls_not_after - now) / 1000;
 	g->uptime_s = (now - c->started_at) / 1000;
 	g->store_ok = c->store_ok;
+	g->clock_trusted = c->clock_trusted;
 }
 
 void tr_api_metrics(struct tr_core *c, struct tr_req *r)

@@ -47,6 +47,7 @@ static const cyaml_schema_field_t limit_fields[] = {
 	NUM(registrations_in_flight, struct tr_config_limits),
 	CYAML_FIELD_END
 };
+static const cyaml_schema_field_t clock_fields[] = { STR(source, struct tr_config_clock), CYAML_FIELD_END };
 /* libcyaml takes every word but "false" and its like for true. */
 static const cyaml_strval_t truths[] = { { "false", 0 }, { "true", 1 } };
 
@@ -81,6 +82,7 @@ static const cyaml_schema_field_t config_fields[] = {
 	MAP(attestation, struct tr_config, attestation_fields),
 	MAP(limits, struct tr_config, limit_fields),
 	MAP(alerts, struct tr_config, alert_fields),
+	MAP(clock, struct tr_config, clock_fields),
 	CYAML_FIELD_END
 };
 static const cyaml_schema_value_t config_schema = {
@@ -168,9 +170,11 @@ static TR_RC fill_defaults(struct tr_config *c, const char *path, struct tr_err 
 		c->attestation = calloc(1, sizeof(*c->attestation));
 	if (!c->limits)
 		c->limits = calloc(1, sizeof(*c->limits));
+	if (!c->clock)
+		c->clock = calloc(1, sizeof(*c->clock));
 	if (!c->alerts)
 		c->alerts = calloc(1, sizeof(*c->alerts));
-	if (!c->listen || !c->tls || !c->attestation || !c->limits || !c->alerts)
+	if (!c->listen || !c->tls || !c->attestation || !c->limits || !c->alerts || !c->clock)
 		return tr_err_set(err, TR_E_INTERNAL, "out of memory", "configuration");
 	c->path = realpath(path, NULL);
 	if (!c->state && c->path) {
@@ -185,6 +189,7 @@ static TR_RC fill_defaults(struct tr_config *c, const char *path, struct tr_err 
 	set_default(&c->tls->certificate, "tls/server.crt");
 	set_default(&c->tls->key, "tls/server.key");
 	set_default(&c->alerts->journald_socket, "/run/systemd/journal/socket");
+	set_default(&c->clock->source, "kernel");
 	return TR_OK;
 }
 
@@ -275,6 +280,9 @@ static TR_RC check(const struct tr_config *c, struct tr_err *err)
 	for (unsigned i = 0; i < c->urls_count; i++)
 		if (!tr_view_starts(tr_view_str(c->urls[i]), "https://"))
 			return wrong(err, "urls must start with https://", "urls", c->urls[i]);
+	if (!tr_view_is(tr_view_str(c->clock->source), "kernel") && !tr_config_clock_trusted(c))
+		return wrong(err, "clock.source must be kernel, or trusted when you vouch for the server's clock",
+			     "clock.source", c->clock->source);
 	return check_alerts(c->alerts, err) ? err->code : check_attestation(c->attestation, err);
 }
 
@@ -460,6 +468,11 @@ TR_RC tr_config_read(const struct tr_config *c, const char *name, bool secret, s
 
 	tr_config_path(c, name, path, sizeof(path));
 	return secret ? tr_file_read_secret(path, 65536, ret, err) : tr_file_read(path, 262144, ret, err);
+}
+
+bool tr_config_clock_trusted(const struct tr_config *c)
+{
+	return tr_view_is(tr_view_str(c->clock->source), "trusted");
 }
 
 unsigned tr_config_fronts(const struct tr_config *c)

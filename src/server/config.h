@@ -33,6 +33,10 @@ struct tr_config_limits {
 	unsigned registrations_in_flight;
 };
 
+struct tr_config_clock {
+	char *source;            /* kernel: synchronised when the kernel says so; trusted: the operator vouches for it */
+};
+
 struct tr_config_webhook {
 	char *url, *secret_file;
 	char *ca_file;        /* PEM; NULL: the system's */
@@ -65,6 +69,7 @@ struct tr_config {
 	struct tr_config_attestation *attestation;
 	struct tr_config_limits *limits;
 	struct tr_config_alerts *alerts; /* never NULL */
+	struct tr_config_clock *clock;
 	char *path;              /* of this file */
 };
 
@@ -77,6 +82,8 @@ TR_DEFINE_AUTO(struct tr_config *, tr_config_free)
 void tr_config_path(const struct tr_config *c, const char *name, char *buf, size_t len);
 /* Reads a small file of the installation. secret: mode 0600 is demanded. */
 TR_RC tr_config_read(const struct tr_config *c, const char *name, bool secret, struct tr_buf *ret, struct tr_err *err);
+/* Whatever the kernel says of it, the operator says that the server's clock is right. */
+bool tr_config_clock_trusted(const struct tr_config *c);
 unsigned tr_config_fronts(const struct tr_config *c);
 
 #endif

@@ -6,12 +6,15 @@
 #ifndef TR_SERVER_CORE_H
 #define TR_SERVER_CORE_H
 
+#include "fleet/fleet.h"
 #include "http/problem.h"
 #include "server/calls.h"
 #include "server/config.h"
 #include "server/metrics.h"
 #include "server/msg.h"
+#include "server/pace.h"
 #include "server/routes.h"
+#include "server/steady.h"
 #include "server/table.h"
 #include "signed/keyset.h"
 
@@ -23,6 +26,7 @@ struct tr_front_ref {
 	struct tr_chan *chan;
 	uint32_t gen; /* rises when the place is reused: late answers find nobody */
 	bool up;      /* has said hello */
+	uint8_t tag;  /* how the supervisor calls it */
 	uint64_t open; /* connections, as last reported */
 };
 
@@ -31,12 +35,13 @@ struct tr_core {
 	struct tr_loop *loop;
 	int control; /* supervisor */
 	struct tr_front_ref fronts[TR_FRONTS_MAX];
-	struct tr_chan *store, *store_ro, *keys, *appraise;
+	struct tr_chan *store, *store_ro, *keys, *appraise, *egress;
 	bool up[TR_UP_N]; /* who of them has said hello */
+	bool egress_up, egress_asked;
 	bool seeding, seeded; /* the configured key: being stored; in force, or there is none */
 	struct tr_calls *calls;
 
-	struct tr_table_mem agents, tokens, vkeys, releases, settings, seen, operators;
+	struct tr_table_mem agents, tokens, vkeys, releases, settings, seen, operators, maintenance, bpf_refs;
 	bool loaded, ready_told, stopping;
 	unsigned loading; /* tables still to come */
 	bool store_ok;
@@ -44,6 +49,21 @@ struct tr_core {
 	unsigned registrations; /* under way */
 	unsigned recent_refusals; /* recorded in this second */
 	uint64_t unrecorded;      /* refusals counted but not recorded, since the last record that says so */
+
+	/* What agents say of themselves: pulses, verdicts, alerts. */
+	struct tr_fleet *fleet;      /* NULL until the settings are loaded */
+	struct tr_steady *steady;
+	struct tr_effects *effects;
+	bool clock_trusted;
+	int64_t clock_bad_ms;        /* since when it is not, steady; 0: it is */
+	uint8_t ticket_key[TR_TICKET_KEY_LEN];
+	bool ticket_kept, ticket_keeping; /* in the store; on its way there */
+	uint64_t keyset_epoch;
+	struct tr_pace *writes;      /* certificates and rows that an agent may cause */
+	unsigned rechecks;           /* under way */
+	uint8_t dice[64];            /* random bytes not yet used, for what is rechecked */
+	unsigned dice_left;
+	bool sweeping;               /* a transaction of swept rows is under way */
 
 	uint8_t challenge_key[32];
 	struct tr_buf keyset;  /* signed bytes, as served */
@@ -57,7 +77,6 @@ struct tr_core {
 
 	struct tr_metrics metrics;
 	struct tr_watch *sweep_timer, *tick_timer, *control_watch;
-	size_t sweep_at;
 	int64_t started_at;
 };
 
@@ -72,6 +91,8 @@ struct tr_req {
 	struct tr_buf bytes;     /* own copy, made by tr_req_keep */
 	char actor[80];          /* "operator:admin", "agent:web-1", "anonymous" */
 	struct tr_item *about;   /* of a kept request, for its handler */
+	char made[16];           /* of a kept request: id that its handler made */
+	bool next_key;           /* comes under the key that the agent is changing to */
 };
 
 /* A handler answers now, or keeps the request and answers later. */
@@ -101,6 +122,10 @@ typedef void (*tr_tx_fn)(void *arg, enum tr_code rc, const char *why);
 struct tr_tx *tr_tx_new(struct tr_core *c);
 struct tr_tx *tr_tx_free(struct tr_tx *tx); /* only when not committed */
 void tr_tx_add(struct tr_tx *tx, enum tr_op op, enum tr_table t, const void *row);
+/* Operations that are encoded already, as tr_op_encode made them. */
+void tr_tx_add_encoded(struct tr_tx *tx, struct tr_view ops);
+void tr_op_encode(struct tr_buf *b, enum tr_op op, enum tr_table t, const void *row);
+size_t tr_tx_bytes(const struct tr_tx *tx);
 /* Marks an existing row as touched until the transaction ends. */
 void tr_tx_touch(struct tr_tx *tx, struct tr_item *item);
 /* Sends it; fn is called after memory was changed (TR_OK), or with the reason it was not. Takes tx. */
@@ -142,10 +167,55 @@ void tr_core_policy(const struct tr_core *c, struct tr_policy_view *ret);
 void tr_challenge_make(const uint8_t key[32], int64_t now_ms, uint8_t out[TR_CHALLENGE_LEN]);
 bool tr_challenge_ok(const uint8_t key[32], int64_t now_ms, struct tr_view challenge);
 
+/* ---- the fleet (follow.c, effects.c, watch.c, pulse.c, recheck.c) ---- */
+
+struct tr_instant tr_core_now(const struct tr_core *c);
+/* Fleet and effects, once the settings (with the ticket key) are there. */
+TR_RC tr_core_make_fleet(struct tr_core *c, struct tr_err *err);
+/* The agent becomes a member; row: what its pulses left behind, or NULL. False when out of memory. */
+bool tr_core_join(struct tr_core *c, struct tr_item *i, const struct tr_pulse_row *row);
+/* Everything is loaded: agents without a stored pulse join, windows and references are told. False when out of memory. */
+bool tr_core_fleet_loaded(struct tr_core *c);
+/* Stores the ticket key when it is new, then calls tr_core_tell_ready again. */
+void tr_core_keep_ticket_key(struct tr_core *c);
+/* An agent's row was put: the fleet follows. was: what it said before, from tr_core_follow_begin; the item may be new. */
+struct tr_follow {
+	bool known, active;
+	uint64_t epoch;
+	uint8_t key_id[32], hash[32];
+};
+void tr_core_follow_begin(const struct tr_core *c, struct tr_view id, struct tr_follow *ret);
+bool tr_core_follow(struct tr_core *c, struct tr_item *i, const struct tr_follow *was); /* false: out of memory */
+
+/* Events and alerts on their way to the store and to egress. */
+struct tr_effects *tr_effects_new(struct tr_core *c);
+struct tr_effects *tr_effects_free(struct tr_effects *e);
+/* The fleet's sink; core's own events go the same way. */
+void tr_effects_event(void *arg, const struct tr_event *ev);
+void tr_effects_alert(void *arg, const struct tr_alert_row *row);
+void tr_effects_bpf_ref(void *arg, const struct tr_bpf_ref_row *row);
+void tr_effects_flush(struct tr_effects *e); /* sends what waits, when the store can take it */
+uint64_t tr_effects_lost(const struct tr_effects *e);
+size_t tr_effects_waiting(const struct tr_effects *e);
+void tr_effects_egress_up(struct tr_effects *e);
+void tr_effects_notified(struct tr_effects *e, const struct tr_msg_notified *m);
+
+/* Once a second: clock, liveness, reminders. */
+void tr_core_watch_tick(struct tr_core *c);
+
+/* A pulse as front saw it; answered through r. */
+void tr_core_pulse(struct tr_core *c, struct tr_req *r, const struct tr_msg_pulse *m);
+/* Has front's word on this pulse checked by appraise, now and then. */
+void tr_core_recheck(struct tr_core *c, const struct tr_req *r, struct tr_view spki, const struct tr_msg_pulse *m,
+		     const struct tr_pulse *p, const struct tr_pulse_result *res);
+/* The front that said so is not to be believed: it is cut off, and the supervisor replaces it. */
+void tr_core_end_front(struct tr_core *c, unsigned front);
+void tr_core_tell_maintenance(struct tr_core *c); /* the fleet hears of windows whenever they change */
+
 extern const tr_api_fn tr_api[TR_RT_N];
 
 /* Handlers, by file: api_system.c, api_agents.c, api_tokens.c, api_vkeys.c, api_releases.c, api_policy.c, api_logs.c,
- * admit.c (registration), renew.c, heartbeat.c. */
+ * admit.c (registration), renew.c, time.c. */
 void tr_api_livez(struct tr_core *c, struct tr_req *r);
 void tr_api_readyz(struct tr_core *c, struct tr_req *r);
 void tr_api_metrics(struct tr_core *c, struct tr_req *r);
@@ -154,7 +224,7 @@ void tr_api_keyset(struct tr_core *c, struct tr_req *r);
 void tr_api_challenge(struct tr_core *c, struct tr_req *r);
 void tr_api_whoami(struct tr_core *c, struct tr_req *r);
 void tr_api_register(struct tr_core *c, struct tr_req *r);
-void tr_api_heartbeat(struct tr_core *c, struct tr_req *r);
+void tr_api_time(struct tr_core *c, struct tr_req *r);
 void tr_api_renew(struct tr_core *c, struct tr_req *r);
 void tr_api_agent_list(struct tr_core *c, struct tr_req *r);
 void tr_api_agent_get(struct tr_core *c, struct tr_req *r);
@@ -175,20 +245,60 @@ void tr_api_policy_set(struct tr_core *c, struct tr_req *r);
 void tr_api_attestation_list(struct tr_core *c, struct tr_req *r);
 void tr_api_attestation_get(struct tr_core *c, struct tr_req *r);
 void tr_api_audit_list(struct tr_core *c, struct tr_req *r);
+void tr_api_agent_events(struct tr_core *c, struct tr_req *r);
+void tr_api_agent_bpf(struct tr_core *c, struct tr_req *r);
+void tr_api_agent_bpf_request(struct tr_core *c, struct tr_req *r);
+void tr_api_agent_expect(struct tr_core *c, struct tr_req *r);
+void tr_api_agent_accept(struct tr_core *c, struct tr_req *r);
+void tr_api_agent_reset(struct tr_core *c, struct tr_req *r);
+void tr_api_fleet(struct tr_core *c, struct tr_req *r);
+void tr_api_event_list(struct tr_core *c, struct tr_req *r);
+void tr_api_event_get(struct tr_core *c, struct tr_req *r);
+void tr_api_alert_list(struct tr_core *c, struct tr_req *r);
+void tr_api_alert_get(struct tr_core *c, struct tr_req *r);
+void tr_api_alert_ack(struct tr_core *c, struct tr_req *r);
+void tr_api_alert_resolve(struct tr_core *c, struct tr_req *r);
+void tr_api_maintenance_list(struct tr_core *c, struct tr_req *r);
+void tr_api_maintenance_add(struct tr_core *c, struct tr_req *r);
+void tr_api_maintenance_end(struct tr_core *c, struct tr_req *r);
+void tr_api_agent_events(struct tr_core *c, struct tr_req *r);
+void tr_api_agent_bpf(struct tr_core *c, struct tr_req *r);
+void tr_api_agent_bpf_request(struct tr_core *c, struct tr_req *r);
+void tr_api_agent_expect(struct tr_core *c, struct tr_req *r);
+void tr_api_agent_accept(struct tr_core *c, struct tr_req *r);
+void tr_api_agent_reset(struct tr_core *c, struct tr_req *r);
+void tr_api_fleet(struct tr_core *c, struct tr_req *r);
+void tr_api_event_list(struct tr_core *c, struct tr_req *r);
+void tr_api_event_get(struct tr_core *c, struct tr_req *r);
+void tr_api_alert_list(struct tr_core *c, struct tr_req *r);
+void tr_api_alert_get(struct tr_core *c, struct tr_req *r);
+void tr_api_alert_ack(struct tr_core *c, struct tr_req *r);
+void tr_api_alert_resolve(struct tr_core *c, struct tr_req *r);
+void tr_api_maintenance_list(struct tr_core *c, struct tr_req *r);
+void tr_api_maintenance_add(struct tr_core *c, struct tr_req *r);
+void tr_api_maintenance_end(struct tr_core *c, struct tr_req *r);
 
 /* Is this agent allowed to speak on this connection? Fills a problem when not. */
 struct tr_item *tr_core_agent_of(struct tr_core *c, struct tr_req *r);
-/* The row with what is known of the agent only while it lives; borrows from the item. Whoever writes a row writes this:
- * then it does not matter which of two reaches the disk first. */
-struct tr_agent_row tr_agent_now(const struct tr_item *i);
+/* The agent's row, by value; its views are good until the enclosing block ends or the row changes. */
+#define tr_agent_now(c, i) (*(const struct tr_agent_row *)TR_ROW(&(c)->agents, (i)))
 /* Renewing and enrolling again each cost a signature, a commit and rows for ever, so one agent gets only so many;
  * false: refused with 429 and answered. */
 bool tr_core_may_write(struct tr_item *i, struct tr_req *r);
+/* The agent in the path, or NULL and answered: 404, and 409 when it is not active any more. */
+struct tr_item *tr_agent_named(struct tr_core *c, struct tr_req *r);
+struct tr_item *tr_agent_named_active(struct tr_core *c, struct tr_req *r);
+/* Windows in force. */
+size_t tr_maintenance_running(const struct tr_core *c);
+/* The agent of the path's {id}; NULL: refused. The second also refuses one that was revoked or removed. */
+struct tr_item *tr_agent_named(struct tr_core *c, struct tr_req *r);
+struct tr_item *tr_agent_named_active(struct tr_core *c, struct tr_req *r);
+size_t tr_maintenance_running(const struct tr_core *c);
 /* What people see: row and live part together, as JSON. */
 void tr_agent_json(const struct tr_core *c, const struct tr_item *i, struct tr_buf *b);
-/* "live", "silent", "never", "ended". Liveness is a function of the last heartbeat and the clock; unknown is never live. */
-const char *tr_agent_reach(const struct tr_core *c, const struct tr_item *i, int64_t now_ms);
-/* Writes live counters back into rows, a bounded number per call. */
-void tr_core_sweep(struct tr_core *c, size_t at_most);
+/* Writes what pulses changed into the store, transaction after transaction, until nothing is left; at most `most` rows. */
+void tr_core_sweep(struct tr_core *c, size_t most);
+/* At the end: as much as is reasonable, without waiting for the store's answers. */
+void tr_core_sweep_last(struct tr_core *c);
 
 #endif

@@ -68,6 +68,37 @@ static void print_flux(const struct tr_metrics *m, struct tr_buf *b)
 		    (unsigned long long)m->duration_count);
 }
 
+void tr_metrics_refused(struct tr_metrics *m, const char *slug)
+{
+	size_t i = 0;
+
+	while (i < TR_REFUSED_REASONS - 1 && m->pulses_refused[i].slug && strcmp(m->pulses_refused[i].slug, slug) != 0)
+		i++;
+	if (!m->pulses_refused[i].slug)
+		m->pulses_refused[i].slug = i == TR_REFUSED_REASONS - 1 ? "other" : slug;
+	m->pulses_refused[i].n++;
+}
+
+static void print_pulses(const struct tr_metrics *m, const struct tr_gauges *g, struct tr_buf *b)
+{
+	head(b, "troth_pulses_refused_total", "counter", "Pulses refused, by reason; flood: by front, not told apart.");
+	for (size_t i = 0; i < TR_REFUSED_REASONS && m->pulses_refused[i].slug; i++)
+		tr_buf_addf(b, "troth_pulses_refused_total{reason=\"%s\"} %llu\n", m->pulses_refused[i].slug,
+			    (unsigned long long)m->pulses_refused[i].n);
+	tr_buf_addf(b, "troth_pulses_refused_total{reason=\"flood\"} %llu\n", (unsigned long long)m->pulses_refused_front);
+	head(b, "troth_agents", "gauge", "Agents by verdict.");
+	for (unsigned v = 0; v < TR_V_N; v++)
+		tr_buf_addf(b, "troth_agents{verdict=\"%s\"} %llu\n", tr_verdict_name((enum tr_verdict)v),
+			    (unsigned long long)g->fleet.by_verdict[v]);
+	head(b, "troth_agents_reach", "gauge", "Active agents by reachability.");
+	for (unsigned v = 0; v < TR_REACH_N; v++)
+		tr_buf_addf(b, "troth_agents_reach{reach=\"%s\"} %llu\n", tr_reach_name((enum tr_reach)v),
+			    (unsigned long long)g->fleet.by_reach[v]);
+	head(b, "troth_alerts_open", "gauge", "Open alerts by severity, 1 is worst.");
+	for (unsigned v = 1; v <= 5; v++)
+		tr_buf_addf(b, "troth_alerts_open{severity=\"%u\"} %llu\n", v, (unsigned long long)g->alerts_open[v]);
+}
+
 void tr_metrics_print(const struct tr_metrics *m, const struct tr_gauges *g, struct tr_buf *b)
 {
 	const struct {
@@ -77,11 +108,11 @@ void tr_metrics_print(const struct tr_metrics *m, const struct tr_gauges *g, str
 		{ "troth_registrations_total", "counter", "Agents admitted.", (long long)m->registrations },
 		{ "troth_audit_admissions_total", "counter", "Admitted in audit mode although a check failed.",
 		  (long long)m->audit_admissions },
-		{ "troth_heartbeats_total", "counter", "Heartbeats accepted.", (long long)m->heartbeats },
-		{ "troth_heartbeats_refused_total", "counter", "Heartbeats of agents that may not speak.",
-		  (long long)m->heartbeats_refused },
+		{ "troth_pulses_total", "counter", "Pulses accepted.", (long long)m->pulses },
+		{ "troth_pulse_resyncs_total", "counter", "Pulses asked for once more with a fresh ticket.",
+		  (long long)g->fleet.resyncs },
 		{ "troth_certificate_renewals_total", "counter", "Agent certificates renewed.", (long long)m->renewals },
-		{ "troth_binary_changes_total", "counter", "Heartbeats that first named another binary hash.",
+		{ "troth_binary_changes_total", "counter", "Pulses that named another program than the last known good one.",
 		  (long long)m->binary_changes },
 		{ "troth_attestation_failure_rate_alerts_total", "counter",
 		  "Minutes in which at least half of ten or more verifications failed.",
@@ -104,7 +135,7 @@ void tr_metrics_print(const struct tr_metrics *m, const struct tr_gauges *g, str
 		{ "troth_http_timeouts_total", "counter", "Connections ended by a deadline.", (long long)m->timeouts },
 		{ "troth_agents_active", "gauge", "Agents admitted and neither revoked nor removed.",
 		  (long long)g->agents_active },
-		{ "troth_agents_live", "gauge", "Active agents heard within two and a half intervals.",
+		{ "troth_agents_live", "gauge", "Active agents heard in time.",
 		  (long long)g->agents_live },
 		{ "troth_agents_silent", "gauge", "Active agents not heard for longer, or never.",
 		  (long long)g->agents_silent },
@@ -117,6 +148,26 @@ void tr_metrics_print(const struct tr_metrics *m, const struct tr_gauges *g, str
 		{ "troth_tls_certificate_seconds_left", "gauge", "Until the server certificate expires.",
 		  (long long)g->tls_seconds_left },
 		{ "troth_uptime_seconds", "gauge", "Since core started.", (long long)g->uptime_s },
+		{ "troth_rechecks_total", "counter", "Pulses that a second process read as front did.",
+		  (long long)m->rechecks_ok },
+		{ "troth_rechecks_lost_total", "counter", "Rechecks that came to no result.", (long long)m->rechecks_lost },
+		{ "troth_rechecks_skipped_total", "counter", "Rechecks left out because too many were under way.",
+		  (long long)m->rechecks_skipped },
+		{ "troth_fronts_lied_total", "counter", "Pulses that say something else than front claimed.",
+		  (long long)m->fronts_lied },
+		{ "troth_events_waiting", "gauge", "Events and alerts that wait for the store.", (long long)g->events_waiting },
+		{ "troth_events_unrecorded_total", "counter", "Events of agents that make too many.",
+		  (long long)m->events_unrecorded },
+		{ "troth_events_lost_total", "counter", "Events given up because the store was away for too long.",
+		  (long long)m->events_lost },
+		{ "troth_pulse_rows_swept_total", "counter", "Agents' rows written to the store.", (long long)m->rows_swept },
+		{ "troth_partition_incidents_open", "gauge", "Partitions that are silent as a whole.",
+		  (long long)g->fleet.incidents_open },
+		{ "troth_amnesties_total", "counter", "Times at which silence was excused because the server itself had stopped.",
+		  (long long)g->fleet.amnesties },
+		{ "troth_fleet_bytes", "gauge", "Memory of what is known of live agents.", (long long)g->fleet.bytes },
+		{ "troth_clock_trusted", "gauge", "1 when the server's clock is synchronised, or an operator vouches for it.",
+		  g->clock_trusted },
 		{ "troth_store_ok", "gauge", "1 when the store can write.", g->store_ok },
 	};
 
@@ -125,6 +176,7 @@ void tr_metrics_print(const struct tr_metrics *m, const struct tr_gauges *g, str
 	for (unsigned i = TR_R_OK + 1; i < TR_R_N; i++)
 		tr_buf_addf(b, "troth_refusals_total{reason=\"%s\"} %llu\n", tr_reason_info((enum tr_reason)i)->slug,
 			    (unsigned long long)m->by_reason[i]);
+	print_pulses(m, g, b);
 	for (size_t i = 0; i < TR_ARRAY_LEN(rows); i++) {
 		head(b, rows[i].name, rows[i].type, rows[i].help);
 		tr_buf_addf(b, "%s %lld\n", rows[i].name, rows[i].value);

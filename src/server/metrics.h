@@ -6,8 +6,11 @@
 
 #include "appraise/verdict.h"
 #include "base/buf.h"
+#include "fleet/fleet.h"
 
 #define TR_DURATION_BUCKETS 8
+
+#define TR_REFUSED_REASONS 16 /* slugs of refused pulses that are told apart */
 
 struct tr_metrics {
 	uint64_t verified_ok, verified_failed, rejections;
@@ -15,7 +18,14 @@ struct tr_metrics {
 	uint64_t audit_admissions; /* admitted although a check failed */
 	uint64_t duration_bucket[TR_DURATION_BUCKETS + 1];
 	uint64_t duration_count, duration_sum_ns;
-	uint64_t registrations, heartbeats, heartbeats_refused, renewals, binary_changes;
+	uint64_t registrations, pulses, renewals, binary_changes;
+	struct {
+		const char *slug; /* static text */
+		uint64_t n;
+	} pulses_refused[TR_REFUSED_REASONS];
+	uint64_t pulses_refused_front; /* in a flood: by front, without telling us one by one */
+	uint64_t rechecks_ok, rechecks_lost, rechecks_skipped, fronts_lied;
+	uint64_t events_unrecorded, events_lost, rows_swept;
 	uint64_t commits, commit_failures, failure_rate_alerts, unrecorded_refusals, role_losses;
 	uint64_t accepted, refused_limit, refused_syntax, refused_rate, refused_cert, timeouts;
 	/* Sliding minute for the failure-rate alert. */
@@ -27,13 +37,17 @@ struct tr_metrics {
 struct tr_gauges {
 	uint64_t agents_active, agents_live, agents_silent, agents_ended, connections, tokens_usable, vkeys_old;
 	int64_t tls_seconds_left, uptime_s;
-	bool store_ok;
+	bool store_ok, clock_trusted;
+	uint64_t events_waiting, alerts_open[6]; /* by severity, from 1 */
+	struct tr_fleet_stats fleet;
 };
 
 void tr_metrics_duration(struct tr_metrics *m, uint64_t ns);
 /* Counts one verification; true when the failure rate of the running minute has just crossed the alert line (at least 10
  * attempts, half of them failed), at most once a minute. */
 bool tr_metrics_verified(struct tr_metrics *m, bool ok, int64_t now_ms);
+/* Counts a refused pulse; slug is static text. */
+void tr_metrics_refused(struct tr_metrics *m, const char *slug);
 void tr_metrics_print(const struct tr_metrics *m, const struct tr_gauges *g, struct tr_buf *b);
 
 #endif

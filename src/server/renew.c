@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Certificate renewal over the agent's own mTLS connection: same key, new certificate. */
+/* Certificate renewal over the agent's own mTLS connection. Under the same key: a new certificate. Under a new one (the
+ * request is signed with it, so the agent has it): both keys are good until the first pulse under the next one, which
+ * ends the other (pulse.c); a next key that is not used within an hour is forgotten. */
 #include "server/core.h"
 
 #include "base/clock.h"
@@ -7,8 +9,11 @@
 #include "codec/pem.h"
 #include "codec/text.h"
 
+#define NEXT_KEY_MS 3600000
+
 struct renewal {
 	struct tr_req *req;
+	struct tr_buf next; /* tr_msg_csr_done with the new key; empty: the key stays */
 	struct tr_buf pem;
 	int64_t not_after;
 	char serial[65];
@@ -18,6 +23,7 @@ static void renewal_free(struct renewal *n)
 {
 	(void)tr_req_free(n->req);
 	tr_buf_done(&n->pem);
+	tr_buf_done(&n->next);
 	free(n);
 }
 
@@ -46,12 +52,22 @@ static void on_stored(void *arg, enum tr_code rc, const char *why)
 	renewal_free(n);
 }
 
+/* Whose is this key? Another agent's, also one that has ended, is no next key. */
+static bool key_is_free(const struct tr_core *c, const struct tr_item *i, struct tr_view key_id)
+{
+	const struct tr_item *other = tr_table_get_alt(&c->agents, key_id);
+
+	return !other || other == i;
+}
+
 static void on_issued(void *arg, const void *answer)
 {
 	struct renewal *n = arg;
 	const struct tr_msg_issued *i = answer;
 	struct tr_item *item;
 	struct tr_agent_row row;
+	struct tr_msg_csr_done next;
+	struct tr_err err = { 0 };
 	struct tr_tx *tx;
 
 	if (!i || i->code) {
@@ -70,9 +86,20 @@ static void on_issued(void *arg, const void *answer)
 	}
 	tr_pem_add(&n->pem, "CERTIFICATE", i->der);
 	(void)snprintf(n->serial, sizeof(n->serial), "%.*s", TR_VIEW_FMT(i->serial));
-	row = tr_agent_now(item);
+	row = tr_agent_now(n->req->core, item);
 	row.cert_serial = tr_view_str(n->serial);
 	row.cert_not_after = n->not_after;
+	if (n->next.n) {
+		if (tr_record_decode(&tr_msg_csr_done_def, tr_buf_view(&n->next), &next, &err) ||
+		    !key_is_free(n->req->core, item, next.key_id)) {
+			refuse(n, 409, "id_taken", "the new key is known here already; make a fresh one");
+			return;
+		}
+		row.next_key_id = next.key_id;
+		row.next_key_type = next.key_type;
+		row.next_spki = next.spki;
+		row.next_until = tr_now_ms() + NEXT_KEY_MS;
+	}
 	tx = tr_tx_new(n->req->core);
 	tr_tx_touch(tx, item);
 	tr_tx_add(tx, TR_OP_PUT, TR_T_AGENT, &row);
@@ -99,9 +126,25 @@ static void on_csr(void *arg, const void *answer)
 		refuse(n, 400, "malformed", why);
 		return;
 	}
+	/* Under the next key, before its first pulse, there is nothing to change to but itself. */
 	if (!tr_view_eq(d->key_id, n->req->q.key_id)) {
-		refuse(n, 403, "key_mismatch", "a renewal keeps the key; to change it, enrol again");
-		return;
+		struct tr_item *i = tr_core_agent_of(c, n->req);
+
+		if (!i) {
+			renewal_free(n);
+			return;
+		}
+		if (n->req->next_key || !key_is_free(c, i, d->key_id)) {
+			refuse(n, 409, n->req->next_key ? "key_change_under_way" : "id_taken",
+			       n->req->next_key ? "another key change is under way; send a pulse under the new key first"
+						: "the new key is known here already; make a fresh one");
+			return;
+		}
+		tr_record_encode(&tr_msg_csr_done_def, d, &n->next);
+		if (!tr_buf_ok(&n->next)) {
+			refuse(n, 503, "out_of_memory", "the server is out of memory; try again later");
+			return;
+		}
 	}
 	n->not_after = tr_now_ms() + (int64_t)c->cfg->certificate_hours * 3600000;
 	q = (struct tr_msg_issue){ .spki = d->spki, .agent_id = n->req->q.agent_id, .not_after = n->not_after };

@@ -141,16 +141,32 @@ struct tr_tx *tr_tx_free(struct tr_tx *tx)
 	return NULL;
 }
 
-void tr_tx_add(struct tr_tx *tx, enum tr_op op, enum tr_table t, const void *row)
+void tr_op_encode(struct tr_buf *b, enum tr_op op, enum tr_table t, const void *row)
 {
 	tr_auto(tr_buf_done) struct tr_buf bytes = TR_BUF_INIT;
 	struct tr_msg_op m = { .op = op, .table = t };
 
-	if (!tx)
-		return;
 	tr_record_encode(tr_table_def(t), row, &bytes);
+	b->failed |= bytes.failed;
 	m.row = tr_buf_view(&bytes);
-	tr_records_add(&tx->ops, &tr_msg_op_def, &m);
+	tr_records_add(b, &tr_msg_op_def, &m);
+}
+
+void tr_tx_add(struct tr_tx *tx, enum tr_op op, enum tr_table t, const void *row)
+{
+	if (tx)
+		tr_op_encode(&tx->ops, op, t, row);
+}
+
+void tr_tx_add_encoded(struct tr_tx *tx, struct tr_view ops)
+{
+	if (tx)
+		tr_buf_addv(&tx->ops, ops);
+}
+
+size_t tr_tx_bytes(const struct tr_tx *tx)
+{
+	return tx ? tx->ops.n : 0;
 }
 
 void tr_tx_touch(struct tr_tx *tx, struct tr_item *item)
@@ -159,6 +175,24 @@ void tr_tx_touch(struct tr_tx *tx, struct tr_item *item)
 		return;
 	tx->touched[tx->n_touched++] = item;
 	item->inflight++;
+}
+
+/* Memory and store must not drift apart: start again from the store. */
+static void give_up(const char *what)
+{
+	tr_log(TR_LOG_ERROR, "out_of_memory", "what", what, NULL);
+	abort();
+}
+
+static void put_agent(struct tr_core *c, const struct tr_agent_row *row)
+{
+	struct tr_follow was;
+	struct tr_item *i;
+
+	tr_core_follow_begin(c, row->id, &was);
+	i = tr_table_put(&c->agents, row);
+	if (!i || !tr_core_follow(c, i, &was))
+		give_up("agent");
 }
 
 /* The rows that have just become durable, applied to memory by the same path as at load. */
@@ -178,15 +212,17 @@ static void apply_to_memory(struct tr_core *c, struct tr_view ops)
 		t = tr_core_table(c, (enum tr_table)m.table);
 		if (!t || m.op == TR_OP_EXPIRE || tr_record_decode(t->def, m.row, &row, &err))
 			continue;
+		if (t == &c->agents) {
+			put_agent(c, &row.agent);
+			continue;
+		}
 		if (m.op == TR_OP_DELETE) {
 			struct tr_view key;
 
 			memcpy(&key, (char *)&row + t->def->fields[0].off, sizeof(key));
 			tr_table_del(t, key);
 		} else if (!tr_table_put(t, &row)) {
-			/* Memory and store must not drift apart: start again from the store. */
-			tr_log(TR_LOG_ERROR, "out_of_memory", "what", t->def->name, NULL);
-			abort();
+			give_up(t->def->name);
 		}
 		policy |= m.table == TR_T_VKEY || m.table == TR_T_RELEASE || m.table == TR_T_SETTING;
 	}

@@ -19,9 +19,10 @@
 
 /* egress: core asks it TR_M_PROBE now and then, answered by TR_M_PROBE_DONE with the same id; who hangs is ended by its tag,
  * like the others. */
-/* Tags on the supervisor's socket to core: a letter says what the descriptor is, and core's one word back. */
-enum tr_tag { TR_TAG_FRONT = 'f', TR_TAG_STORE = 's', TR_TAG_STORE_RO = 'r', TR_TAG_KEYS = 'k', TR_TAG_APPRAISE = 'a',
-	      TR_TAG_EGRESS = 'e', TR_TAG_STOP = 'q', TR_TAG_READY = 'R' };
+/* Tags on the supervisor's socket to core: a letter says what the descriptor is, and core's word back: ready, or whom to
+ * end. Fronts are many: theirs has the highest bit, and below it which one. */
+enum tr_tag { TR_TAG_STORE = 's', TR_TAG_STORE_RO = 'r', TR_TAG_KEYS = 'k', TR_TAG_APPRAISE = 'a', TR_TAG_EGRESS = 'e',
+	      TR_TAG_STOP = 'q', TR_TAG_READY = 'R', TR_TAG_FRONT = 0x80 };
 
 /* A role's files are read and its libraries warmed before this; afterwards it is unprivileged and filtered. */
 TR_RC tr_role_enter(enum tr_proc proc, struct tr_err *err);

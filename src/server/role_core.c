@@ -12,11 +12,11 @@
 #include "ipc/fdpass.h"
 
 #define SWEEP_EVERY_MS 5000
-#define SWEEP_AT_MOST 256
 #define TICK_MS 1000
 #define HUNG_AFTER_S 20 /* the longest commit on a slow disk is a few */
 
 static void on_request(void *arg, struct tr_chan *ch, const struct tr_frame *f);
+static void on_pulse(void *arg, struct tr_chan *ch, const struct tr_frame *f);
 
 /* ---- answers of other roles ---- */
 
@@ -30,6 +30,7 @@ static void end_call(struct tr_core *c, struct tr_chan *ch, const struct tr_reco
 		struct tr_msg_key_read key;
 		struct tr_msg_release_read release;
 		struct tr_msg_rows rows;
+		struct tr_msg_time_signed time;
 	} m;
 	struct tr_err err = { 0 };
 
@@ -47,6 +48,7 @@ static void on_appraised(void *arg, struct tr_chan *ch, const struct tr_frame *f
 static void on_csr(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_csr_done_def, f); }
 static void on_key_read(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_key_read_def, f); }
 static void on_release_read(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_release_read_def, f); }
+static void on_time(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_time_signed_def, f); }
 static void on_listed(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_rows_def, f); }
 
 /* A list that failed has no rows frame: its question is still open. */
@@ -88,6 +90,7 @@ static void on_stats(void *arg, struct tr_chan *ch, const struct tr_frame *f)
 	c->metrics.refused_rate += s.refused_rate;
 	c->metrics.refused_cert += s.refused_cert;
 	c->metrics.timeouts += s.timeouts;
+	c->metrics.pulses_refused_front += s.refused_pulse;
 	for (size_t i = 0; i < TR_FRONTS_MAX; i++)
 		if (c->fronts[i].chan == ch)
 			c->fronts[i].open = s.open;
@@ -105,29 +108,57 @@ struct tr_table_mem *tr_core_table(struct tr_core *c, enum tr_table t)
 	case TR_T_SETTING: return &c->settings;
 	case TR_T_SEEN: return &c->seen;
 	case TR_T_OPERATOR: return &c->operators;
+	case TR_T_MAINTENANCE: return &c->maintenance;
+	case TR_T_BPF_REF: return &c->bpf_refs;
 	default: return NULL;
 	}
+}
+
+/* Rows that core does not keep as rows: the fleet and its alerts take them in. A pulse without an agent is a leftover. */
+static bool take_in(struct tr_core *c, enum tr_table t, const union tr_any_row *row)
+{
+	struct tr_item *i;
+
+	if (t == TR_T_ALERT) {
+		tr_alerts_load(tr_fleet_alerts(c->fleet), &row->alert);
+		return true;
+	}
+	i = tr_table_get(&c->agents, row->pulse.id);
+	return !i || i->no != TR_NO_AGENT || tr_core_join(c, i, &row->pulse);
+}
+
+static bool take_row(struct tr_core *c, enum tr_table t, struct tr_view bytes, struct tr_err *err)
+{
+	struct tr_table_mem *mem = tr_core_table(c, t);
+	struct tr_item *item;
+	union tr_any_row row;
+
+	if (tr_record_decode(tr_table_def(t), bytes, &row, err))
+		return false;
+	if (!mem)
+		return take_in(c, t, &row);
+	item = tr_table_put(mem, &row);
+	if (item && mem == &c->agents)
+		item->no = TR_NO_AGENT;
+	return item != NULL;
 }
 
 static void on_rows(void *arg, struct tr_chan *ch, const struct tr_frame *f)
 {
 	struct tr_core *c = arg;
 	struct tr_msg_rows m;
-	struct tr_table_mem *t;
 	struct tr_view list, one;
 	struct tr_err err = { 0 };
 
 	(void)ch;
-	if (tr_record_decode(&tr_msg_rows_def, f->payload, &m, &err) || !(t = tr_core_table(c, (enum tr_table)m.table)))
+	if (tr_record_decode(&tr_msg_rows_def, f->payload, &m, &err) || m.table >= TR_T_N)
 		return;
 	list = m.rows;
 	while (tr_records_next(&list, &one)) {
-		union tr_any_row row;
-
-		if (tr_record_decode(t->def, one, &row, &err) || !tr_table_put(t, &row)) {
-			tr_log_err(TR_LOG_ERROR, "row_unreadable", &err, "table", t->def->name, NULL);
-			abort(); /* a registry with holes must not decide anything */
-		}
+		if (take_row(c, (enum tr_table)m.table, one, &err))
+			continue;
+		tr_log_err(TR_LOG_ERROR, "row_unreadable", &err, "table", tr_table_def((enum tr_table)m.table)->name, NULL);
+		abort(); /* a registry with holes must not decide anything */
 	}
 }
 
@@ -141,6 +172,11 @@ void tr_core_tell_ready(struct tr_core *c)
 	if (c->ready_told || !c->loaded || !front || !c->up[TR_UP_KEYS] || !c->up[TR_UP_APPRAISE] ||
 	    !c->up[TR_UP_STORE_RO])
 		return;
+	/* A ticket that a restart would make worthless must not be given out. */
+	if (!c->ticket_kept) {
+		tr_core_keep_ticket_key(c);
+		return;
+	}
 	/* A key that configuration names must be in force before the first claim is judged. */
 	if (!c->seeded) {
 		tr_core_seed(c);
@@ -165,21 +201,36 @@ static void on_load_done(void *arg, struct tr_chan *ch, const struct tr_frame *f
 		tr_loop_stop(c->loop);
 		return;
 	}
+	/* The fleet needs the ticket key among the settings, and alerts and pulses need the fleet. */
+	if (f->id == TR_T_SETTING && tr_core_make_fleet(c, &err)) {
+		tr_log_err(TR_LOG_ERROR, "load_failed", &err, NULL);
+		tr_loop_stop(c->loop);
+		return;
+	}
 	if (--c->loading)
 		return;
+	if (!tr_core_fleet_loaded(c)) {
+		tr_log(TR_LOG_ERROR, "load_failed", "why", "out of memory", NULL);
+		tr_loop_stop(c->loop);
+		return;
+	}
 	c->loaded = true;
+	if (c->egress_up)
+		tr_effects_egress_up(c->effects);
 	tr_core_tell_ready(c);
 }
 
 static void start_load(struct tr_core *c)
 {
-	for (uint64_t t = 1; t < TR_T_N; t++) {
-		struct tr_msg_load m = { .table = t };
+	/* The order matters: the store sends one after the other. */
+	static const enum tr_table order[] = { TR_T_SETTING, TR_T_OPERATOR, TR_T_TOKEN, TR_T_VKEY, TR_T_RELEASE, TR_T_SEEN,
+					       TR_T_MAINTENANCE, TR_T_BPF_REF, TR_T_ALERT, TR_T_AGENT, TR_T_PULSE };
 
-		if (!tr_core_table(c, (enum tr_table)t))
-			continue;
+	for (size_t i = 0; i < TR_ARRAY_LEN(order); i++) {
+		struct tr_msg_load m = { .table = order[i] };
+
 		c->loading++;
-		tr_chan_send_record(c->store, TR_M_LOAD, t, &tr_msg_load_def, &m);
+		tr_chan_send_record(c->store, TR_M_LOAD, order[i], &tr_msg_load_def, &m);
 	}
 	tr_chan_send(c->store, TR_M_PROBE, 0, tr_view(NULL, 0));
 }
@@ -200,11 +251,28 @@ static void on_hello(void *arg, struct tr_chan *ch, const struct tr_frame *f)
 		c->up[i] |= *helper_slot(c, i) == ch;
 	for (size_t i = 0; i < TR_FRONTS_MAX; i++)
 		c->fronts[i].up |= c->fronts[i].chan == ch;
+	if (ch == c->egress) {
+		c->egress_up = true;
+		if (c->loaded)
+			tr_effects_egress_up(c->effects);
+	}
 	tr_core_tell_ready(c);
+}
+
+static void on_notified(void *arg, struct tr_chan *ch, const struct tr_frame *f)
+{
+	struct tr_core *c = arg;
+	struct tr_msg_notified m;
+	struct tr_err err = { 0 };
+
+	(void)ch;
+	if (c->loaded && !tr_record_decode(&tr_msg_notified_def, f->payload, &m, &err))
+		tr_effects_notified(c->effects, &m);
 }
 
 static const struct tr_frame_rule front_rules[TR_FRAME_TYPE_MAX] = {
 	[TR_M_REQUEST] = { on_request, TR_MSG_REQUEST_MAX },
+	[TR_M_PULSE] = { on_pulse, TR_MSG_PULSE_MAX },
 	[TR_M_FRONT_STATS] = { on_stats, 256 },
 	[TR_M_HELLO] = { on_hello, 16 },
 };
@@ -222,6 +290,7 @@ static const struct tr_frame_rule store_ro_rules[TR_FRAME_TYPE_MAX] = {
 };
 static const struct tr_frame_rule keys_rules[TR_FRAME_TYPE_MAX] = {
 	[TR_M_ISSUED] = { on_issued, 8192 },
+	[TR_M_TIME_SIGNED] = { on_time, 4096 },
 	[TR_M_HELLO] = { on_hello, 16 },
 };
 static const struct tr_frame_rule appraise_rules[TR_FRAME_TYPE_MAX] = {
@@ -229,8 +298,35 @@ static const struct tr_frame_rule appraise_rules[TR_FRAME_TYPE_MAX] = {
 	[TR_M_CSR_DONE] = { on_csr, 4096 },
 	[TR_M_KEY_READ] = { on_key_read, 4096 },
 	[TR_M_RELEASE_READ] = { on_release_read, 8192 },
+	[TR_M_RECHECKED] = { on_done, 1024 },
 	[TR_M_HELLO] = { on_hello, 16 },
 };
+static const struct tr_frame_rule egress_rules[TR_FRAME_TYPE_MAX] = {
+	[TR_M_PROBE_DONE] = { on_done, 1024 },
+	[TR_M_NOTIFIED] = { on_notified, 256 },
+	[TR_M_HELLO] = { on_hello, 16 },
+};
+
+static void forget_front(struct tr_core *c, size_t i)
+{
+	struct tr_chan *ch = c->fronts[i].chan;
+
+	c->fronts[i].chan = NULL;
+	c->fronts[i].up = false;
+	c->fronts[i].gen++;
+	c->fronts[i].open = 0;
+	(void)tr_chan_free(ch);
+}
+
+void tr_core_end_front(struct tr_core *c, unsigned front)
+{
+	struct tr_err err = { 0 };
+
+	tr_log(TR_LOG_ERROR, "front_replaced", "front", tr_fmt("%u", front), NULL);
+	if (tr_fd_tell(c->control, c->fronts[front].tag, &err))
+		tr_log_err(TR_LOG_ERROR, "supervisor_gone", &err, NULL);
+	forget_front(c, front);
+}
 
 static void on_end(void *arg, struct tr_chan *ch, const char *why)
 {
@@ -254,19 +350,22 @@ static void on_end(void *arg, struct tr_chan *ch, const char *why)
 		(void)tr_chan_free(ch);
 		return;
 	}
+	if (ch == c->egress) {
+		c->egress = NULL;
+		c->egress_up = false;
+		tr_calls_fail(c->calls, ch);
+		(void)tr_chan_free(ch);
+		return;
+	}
 	for (size_t i = 0; i < TR_FRONTS_MAX; i++) {
 		if (c->fronts[i].chan != ch)
 			continue;
-		c->fronts[i].chan = NULL;
-		c->fronts[i].up = false;
-		c->fronts[i].gen++;
-		c->fronts[i].open = 0;
-		(void)tr_chan_free(ch);
+		forget_front(c, i);
 		return;
 	}
 }
 
-static void add_front(struct tr_core *c, int fd)
+static void add_front(struct tr_core *c, uint8_t tag, int fd)
 {
 	struct tr_err err = { 0 };
 
@@ -275,6 +374,7 @@ static void add_front(struct tr_core *c, int fd)
 			continue;
 		if (tr_chan_new(c->loop, fd, front_rules, on_end, c, &c->fronts[i].chan, &err))
 			tr_log_err(TR_LOG_ERROR, "channel_failed", &err, NULL);
+		c->fronts[i].tag = tag;
 		return;
 	}
 	(void)tr_close(fd);
@@ -299,10 +399,11 @@ static void add_helper(struct tr_core *c, struct tr_chan **slot, int fd, const s
 static void stop(struct tr_core *c)
 {
 	c->stopping = true;
-	/* Whatever live counters are worth keeping goes out as one last transaction. */
-	tr_core_sweep(c, SIZE_MAX);
-	if (c->store)
+	if (c->loaded && c->store) {
+		tr_effects_flush(c->effects);
+		tr_core_sweep_last(c);
 		tr_chan_flush(c->store, 2000);
+	}
 	tr_loop_stop(c->loop);
 }
 
@@ -316,7 +417,6 @@ static void on_control(void *arg)
 
 	while ((rc = tr_fd_recv(c->control, &tag, &fd, &err)) == TR_OK) {
 		switch (tag) {
-		case TR_TAG_FRONT: add_front(c, fd); break;
 		case TR_TAG_STORE:
 			add_helper(c, &c->store, fd, store_rules);
 			if (c->store)
@@ -329,8 +429,17 @@ static void on_control(void *arg)
 			if (c->loaded)
 				tr_core_send_policy(c);
 			break;
+		case TR_TAG_EGRESS:
+			add_helper(c, &c->egress, fd, egress_rules);
+			c->egress_up = false;
+			break;
 		case TR_TAG_STOP: stop(c); return;
-		default: (void)tr_close(fd); break;
+		default:
+			if (tag & TR_TAG_FRONT)
+				add_front(c, tag, fd);
+			else
+				(void)tr_close(fd);
+			break;
 		}
 		tr_core_tell_ready(c);
 	}
@@ -340,23 +449,10 @@ static void on_control(void *arg)
 
 /* ---- dispatch ---- */
 
-/* Routes that only read memory work even when the store cannot write. */
-static bool needs_store(enum tr_route_id id)
-{
-	switch (id) {
-	case TR_RT_REGISTER: case TR_RT_AGENT_REVOKE: case TR_RT_AGENT_REMOVE: case TR_RT_TOKEN_CREATE:
-	case TR_RT_TOKEN_REVOKE: case TR_RT_VKEY_ADD: case TR_RT_VKEY_RETIRE: case TR_RT_VKEY_REVOKE:
-	case TR_RT_RELEASE_ADD: case TR_RT_RELEASE_WITHDRAW: case TR_RT_POLICY_SET: case TR_RT_RENEW:
-		return true;
-	default:
-		return false;
-	}
-}
-
 static bool authorized(struct tr_core *c, struct tr_req *r)
 {
 	struct tr_item *i = tr_table_get_alt(&c->operators, r->q.bearer);
-	const struct tr_operator_row *op = i ? i->row : NULL;
+	const struct tr_operator_row *op = TR_ROW(&c->operators, i);
 
 	if (!op || op->revoked_at || (op->expires_at && op->expires_at <= tr_now_ms())) {
 		tr_req_refuse(r, 401, "operator_token_invalid",
@@ -367,6 +463,41 @@ static bool authorized(struct tr_core *c, struct tr_req *r)
 	return true;
 }
 
+static bool find_front(struct tr_core *c, const struct tr_chan *ch, struct tr_req *r)
+{
+	while (r->front < TR_FRONTS_MAX && c->fronts[r->front].chan != ch)
+		r->front++;
+	if (r->front == TR_FRONTS_MAX)
+		return false;
+	r->front_gen = c->fronts[r->front].gen;
+	return true;
+}
+
+static void on_pulse(void *arg, struct tr_chan *ch, const struct tr_frame *f)
+{
+	struct tr_core *c = arg;
+	struct tr_req r = { .core = c, .id = f->id, .q.route = TR_RT_PULSE };
+	struct tr_msg_pulse m;
+	struct tr_err err = { 0 };
+
+	if (!find_front(c, ch, &r))
+		return;
+	if (tr_record_decode(&tr_msg_pulse_def, f->payload, &m, &err)) {
+		tr_log_err(TR_LOG_ERROR, "front_sent_nonsense", &err, NULL);
+		return;
+	}
+	if (!c->loaded) {
+		tr_req_refuse(&r, 503, "starting", "the server is starting; try again in a second");
+		return;
+	}
+	r.q.source = m.source;
+	r.q.agent_id = m.agent_id;
+	r.q.key_id = m.key_id;
+	r.q.cert_not_before = m.cert_not_before;
+	r.q.cert_not_after = m.cert_not_after;
+	tr_core_pulse(c, &r, &m);
+}
+
 static void on_request(void *arg, struct tr_chan *ch, const struct tr_frame *f)
 {
 	struct tr_core *c = arg;
@@ -374,11 +505,8 @@ static void on_request(void *arg, struct tr_chan *ch, const struct tr_frame *f)
 	const struct tr_route *route;
 	struct tr_err err = { 0 };
 
-	while (r.front < TR_FRONTS_MAX && c->fronts[r.front].chan != ch)
-		r.front++;
-	if (r.front == TR_FRONTS_MAX)
+	if (!find_front(c, ch, &r))
 		return;
-	r.front_gen = c->fronts[r.front].gen;
 	if (tr_record_decode(&tr_msg_request_def, f->payload, &r.q, &err) || r.q.route >= TR_RT_N) {
 		tr_log_err(TR_LOG_ERROR, "front_sent_nonsense", &err, NULL);
 		return;
@@ -392,7 +520,11 @@ static void on_request(void *arg, struct tr_chan *ch, const struct tr_frame *f)
 	}
 	if (route->auth == TR_AUTH_OPERATOR && !authorized(c, &r))
 		return;
-	if (needs_store(route->id) && !c->store_ok) {
+	if (!tr_api[route->id]) {
+		tr_req_refuse(&r, 404, "no_such_route", "this server has no such route");
+		return;
+	}
+	if (route->durable && !c->store_ok) {
 		tr_req_refuse(&r, 503, "store_unavailable",
 			      c->store_why[0] ? c->store_why : "the store cannot write; see the server's log");
 		return;
@@ -408,7 +540,7 @@ const tr_api_fn tr_api[TR_RT_N] = {
 	[TR_RT_KEYSET] = tr_api_keyset,
 	[TR_RT_CHALLENGE] = tr_api_challenge,
 	[TR_RT_REGISTER] = tr_api_register,
-	[TR_RT_HEARTBEAT] = tr_api_heartbeat,
+	[TR_RT_TIME] = tr_api_time,
 	[TR_RT_RENEW] = tr_api_renew,
 	[TR_RT_WHOAMI] = tr_api_whoami,
 	[TR_RT_AGENT_LIST] = tr_api_agent_list,
@@ -430,6 +562,22 @@ const tr_api_fn tr_api[TR_RT_N] = {
 	[TR_RT_ATTESTATION_LIST] = tr_api_attestation_list,
 	[TR_RT_ATTESTATION_GET] = tr_api_attestation_get,
 	[TR_RT_AUDIT_LIST] = tr_api_audit_list,
+	[TR_RT_AGENT_EVENTS] = tr_api_agent_events,
+	[TR_RT_AGENT_BPF] = tr_api_agent_bpf,
+	[TR_RT_AGENT_BPF_REQUEST] = tr_api_agent_bpf_request,
+	[TR_RT_AGENT_EXPECT] = tr_api_agent_expect,
+	[TR_RT_AGENT_ACCEPT] = tr_api_agent_accept,
+	[TR_RT_AGENT_RESET] = tr_api_agent_reset,
+	[TR_RT_FLEET] = tr_api_fleet,
+	[TR_RT_EVENT_LIST] = tr_api_event_list,
+	[TR_RT_EVENT_GET] = tr_api_event_get,
+	[TR_RT_ALERT_LIST] = tr_api_alert_list,
+	[TR_RT_ALERT_GET] = tr_api_alert_get,
+	[TR_RT_ALERT_ACK] = tr_api_alert_ack,
+	[TR_RT_ALERT_RESOLVE] = tr_api_alert_resolve,
+	[TR_RT_MAINTENANCE_LIST] = tr_api_maintenance_list,
+	[TR_RT_MAINTENANCE_ADD] = tr_api_maintenance_add,
+	[TR_RT_MAINTENANCE_END] = tr_api_maintenance_end,
 };
 
 /* ---- life ---- */
@@ -444,9 +592,32 @@ static void end_hung(struct tr_core *c, const void *whom)
 	for (unsigned i = 0; i < TR_UP_N; i++)
 		if (*helper_slot(c, i) == whom)
 			tag = tags[i];
+	if (c->egress == whom)
+		tag = TR_TAG_EGRESS;
 	tr_log(TR_LOG_ERROR, "role_hangs", "tag", tr_fmt("%c", (int)tag), NULL);
 	if (tr_fd_tell(c->control, (uint8_t)tag, &err))
 		tr_log_err(TR_LOG_ERROR, "supervisor_gone", &err, NULL);
+}
+
+static void alive(void *arg, const void *answer)
+{
+	struct tr_core *c = arg;
+
+	(void)answer;
+	c->egress_asked = false;
+}
+
+/* Nobody waits for egress, so it is asked now and then whether it lives; who does not answer is ended like the others. */
+static void ask_egress(struct tr_core *c)
+{
+	uint64_t id;
+
+	if (!c->egress_up || c->egress_asked)
+		return;
+	id = tr_calls_add(c->calls, c->egress, alive, c);
+	c->egress_asked = id != 0;
+	if (id)
+		tr_chan_send(c->egress, TR_M_PROBE, id, tr_view(NULL, 0));
 }
 
 static void on_tick(void *arg)
@@ -462,6 +633,8 @@ static void on_tick(void *arg)
 		tr_core_send_policy(c);
 	if (!c->store_ok && c->store)
 		tr_chan_send(c->store, TR_M_PROBE, 0, tr_view(NULL, 0));
+	ask_egress(c);
+	tr_core_watch_tick(c);
 	tr_timer_arm(c->tick_timer, TICK_MS);
 }
 
@@ -470,7 +643,7 @@ static void on_sweep(void *arg)
 	struct tr_core *c = arg;
 
 	if (c->loaded && c->store_ok)
-		tr_core_sweep(c, SWEEP_AT_MOST);
+		tr_core_sweep(c, tr_fleet_count(c->fleet));
 	tr_timer_arm(c->sweep_timer, SWEEP_EVERY_MS);
 }
 
@@ -495,6 +668,7 @@ static TR_RC load_public_files(struct tr_core *c, struct tr_err *err)
 	/* A server whose own keyset does not verify would lock every new agent out: refuse to start instead. */
 	if (tr_keyset_verify_pinned(tr_buf_view(&c->keyset), c->root_pin, tr_now_ms(), &ks, err))
 		return tr_err_wrap(err, "keyset.cose");
+	c->keyset_epoch = ks.epoch;
 	if (tr_config_read(c->cfg, c->cfg->tls->certificate, false, &pem, err) ||
 	    tr_pem_get(tr_buf_view(&pem), &label, &der, &rest, err) || tr_cert_parse(tr_buf_view(&der), &tls, err))
 		return tr_err_wrap(err, "TLS certificate");
@@ -517,11 +691,29 @@ static TR_RC run(struct tr_core *c, struct tr_err *err)
 	return TR_OK;
 }
 
+static bool make_tables(struct tr_core *c)
+{
+	uint8_t seed[16];
+
+	tr_random(seed, sizeof(seed));
+	return tr_table_init(&c->agents, &tr_agent_def, offsetof(struct tr_agent_row, key_id), seed) &&
+	       tr_table_init(&c->tokens, &tr_token_def, offsetof(struct tr_token_row, secret_hash), seed) &&
+	       tr_table_init(&c->vkeys, &tr_vkey_def, 0, seed) && tr_table_init(&c->releases, &tr_release_def, 0, seed) &&
+	       tr_table_init(&c->settings, &tr_setting_def, 0, seed) && tr_table_init(&c->seen, &tr_seen_def, 0, seed) &&
+	       tr_table_init(&c->operators, &tr_operator_def, offsetof(struct tr_operator_row, secret_hash), seed) &&
+	       tr_table_init(&c->maintenance, &tr_maintenance_def, 0, seed) &&
+	       tr_table_init(&c->bpf_refs, &tr_bpf_ref_def, 0, seed);
+}
+
 TR_RC tr_role_core(const struct tr_config *cfg, struct tr_err *err)
 {
 	static struct tr_core c;
+	static struct tr_steady steady;
 
 	c.cfg = cfg;
+	c.steady = &steady;
+	tr_steady_start(&steady, tr_now_ms(), tr_mono_ms());
+	c.clock_trusted = tr_config_clock_trusted(cfg) || tr_kernel_clock_synchronised();
 	c.control = TR_FD_CORE;
 	c.started_at = tr_now_ms();
 	c.store_ok = true;
@@ -529,13 +721,8 @@ TR_RC tr_role_core(const struct tr_config *cfg, struct tr_err *err)
 	if (!c.calls)
 		return tr_err_set(err, TR_E_INTERNAL, "out of memory", "calls");
 	tr_random(c.challenge_key, sizeof(c.challenge_key));
-	tr_table_init(&c.agents, &tr_agent_def, offsetof(struct tr_agent_row, key_id));
-	tr_table_init(&c.tokens, &tr_token_def, offsetof(struct tr_token_row, secret_hash));
-	tr_table_init(&c.vkeys, &tr_vkey_def, 0);
-	tr_table_init(&c.releases, &tr_release_def, 0);
-	tr_table_init(&c.settings, &tr_setting_def, 0);
-	tr_table_init(&c.seen, &tr_seen_def, 0);
-	tr_table_init(&c.operators, &tr_operator_def, offsetof(struct tr_operator_row, secret_hash));
+	if (!make_tables(&c))
+		return tr_err_set(err, TR_E_INTERNAL, "out of memory", "tables");
 	tr_core_pin(&c);
 	if (load_public_files(&c, err))
 		return err->code;

@@ -29,6 +29,7 @@ struct child {
 	uint64_t started;
 	unsigned deaths; /* in a row, without a calm while between */
 	bool leaving;    /* asked to end */
+	uint8_t tag;     /* of a front: how core calls it */
 };
 
 struct supervisor {
@@ -37,7 +38,7 @@ struct supervisor {
 	struct tr_loop *loop;
 	int control; /* to core */
 	int agents[FRONTS_MAX], operators[FRONTS_MAX], rate;
-	unsigned n_fronts;
+	unsigned n_fronts, front_tags;
 	struct child core, store, store_ro, keys, appraise, egress, fronts[FRONTS_MAX], old[FRONTS_MAX];
 	struct tr_watch *control_watch, *restart_timer, *replace_timer, *stop_timer, *drain_timer;
 	unsigned replacing; /* next front to replace + 1; 0: none */
@@ -98,8 +99,11 @@ static TR_RC start_helper(struct supervisor *s, struct child *c, enum tr_proc pr
 static TR_RC start_front(struct supervisor *s, unsigned i, struct tr_err *err)
 {
 	const int extra[] = { s->agents[i], s->operators[i], s->rate };
+	enum tr_tag tag = (enum tr_tag)(TR_TAG_FRONT | (s->front_tags++ & 0x7f));
 
-	return start_helper(s, &s->fronts[i], TR_PROC_FRONT, TR_TAG_FRONT, extra, 3, err);
+	/* Seven bits come round after 128 starts: by then the front that had it is long gone. */
+	s->fronts[i].tag = (uint8_t)tag;
+	return start_helper(s, &s->fronts[i], TR_PROC_FRONT, tag, extra, 3, err);
 }
 
 static void on_control(void *arg);
@@ -175,7 +179,7 @@ static void notify(const char *state)
 			     (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n));
 }
 
-/* Core waits in vain for this role: what comes of its death is as of any other. */
+/* Core waits in vain for this role, or does not believe it any more: what comes of its death is as of any other. */
 static void end_hung(struct supervisor *s, uint8_t tag)
 {
 	struct child *c = tag == TR_TAG_STORE	   ? &s->store
@@ -187,6 +191,12 @@ static void end_hung(struct supervisor *s, uint8_t tag)
 
 	if (c)
 		send_signal(s, c, SIGKILL);
+	for (unsigned i = 0; i < FRONTS_MAX && tag & TR_TAG_FRONT; i++) {
+		if (s->fronts[i].tag == tag)
+			send_signal(s, &s->fronts[i], SIGKILL);
+		if (s->old[i].tag == tag)
+			send_signal(s, &s->old[i], SIGKILL);
+	}
 }
 
 static void on_control(void *arg)

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Pulses: whose is it, then the fleet's judgement, then the answer. Memory only on this path; what a pulse changes
+ * reaches the store by the sweep, what it proves by the effects. */
+#include "server/core.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "codec/text.h"
+#include "server/pulse_read.h"
+
+#define WRITE_STEP_MS 2000u
+#define WRITE_BURST 30u
+
+static bool key_matches(const struct tr_agent_row *row, struct tr_req *r)
+{
+	r->next_key = false;
+	if (row->key_id.n == 32 && tr_view_eq(row->key_id, r->q.key_id))
+		return true;
+	r->next_key = row->next_key_id.n == 32 && row->next_until > tr_now_ms() && tr_view_eq(row->next_key_id, r->q.key_id);
+	return r->next_key;
+}
+
+struct tr_item *tr_core_agent_of(struct tr_core *c, struct tr_req *r)
+{
+	struct tr_item *i = tr_table_get(&c->agents, r->q.agent_id);
+	const struct tr_agent_row *row = TR_ROW(&c->agents, i);
+
+	if (!row) {
+		tr_req_refuse(r, 401, "agent_unknown",
+			      "the certificate is good but this server does not know the agent; enrol again");
+		return NULL;
+	}
+	if (i->ending || !tr_view_is(row->state, "active")) {
+		tr_req_refuse(r, 403, "agent_revoked",
+			      "an operator has revoked or removed this agent; ask for a new registration token and enrol under a new id");
+		return NULL;
+	}
+	/* The pulse's key is the certificate's key is the enrolled key: a certificate of an earlier key is worthless. */
+	if (!key_matches(row, r)) {
+		tr_req_refuse(r, 401, "key_mismatch",
+			      "the certificate's key is not the one this agent is enrolled with; enrol again");
+		return NULL;
+	}
+	(void)snprintf(r->actor, sizeof(r->actor), "agent:%.*s", TR_VIEW_FMT(row->id));
+	return i;
+}
+
+bool tr_core_may_write(struct tr_item *i, struct tr_req *r)
+{
+	if (tr_pace_allow(r->core->writes, i->no, tr_mono_ms(), WRITE_STEP_MS, WRITE_BURST))
+		return true;
+	tr_req_problem(r, &(struct tr_problem){ .status = 429, .slug = "rate_limited", .title = tr_http_status_title(429),
+						.detail = "too many requests of this agent; wait as Retry-After says",
+						.retry_after_s = WRITE_STEP_MS / 1000 });
+	return false;
+}
+
+/* ---- refused ---- */
+
+static void refused_by_front(struct tr_core *c, struct tr_req *r, const struct tr_msg_pulse *m)
+{
+	enum tr_event_kind kind = m->outcome <= TR_EV_N ? (enum tr_event_kind)(m->outcome - 1) : TR_EV_MALFORMED;
+	struct tr_view whom = m->named.n ? m->named : m->agent_id;
+	const struct tr_item *i = tr_table_get(&c->agents, whom);
+	struct tr_instant now = tr_core_now(c);
+	struct tr_problem p = tr_pulse_refusal(kind);
+
+	tr_metrics_refused(&c->metrics, p.slug);
+	tr_fleet_refused(c->fleet, &now, kind, i ? i->no : TR_NO_AGENT, whom, m->source, m->raw);
+	tr_req_problem(r, &p);
+}
+
+/* ---- the key changes ---- */
+
+static void switched(void *arg, enum tr_code rc, const char *why)
+{
+	tr_auto(tr_req_free) struct tr_req *r = arg;
+	const struct tr_item *i = r->about;
+	const struct tr_event ev = { .kind = TR_EV_KEY_RENEWED, .agent = i->no, .agent_id = r->q.agent_id,
+				     .source = r->q.source, .severity = 5 };
+
+	/* The old key stays good, and the next pulse under the new one tries again. */
+	if (rc) {
+		tr_log(TR_LOG_ERROR, "key_change_not_stored", "agent", tr_fmt_view(r->q.agent_id), "why", why, NULL);
+		return;
+	}
+	tr_log(TR_LOG_INFO, "key_renewed", "agent", tr_fmt_view(r->q.agent_id), NULL);
+	tr_effects_event(r->core->effects, &ev);
+}
+
+/* The agent speaks under its next key: from now on it is the only one. */
+static void switch_key(struct tr_core *c, struct tr_req *r, struct tr_item *i)
+{
+	struct tr_agent_row row = *(const struct tr_agent_row *)TR_ROW(&c->agents, i);
+	const struct tr_item *other = tr_table_get_alt(&c->agents, row.next_key_id);
+	struct tr_req *kept;
+	struct tr_tx *tx;
+
+	if (i->inflight || i->ending || !c->store_ok || (other && other != i))
+		return;
+	kept = tr_req_keep(r);
+	if (!kept)
+		return;
+	kept->about = i; /* agents are never deleted */
+	row.key_id = row.next_key_id;
+	row.key_type = row.next_key_type;
+	row.spki = row.next_spki;
+	row.next_key_id = row.next_key_type = row.next_spki = tr_view(NULL, 0);
+	row.next_until = 0;
+	row.cert_not_after = r->q.cert_not_after;
+	tx = tr_tx_new(c);
+	tr_tx_touch(tx, i);
+	tr_tx_add(tx, TR_OP_PUT, TR_T_AGENT, &row);
+	tr_tx_commit(tx, switched, kept);
+}
+
+/* ---- accepted, or asked for once more ---- */
+
+static void answer(struct tr_core *c, struct tr_req *r, struct tr_pulse_answer *a, const struct tr_instant *now)
+{
+	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
+
+	(void)c;
+	/* Agents renew by themselves around half-life, each at its own moment; this reminds the one that has not. */
+	a->renew = r->q.cert_not_after - now->wall_ns / 1000000 < (r->q.cert_not_after - r->q.cert_not_before) * 2 / 5;
+	tr_pulse_answer_put(a, &b);
+	tr_req_answer(r, 200, TR_CT_CBOR, tr_buf_view(&b));
+}
+
+static void judge(struct tr_core *c, struct tr_req *r, struct tr_item *i, const struct tr_msg_pulse *m,
+		  const struct tr_pulse *p)
+{
+	const struct tr_pulse_seen seen = { .pulse = p, .digest = m->digest.p, .raw = m->raw, .source = m->source,
+					    .received_ns = m->received_ns };
+	struct tr_instant now = tr_core_now(c);
+	struct tr_pulse_result res;
+	const struct tr_agent_row *row = TR_ROW(&c->agents, i);
+
+	tr_fleet_pulse(c->fleet, &now, i->no, &seen, &res);
+	if (res.status == 200) {
+		answer(c, r, &res.answer, &now);
+	} else {
+		tr_metrics_refused(&c->metrics, res.code);
+		tr_req_refuse(r, res.status, res.code, res.detail);
+	}
+	tr_core_recheck(c, r, r->next_key ? row->next_spki : row->spki, m, p, &res);
+	if (!res.accepted)
+		return;
+	c->metrics.pulses++;
+	if (r->next_key)
+		switch_key(c, r, i);
+}
+
+void tr_core_pulse(struct tr_core *c, struct tr_req *r, const struct tr_msg_pulse *m)
+{
+	struct tr_item *i;
+	struct tr_pulse p;
+	struct tr_err err = { 0 };
+
+	if (m->outcome) {
+		refused_by_front(c, r, m);
+		return;
+	}
+	i = tr_table_get(&c->agents, r->q.agent_id);
+	if (!tr_core_agent_of(c, r)) {
+		const struct tr_agent_row *row = TR_ROW(&c->agents, i);
+
+		tr_metrics_refused(&c->metrics, !row ? "agent_unknown"
+						: i->ending || !tr_view_is(row->state, "active") ? "agent_revoked"
+												 : "key_mismatch");
+		return;
+	}
+	if (m->digest.n != 32 || tr_pulse_decode(m->pulse, &p, &err) || !tr_view_eq(p.agent_id, r->q.agent_id)) {
+		tr_log_err(TR_LOG_ERROR, "front_sent_nonsense", &err, NULL);
+		tr_req_refuse(r, 500, "internal", "the server could not read its own message; see its log");
+		return;
+	}
+	judge(c, r, i, m, &p);
+}
