@@ -96,7 +96,7 @@ bool tr_url_split(const char *text, struct tr_url *ret)
 	struct tr_url out = { .port = 0 };
 	/* libcurl would encode what is not a URL's. */
 	bool ok = u && tr_http_is_value(tr_view_str(text)) && !strchr(text, ' ') && strstr(text, "://") &&
-		  split(u, text, &out);
+		  !strstr(text, ":///") && split(u, text, &out);
 
 	curl_url_cleanup(u);
 	if (ok)
