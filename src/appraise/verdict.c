@@ -69,8 +69,8 @@ static const struct tr_reason_info infos[TR_R_N] = {
 	},
 	[TR_R_KEY_REFUSED] = {
 		"key_refused", 400, "Key refused",
-		"The device key is of a type or size that is not accepted, or is publicly known. Make "
-		"a new one: Ed25519, P-256 or RSA of 2048 to 8192 bits.",
+		"The device key is of a type or size that is not accepted, is publicly known, or is the "
+		"one that a reset replaces. Make a new one: Ed25519, P-256 or RSA of 2048 to 8192 bits.",
 	},
 	[TR_R_FORMAT_NOT_ACCEPTED] = {
 		"format_not_accepted", 403, "Form of claim not accepted",

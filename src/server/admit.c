@@ -22,6 +22,7 @@ struct admission {
 	struct tr_item *token;           /* reserved use; NULL for none */
 	struct tr_item *existing;        /* the same device, enrolling again */
 	bool spend_token, token_sent;
+	bool reset;                      /* with a token for exactly this: a new key and a new epoch */
 	struct tr_msg_appraised a;       /* views borrow from bytes */
 	struct tr_buf bytes;
 	uint8_t key_id[32];
@@ -270,6 +271,20 @@ static void admitted(void *arg, enum tr_code rc, const char *why)
 	admission_free(m);
 }
 
+/* From this commit on the old key is nobody's: its chain, and its quarantine, end with it. */
+static void record_reset(const struct admission *m, struct tr_tx *tx, const struct tr_agent_row *old,
+			 const struct tr_agent_row *row)
+{
+	tr_auto(tr_buf_done) struct tr_buf d = TR_BUF_INIT;
+
+	tr_buf_addf(&d, "{\"epoch\":%llu,\"key\":\"", (unsigned long long)row->epoch);
+	tr_hex_add(&d, row->key_id);
+	tr_buf_adds(&d, "\",\"old_key\":\"");
+	tr_hex_add(&d, old->key_id);
+	tr_buf_adds(&d, "\"}");
+	tr_audit(tx, "system", "agent.identity_reset", row->id, "ok", "", m->req->q.source, tr_buf_view(&d));
+}
+
 static void put_agent(struct admission *m, struct tr_tx *tx)
 {
 	const struct tr_token_row *token = TR_ROW(&m->core->tokens, m->token);
@@ -292,14 +307,16 @@ static void put_agent(struct admission *m, struct tr_tx *tx)
 		.vouched_by = m->a.vkey_id,
 		.token_id = token ? token->id : old ? old->token_id : tr_view(NULL, 0),
 		.source = m->req->q.source,
-		.enrolled_at = old ? old->enrolled_at : tr_now_ms(),
+		.enrolled_at = old && !m->reset ? old->enrolled_at : tr_now_ms(),
 		.cert_serial = tr_view_str(m->serial),
 		.cert_not_after = m->cert_not_after,
-		.epoch = old ? old->epoch : 1,
+		.epoch = old ? old->epoch + m->reset : 1,
 	};
 
 	tr_tx_touch(tx, m->existing);
 	tr_tx_add(tx, m->existing ? TR_OP_PUT : TR_OP_INSERT, TR_T_AGENT, &row);
+	if (m->reset)
+		record_reset(m, tx, old, &row);
 }
 
 static void put_spent(struct admission *m, struct tr_tx *tx)
@@ -418,7 +435,12 @@ static enum tr_reason judge(struct admission *m)
 	struct tr_item *by_key = m->a.native ? tr_table_get_alt(&c->agents, TR_VIEW_ARRAY(m->key_id)) : NULL;
 	const struct tr_agent_row *row = TR_ROW(&c->agents, by_id);
 	const struct tr_agent_row *key_row = TR_ROW(&c->agents, by_key);
+	const struct tr_token_row *token = TR_ROW(&c->tokens, m->token);
+	/* Its one use has been made: then it is a token like any other, for the agent whose answer was lost. */
+	bool may_reset = m->a.native && row && token && token->for_agent.n && tr_view_eq(token->for_agent, row->id) &&
+			 !tr_view_eq(row->token_id, token->id);
 
+	m->reset = false;
 	if (m->a.native && !tr_challenge_ok(c->challenge_key, tr_now_ms(), m->a.challenge))
 		return TR_R_CHALLENGE_INVALID;
 	if (tr_table_get(&c->seen, m->a.native ? m->a.challenge : m->a.claim_digest))
@@ -431,6 +453,14 @@ static enum tr_reason judge(struct admission *m)
 		return TR_R_OK;
 	if (by_id->ending || !tr_view_is(row->state, "active"))
 		return m->a.native && !key_row ? TR_R_ID_TAKEN : TR_R_AGENT_REVOKED;
+	/* The key that got out is not made good by a new certificate. */
+	if (may_reset && by_key)
+		return TR_R_KEY_REFUSED;
+	if (may_reset) {
+		m->existing = by_id;
+		m->reset = tr_view_is(row->form, "native");
+		return m->reset ? TR_R_OK : TR_R_ID_TAKEN;
+	}
 	if (m->a.native ? by_id != by_key : !tr_view_is(row->form, "original"))
 		return TR_R_ID_TAKEN;
 	m->existing = by_id;
@@ -447,8 +477,10 @@ static enum tr_reason judge_token(struct admission *m)
 		return m->a.native || m->req->q.bearer.n ? TR_R_TOKEN_INVALID : TR_R_OK;
 	if (!token_usable(m->core, m->token, tr_now_ms()))
 		return TR_R_TOKEN_INVALID;
-	if (was && tr_view_eq(was->token_id, t->id))
+	if (was && tr_view_eq(was->token_id, t->id) && !m->reset)
 		return TR_R_OK;
+	if (t->for_agent.n && !m->reset)
+		return TR_R_TOKEN_INVALID; /* good for one identity only */
 	if (t->uses + m->token->reserved >= t->max_uses)
 		return TR_R_TOKEN_INVALID;
 	m->token->reserved++;
