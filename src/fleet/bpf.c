@@ -282,7 +282,7 @@ static enum tr_integrity judge_good(const struct at *at, struct tr_view digest, 
 		take_as_good(at, digest, list);
 	at->a->want_bpf_list = !at->a->bpf_list || (at->a->want_bpf_list && !list.n);
 	/* Notes stay as they are: nothing has changed since they were made. */
-	if (!list.n && !has_mismatch(at->a))
+	if (!has_mismatch(at->a) && (!accepted || !list.n))
 		return TR_INTEGRITY_OK;
 	if (at->a->bpf_list && tr_record_decode(&tr_bpf_list_def, tr_buf_view(at->a->bpf_list), &l, &err) == TR_OK)
 		check_refs(at, &l, accepted ? LEARN_APPROVED : ONLY_CHECK, &found);
@@ -321,8 +321,8 @@ static enum tr_integrity judge_list(const struct at *at, struct tr_view digest, 
 			return has_mismatch(a) ? TR_INTEGRITY_BPF_MISMATCH : TR_INTEGRITY_UNKNOWN;
 		}
 	}
-	check_refs(at, &seen, found.n_mismatches ? ONLY_CHECK : LEARN, &found);
 	if (!found.n_mismatches) {
+		check_refs(at, &seen, LEARN, &found);
 		if (!a->bpf_good)
 			tell_baseline(at, digest);
 		take_as_good(at, digest, list);

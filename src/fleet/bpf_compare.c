@@ -132,8 +132,8 @@ static bool other_boot(const struct tr_bpf_item *good)
 	return good->id & TR_BPF_OTHER_BOOT;
 }
 
-static void say_two(struct tr_bpf_findings *f, const char *finding, struct tr_view pin, const char *what, struct tr_view expected,
-		    struct tr_view seen)
+static void say_two(struct tr_bpf_findings *f, const char *finding, struct tr_view pin, const char *what,
+		    struct tr_view expected, struct tr_view seen)
 {
 	char a[TEXT_LEN], b[TEXT_LEN];
 
@@ -152,8 +152,8 @@ static void say_numbers(struct tr_bpf_findings *f, struct tr_view pin, const cha
 }
 
 /* The same object by what it is made of. False: told as replaced. */
-static bool same_object(const struct side *good, const struct side *seen, const struct tr_bpf_item *g, const struct tr_bpf_item *s,
-			tr_bpf_approved_fn approved, void *arg, struct tr_bpf_findings *f)
+static bool same_object(const struct side *good, const struct side *seen, const struct tr_bpf_item *g,
+			const struct tr_bpf_item *s, tr_bpf_approved_fn approved, void *arg, struct tr_bpf_findings *f)
 {
 	bool same_kernel = tr_view_eq(good->kernel, seen->kernel);
 	bool told_object = g->object.n && s->object.n;

@@ -21,7 +21,8 @@ void tr_bpf_findings_done(struct tr_bpf_findings *f);
 TR_DEFINE_AUTO_DONE(struct tr_bpf_findings, tr_bpf_findings_done)
 
 /* finding: slug. Bounded: what does not fit an event's detail is only counted. */
-void tr_bpf_mismatch(struct tr_bpf_findings *f, const char *finding, struct tr_view pin, const char *expected, const char *seen);
+void tr_bpf_mismatch(struct tr_bpf_findings *f, const char *finding, struct tr_view pin, const char *expected,
+		     const char *seen);
 void tr_bpf_note(struct tr_bpf_findings *f, const char *finding, struct tr_view pin, const char *expected, const char *seen);
 void tr_bpf_findings_json(const struct tr_bpf_findings *f, struct tr_buf *json); /* "[…]"; nothing when there are none */
 
