@@ -13,8 +13,8 @@
 #define BATCH_MAX ((size_t)256 << 10)
 #define EVIDENCE_MAX 2048
 /* Events of one agent: it decides how often its own state changes, so it must not fill the disk. */
-#define EVENT_STEP_MS 10000u
-#define EVENT_BURST 30u
+#define EVENT_STEP_MS 15000u
+#define EVENT_BURST 20u
 #define EGRESS_QUEUE_MAX ((size_t)1 << 20)
 
 enum { LANE_ALERTS, LANE_WORST, LANE_LEARNED = 3, LANE_N = 6 }; /* lane of an event is its severity */

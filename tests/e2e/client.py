@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization as ser
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
 from OpenSSL import SSL, crypto
 
+import pulse as pulses
 from harness import Answer
 
 PSS = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=32)
@@ -312,7 +313,9 @@ class Agent:
         self.sha256 = sha256 or hashlib.sha256(node_id.encode()).digest()
         self.statement = statement
         self.certificate = None
-        self.start_id, self.seq = os.urandom(16), 0
+        self.partition = "default"
+        self.start_id, self.boot_id, self.seq = os.urandom(16), os.urandom(16), 0
+        self.prev, self.ticket, self.old_ticket = b"", b"", b""
 
     def claim(self, conn, challenge=None, alg=None, **fields):
         p = claim_payload(self.key, challenge or conn.challenge(), conn.exporter(), self.node_id, self.sha256,
@@ -330,18 +333,43 @@ class Agent:
         with self.connect() as c:
             r = c.register(self.body(c, **kw), token)
         if r.status == 201:
-            self.certificate = r.json()["certificate"].encode()
+            self.certificate, self.partition = r.json()["certificate"].encode(), r.json()["partition"]
         return r
 
     def mtls(self, certificate=None):
         return Connection(self.server.agents, self.server.ca.read_bytes(), certificate or self.certificate, self.key)
 
-    def beat(self, conn, **change):
+    def build_pulse(self, conn, key=None, **change):
+        """The bytes of the next pulse; each attempt has its own number."""
         self.seq += 1
-        b = {1: self.seq, 2: time.time_ns(), 3: self.start_id, 4: self.sha256, 5: self.version}
-        b.update({{"seq": 1, "time": 2, "start_id": 3, "hash": 4, "version": 5}[k]: v for k, v in change.items()})
-        return conn.request("POST", "/api/v1/heartbeat", cbor2.dumps(b, canonical=True),
-                            {"Content-Type": "application/cbor"})
+        f = {"agent_id": self.node_id, "partition": self.partition, "time_ns": time.time_ns(),
+             "boot_ns": time.clock_gettime_ns(time.CLOCK_BOOTTIME), "sync": 1, "seq": self.seq, "bootcount": 1,
+             "keyset_epoch": 1, "boot_id": self.boot_id, "start_id": self.start_id, "prev": self.prev,
+             "exporter": conn.exporter(), "binary_hash": self.sha256, "version": self.version, "ticket": self.ticket,
+             "old_ticket": self.old_ticket, "bpf_status": 5, "lsm": 1, "health": {"load_milli": 100, "uptime_s": 60}}
+        assert set(change) <= set(f) | {"bpf_list", "bpf_digest", "lsm_reason", "notice", "notice_s", "rtt_us"}, change
+        f.update(change)
+        return pulses.build_pulse(f, key or self.key)
+
+    def send_pulse(self, conn, body):
+        """One exchange. What the answer says about the chain is remembered."""
+        r = conn.request("POST", "/api/v1/pulse", body, {"Content-Type": pulses.CONTENT_TYPE})
+        if r.status == 200:
+            told = pulses.parse_answer(r.body)
+            if told["resync"]:
+                self.old_ticket = self.old_ticket or self.ticket
+            else:
+                self.prev, self.old_ticket = pulses.digest(body), b""
+            self.ticket = told["ticket"]
+        return r
+
+    def pulse(self, conn, **change):
+        """A pulse as an agent sends it: once more at once when the server asks for a fresh ticket."""
+        r = self.send_pulse(conn, self.build_pulse(conn, **change))
+        if r.status == 200 and pulses.parse_answer(r.body)["resync"]:
+            r = self.send_pulse(conn, self.build_pulse(conn, **change))
+            assert r.status != 200 or not pulses.parse_answer(r.body)["resync"], "asked twice in a row"
+        return r
 
     def renew(self, conn, key=None):
         body = json.dumps({"csr": b64(csr(key or self.key))}).encode()

@@ -23,9 +23,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 import client
 from client import (CLAIM, ES256, LEAKED, PS256, RS256, Agent, Connection, bootstrap, claim_payload, csr, issue, key_id,
-                    make_key, native_body, now_ms, original_body, original_text, private_pem, public_pem, read_cbor,
-                    release, sign1, spki)
+                    make_key, native_body, now_ms, original_body, original_text, private_pem, public_pem, release, sign1,
+                    spki)
 from harness import call, context, program
+from pulse import parse_answer
 from world import REFUSALS, WAYS, World, name, provoke
 
 KEYS = {"ed25519": ("ed25519", None), "p256": ("p256", ES256), "rsa-pss": ("rsa", PS256), "rsa-pkcs1": ("rsa", RS256)}
@@ -99,11 +100,11 @@ def test_native_registration(world, how):
     assert world.token_row(token)["uses"] == 1
     with a.mtls() as c:
         for _ in range(3):
-            r = a.beat(c)
+            r = a.pulse(c)
             assert r.status == 200 and r.headers["content-type"] == "application/cbor", r
-        told = read_cbor(r.body)
-    assert set(told) == {1, 2, 3} and told[1] == 30 and told[3] is False
-    assert abs(told[2] - time.time_ns()) < 5e9
+        told = parse_answer(r.body)
+    assert told["interval_s"] == 30 and told["renew"] is told["resync"] is False and told["keyset_epoch"] == 1
+    assert 0 <= told["sent_ns"] - told["received_ns"] < 5e9 and abs(told["sent_ns"] - time.time_ns()) < 5e9
     row = world.agent(a.node_id)
     assert row["heartbeats"] == 3 and row["reachability"] == "live" and row["binary_unchanged"] is True
 
@@ -579,7 +580,7 @@ def test_audit_mode(modes, code):
             return
         got = modes.is_admitted(r, "admitted_audit", code)
         row = modes.agent(got["agent_id"])
-        assert row["verdict"] == code and row["state"] == "active"
+        assert row["admission"] == code and row["state"] == "active"
 
 
 OFF_SEES = ("malformed", "bad_signature", "token_invalid", "challenge_invalid", "channel_mismatch", "key_mismatch",
@@ -747,7 +748,7 @@ def test_heartbeat_needs_the_right_certificate(world, make_server):
     strange = make_server()
     strange_key = ser.load_pem_private_key((strange.dir / "keys" / "ca.key").read_bytes(), None)
     good = (now - 3600, now + 3600)
-    nobody = Agent(server, name())
+    nobody, other = Agent(server, name()), Agent(server, a.node_id)
     cases = {
         "of another CA": (a, issue(strange_key, strange.ca.read_bytes(), a.key, spiffe, *good), "client_certificate_invalid"),
         "forged issuer": (a, issue(strange_key, ca_pem, a.key, spiffe, *good), "client_certificate_invalid"),
@@ -758,13 +759,13 @@ def test_heartbeat_needs_the_right_certificate(world, make_server):
         "a CA": (a, issue(ca_key, ca_pem, a.key, spiffe, *good, ca=True), "client_certificate_invalid"),
         "unknown agent": (nobody, issue(ca_key, ca_pem, nobody.key, f"spiffe://e2e.example/agent/{nobody.node_id}", *good),
                           "agent_unknown"),
-        "another key": (nobody, issue(ca_key, ca_pem, nobody.key, spiffe, *good), "key_mismatch"),
+        "another key": (other, issue(ca_key, ca_pem, other.key, spiffe, *good), "key_mismatch"),
     }
     with a.connect() as c:
-        r = a.beat(c)
+        r = a.pulse(c)
         assert (r.status, r.json()["code"]) == (401, "client_certificate_required"), r
     for label, (who, cert, code) in cases.items():
-        for act in (who.beat, who.renew):
+        for act in (who.pulse, who.renew):
             with who.mtls(cert) as c:  # refused before the body is read, a connection ends
                 r = act(c)
             assert (r.status, r.json()["code"]) == (401, code), (label, r)
@@ -773,64 +774,77 @@ def test_heartbeat_needs_the_right_certificate(world, make_server):
     assert row["heartbeats"] == 0 and row["reachability"] == "never"
     # The maker of these certificates is no fault of theirs: one in order passes.
     with a.mtls(issue(ca_key, ca_pem, a.key, spiffe, *good)) as c:
-        assert a.beat(c).status == 200
+        assert a.pulse(c).status == 200
 
 
 def test_revoked_at_once_on_a_live_connection(world):
     for how in ("revoke", "remove"):
         a = world.enrol()
         with a.mtls() as c:
-            assert a.beat(c).status == 200
+            assert a.pulse(c).status == 200
             if how == "revoke":
                 r = world.server.api("POST", f"/api/v1/agents/{a.node_id}/revoke", {"reason": "stolen"})
             else:
                 r = world.server.api("DELETE", f"/api/v1/agents/{a.node_id}")
             assert r.status == 200
-            for r in (a.beat(c), a.renew(c)):
+            for r in (a.pulse(c), a.renew(c)):
                 assert (r.status, r.json()["code"]) == (403, "agent_revoked"), r
         row = world.agent(a.node_id)
         assert row["heartbeats"] == 1 and row["reachability"] == "ended"
 
 
-def test_heartbeats_are_counted_once(world):
-    """A repeat changes nothing; a new start of the process begins again."""
+def test_pulses_are_counted_once(world):
+    """A repeat changes nothing; a new start of the process goes on with the chain."""
     a = world.enrol()
     with a.mtls() as c:
-        for seq in (1, 2, 5):
-            assert a.beat(c, seq=seq).status == 200
-        for seq in (5, 2, 0):
-            r = a.beat(c, seq=seq)
+        for _ in range(3):
+            body = a.build_pulse(c)
+            if parse_answer(a.send_pulse(c, body).body)["resync"]:
+                body = a.build_pulse(c)
+                assert a.send_pulse(c, body).status == 200
+        for _ in range(3):
+            r = a.send_pulse(c, body)
             assert (r.status, r.json()["code"]) == (409, "replay"), r
+        r = a.send_pulse(c, a.build_pulse(c, seq=1))
+        assert (r.status, r.json()["code"]) == (409, "replay"), r
         assert world.agent(a.node_id)["heartbeats"] == 3
         a.start_id = os.urandom(16)
-        assert a.beat(c, seq=1).status == 200
-    assert world.agent(a.node_id)["heartbeats"] == 4
+        assert a.pulse(c).status == 200
+    row = world.agent(a.node_id)
+    assert (row["heartbeats"], row["restarts"]) == (4, 1)
 
 
-def test_malformed_heartbeats(world):
-    a = world.enrol()
-    good = {1: 1, 2: time.time_ns(), 3: a.start_id, 4: a.sha256, 5: a.version}
-    bodies = {
-        "empty": b"", "not CBOR": b"\xff", "a list": cbor2.dumps([1]), "after the end": cbor2.dumps(good) + b"\0",
-        "a sixth": cbor2.dumps(dict(good, **{"x": 1})), "without hash": cbor2.dumps({k: v for k, v in good.items() if k != 4}),
-        "short start id": cbor2.dumps(dict(good, **{})).replace(a.start_id, a.start_id[:15]),
-        "short hash": cbor2.dumps({**good, 4: a.sha256[:31]}), "version of words": cbor2.dumps({**good, 5: "latest"}),
-        "negative seq": cbor2.dumps({**good, 1: -1}), "float time": cbor2.dumps({**good, 2: 1.5}),
-        "unsorted": cbor2.dumps({k: good[k] for k in (5, 4, 3, 2, 1)}), "JSON": json.dumps({"1": 1}).encode(),
-    }
+def test_pulses_that_fail_change_nothing(world):
+    """Each refusal of front by its name; the agent that they name does not notice."""
+    a, other = world.enrol(), world.enrol()
     with a.mtls() as c:
-        for label, body in bodies.items():
-            r = c.request("POST", "/api/v1/heartbeat", body, {"Content-Type": "application/cbor"})
-            assert (r.status, r.json()["code"]) == (400, "malformed"), (label, r)
-        assert a.beat(c).status == 200
+        good = a.build_pulse(c)
+        flipped = bytearray(good)
+        flipped[-1] ^= 1
+        cases = {
+            ("malformed_pulse", 400): [b"", b"\xff", good + b"\0", good[:-1], b"{}", cbor2.dumps([1]), bytes(65536)],
+            ("bad_signature", 403): [bytes(flipped), a.build_pulse(c, key=make_key("ed25519"))],
+            ("wrong_agent", 403): [a.build_pulse(c, agent_id=other.node_id), a.build_pulse(c, agent_id="nobody")],
+            ("relayed", 403): [a.build_pulse(c, exporter=os.urandom(32))],
+            ("wrong_partition", 403): [a.build_pulse(c, partition="elsewhere")],
+        }
+        for (code, status), bodies in cases.items():
+            for body in bodies:
+                r = a.send_pulse(c, body)
+                assert (r.status, r.json()["code"]) == (status, code), r
+                assert len(r.json()["detail"]) > 40
+        assert world.agent(a.node_id)["reachability"] == world.agent(other.node_id)["reachability"] == "never"
+        assert a.pulse(c).status == 200
+        r = c.request("POST", "/api/v1/pulse?x=1", good, {"Content-Type": "application/eat+cwt"})
+        assert (r.status, r.json()["code"]) == (400, "malformed"), r
     assert world.agent(a.node_id)["heartbeats"] == 1
 
 
 def test_a_changed_binary_is_noticed(world):
     a = world.enrol()
     with a.mtls() as c:
-        assert a.beat(c).status == 200
-        assert a.beat(c, hash=os.urandom(32)).status == 200
+        assert a.pulse(c).status == 200
+        assert a.pulse(c, binary_hash=os.urandom(32)).status == 200
     assert world.agent(a.node_id)["binary_unchanged"] is False
     rows = world.server.audit(match=a.node_id)
     assert [r["action"] for r in rows].count("agent.binary_changed") == 1
@@ -838,29 +852,64 @@ def test_a_changed_binary_is_noticed(world):
 
 @pytest.mark.parametrize("kind", ("ed25519", "p256", "rsa"))
 def test_renewal(world, kind):
-    """Same key, new certificate; another key is refused; who forgets is told well after half-life."""
+    """Same key, new certificate; who forgets is told well after half-life."""
     a = world.enrol(kind=kind)
     with a.mtls() as c:
-        assert read_cbor(a.beat(c).body)[3] is False
+        assert parse_answer(a.pulse(c).body)["renew"] is False
         r = a.renew(c)
         assert r.status == 200, r
         fresh = r.json()["certificate"].encode()
         cert = check_svid(world.server, a, fresh)
         assert int(world.agent(a.node_id)["cert_serial"], 16) == cert.serial_number
         assert fresh != a.certificate
-        r = a.renew(c, make_key(kind))
-        assert (r.status, r.json()["code"]) == (403, "key_mismatch"), r
         for body in (b"", b"{}", b'{"csr":"AA=="}', b'{"csr":7}'):
             r = c.request("POST", "/api/v1/agents/renew", body, {"Content-Type": "application/json"})
             assert (r.status, r.json()["code"]) == (400, "malformed"), r
     with a.mtls(fresh) as c:
-        assert a.beat(c).status == 200
+        assert a.pulse(c).status == 200
     ca_key = ser.load_pem_private_key((world.server.dir / "keys" / "ca.key").read_bytes(), None)
     for left, told in ((3600, False), (1500, True)):
         cert = issue(ca_key, world.server.ca.read_bytes(), a.key, f"spiffe://e2e.example/agent/{a.node_id}",
                      time.time() - 3600, time.time() + left)
         with a.mtls(cert) as c:
-            assert read_cbor(a.beat(c).body)[3] is told
+            assert parse_answer(a.pulse(c).body)["renew"] is told
+
+
+@pytest.mark.parametrize("kind", ("ed25519", "p256"))
+def test_renewal_under_a_new_key(world, kind):
+    """Both keys are good until the first pulse under the new one; the chain goes on; the old one is refused afterwards."""
+    a, taken = world.enrol(kind=kind), world.enrol()
+    old_key, old_id = a.key, key_id(a.key).hex()
+    new_key = make_key(kind)
+    with a.mtls() as c:
+        assert a.pulse(c).status == 200
+        r = a.renew(c, taken.key)
+        assert (r.status, r.json()["code"]) == (409, "id_taken"), r
+        r = a.renew(c, new_key)
+        assert r.status == 200, r
+        assert a.pulse(c).status == 200, "not used yet"
+        row = world.agent(a.node_id)
+        assert (row["key_id"], row["next_key_id"]) == (old_id, key_id(new_key).hex()) and row["next_until"]
+        a.key, a.certificate = new_key, r.json()["certificate"].encode()
+        with a.mtls() as fresh:
+            r = a.renew(fresh, make_key(kind))
+            assert (r.status, r.json()["code"]) == (409, "key_change_under_way"), r
+            assert a.pulse(fresh).status == 200
+            until = time.monotonic() + 5
+            while world.agent(a.node_id)["next_key_id"] and time.monotonic() < until:
+                time.sleep(0.05)
+            row = world.agent(a.node_id)
+            assert (row["key_id"], row["next_key_id"], row["next_until"]) == (key_id(new_key).hex(), "", None)
+            a.key = old_key
+            r = a.send_pulse(c, a.build_pulse(c))
+            assert (r.status, r.json()["code"]) == (401, "key_mismatch"), r
+            a.key = new_key
+            assert a.pulse(fresh).status == 200
+    with a.mtls() as c:
+        assert a.pulse(c).status == 200
+    row = world.agent(a.node_id)
+    assert (row["heartbeats"], row["authenticity"], row["restarts"]) == (5, "ok", 0), row
+    assert "agent.key_renewed" in [r["action"] for r in world.server.audit(match=a.node_id)]
 
 
 def test_a_certificate_expires_on_an_open_connection(world):
@@ -869,14 +918,14 @@ def test_a_certificate_expires_on_an_open_connection(world):
     soon = issue(ca_key, world.server.ca.read_bytes(), a.key, f"spiffe://e2e.example/agent/{a.node_id}",
                  time.time() - 60, time.time() + 3)
     with a.mtls(soon) as c:
-        assert a.beat(c).status == 200
+        assert a.pulse(c).status == 200
         time.sleep(3.2)
-        r = a.beat(c)
+        r = a.pulse(c)
         assert (r.status, r.json()["code"]) == (401, "client_certificate_expired"), r
 
 
 def resumed(world, cert_pem, key, tmp_path, between):
-    """A heartbeat over a resumed session of a connection that had this certificate; (resumed?, status, code)."""
+    """A renewal's empty request over a resumed session of a connection that had this certificate; (resumed?, status, code)."""
     (tmp_path / "crt").write_bytes(cert_pem)
     (tmp_path / "key").write_bytes(private_pem(key))
     ctx = context(world.server.ca, tmp_path / "crt", tmp_path / "key")
@@ -884,9 +933,8 @@ def resumed(world, cert_pem, key, tmp_path, between):
     for turn in range(2):
         with socket.create_connection(("127.0.0.1", world.server.agents)) as raw:
             with ctx.wrap_socket(raw, server_hostname="localhost", session=session) as tls:
-                body = cbor2.dumps({1: turn + 1, 2: time.time_ns(), 3: os.urandom(16), 4: bytes(32), 5: "1.2.3"})
-                tls.sendall(b"POST /api/v1/heartbeat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/cbor\r\n"
-                            b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+                tls.sendall(b"POST /api/v1/agents/renew HTTP/1.1\r\nHost: localhost\r\n"
+                            b"Content-Type: application/json\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}")
                 answer = b""
                 while more := tls.recv(65536):
                     answer += more
@@ -894,7 +942,7 @@ def resumed(world, cert_pem, key, tmp_path, between):
                 head, out = answer.split(b"\r\n\r\n", 1)
                 got = reused, int(head.split()[1]), json.loads(out)["code"] if out[:1] == b"{" else None
         if not turn:
-            assert got == (False, 200, None), got
+            assert got == (False, 400, "malformed"), got
             between()
     return got
 
@@ -910,7 +958,7 @@ def test_a_resumed_session_is_checked_again(world, tmp_path):
 
     def revoke():
         assert world.server.api("POST", f"/api/v1/agents/{a.node_id}/revoke", {}).status == 200
-    assert resumed(world, cert(a, 60), a.key, tmp_path, lambda: None) == (True, 200, None)
+    assert resumed(world, cert(a, 60), a.key, tmp_path, lambda: None) == (True, 400, "malformed")
     got = resumed(world, cert(a, 2), a.key, tmp_path, lambda: time.sleep(2.2))
     assert got == (True, 401, "client_certificate_invalid")
     assert resumed(world, cert(a, 60), a.key, tmp_path, revoke) == (True, 403, "agent_revoked")
@@ -1107,7 +1155,7 @@ def test_too_many_registrations_from_one_source(make_server):
                 break
             assert r.json()["code"] == "malformed"
         assert seen and seen.json()["code"] == "rate_limited" and int(seen.headers["retry-after"]) >= 1
-        assert a.beat(mine).status == 200
+        assert a.pulse(mine).status == 200
         time.sleep(int(seen.headers["retry-after"]))
     with a.connect() as c:
         assert c.register(b"{}", w.token).json()["code"] == "malformed"

@@ -83,7 +83,7 @@ class GoodAgent(threading.Thread):
                 began = time.monotonic()
                 conn = self.agent.mtls()
                 for _ in range(5):
-                    r = self.agent.beat(conn)
+                    r = self.agent.pulse(conn)
                     assert r.status == 200, r
                     self.worst = max(self.worst, time.monotonic() - began)
                     self.count += 1
@@ -545,7 +545,7 @@ def test_full_disk(mounted):
     assert good.register(token).status == 201
     roles = s.roles()
     with good.mtls() as conn:
-        assert good.beat(conn).status == 200
+        assert good.pulse(conn).status == 200
         fill()
         admitted, refusal = register_until_refused(s, token, "during")
         assert refusal.status == 503 and refusal.json()["code"] == "store_unavailable", refusal
@@ -555,16 +555,16 @@ def test_full_disk(mounted):
         assert ready.status == 503 and ready.json()["parts"]["store"] is False and ready.json()["store_problem"], ready
         assert s.metric("troth_store_ok") == 0
         # Who is admitted does not notice; who reads is served; who would change something is told.
-        assert good.beat(conn).status == 200
+        assert good.pulse(conn).status == 200
         assert s.api("GET", "/api/v1/agents/good").status == 200
         r = s.api("POST", "/api/v1/tokens", {"max_uses": 1})
         assert r.status == 503 and r.json()["code"] == "store_unavailable", r
         assert call(s.operators, "GET", "/livez").status == 200
         time.sleep(6)  # over a sweep
-        assert good.beat(conn).status == 200
+        assert good.pulse(conn).status == 200
         ballast.unlink()
         assert until(lambda: call(s.operators, "GET", "/readyz").status == 200), s.read_log()[-2000:]
-        assert good.beat(conn).status == 200
+        assert good.pulse(conn).status == 200
     again = Agent(s, "again", sha256=SHA)
     assert again.register(token).status == 201
     assert s.roles() == roles, "a role died of the disk"

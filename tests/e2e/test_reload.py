@@ -187,7 +187,7 @@ def test_many_reloads_at_once_are_one(make_server):
 
 
 def test_term_ends_soon_and_sweeps_the_counters(make_server):
-    """Heartbeats live in memory for some seconds; a polite end writes them down."""
+    """Pulses live in memory for some seconds; a polite end writes down what they left behind."""
     s = make_server(config="fronts: 2\n").start()
     shas = b"\7" * 32
     assert s.api("PUT", "/api/v1/policy", {"hashes": "sha256:" + shas.hex()}).status == 200
@@ -197,13 +197,13 @@ def test_term_ends_soon_and_sweeps_the_counters(make_server):
         assert a.register(token).status == 201
         with a.mtls() as c:
             for _ in range(n + 1):
-                assert a.beat(c).status == 200
+                assert a.pulse(c).status == 200
     began = time.monotonic()
     s.process.send_signal(signal.SIGTERM)
     assert s.process.wait(15) == 0
     assert time.monotonic() - began < 5
     db = sqlite3.connect(s.dir / "troth.db")
-    assert db.execute("SELECT id, heartbeats FROM agents ORDER BY id").fetchall() == [(f"beat-{n}", n + 1)
+    assert db.execute("SELECT id, accepted FROM pulses ORDER BY id").fetchall() == [(f"beat-{n}", n + 1)
                                                                                      for n in range(5)]
     db.close()
     assert "role_died" not in s.read_log() and "level=error" not in s.read_log(), s.read_log()

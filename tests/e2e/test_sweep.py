@@ -38,7 +38,7 @@ def test_nothing_waits_for_a_sweep(world, what):
     with a.mtls() as c:
         os.kill(store, signal.SIGSTOP)
         try:
-            assert a.beat(c, hash=bytes(32), version="9.9").status == 200
+            assert a.pulse(c, binary_hash=bytes(32), version="9.9").status == 200
             time.sleep(SWEEP_S + 1)  # the sweep is with the store, which has not heard of it
             asking = threading.Thread(target=ask, daemon=True)
             asking.start()
@@ -55,4 +55,4 @@ def test_nothing_waits_for_a_sweep(world, what):
     world.server.start()
     row = world.agent(a.node_id)
     assert row["state"] == ("revoked" if what == "revoke" else "active")
-    assert (row["heartbeats"], row["running_hash"], row["running_version"]) == (1, "0" * 64, "9.9"), row
+    assert (row["heartbeats"], row["running_hash"], row["version"]) == (1, "0" * 64, "9.9"), row

@@ -34,7 +34,7 @@ def test_operator_routes_need_a_token(server):
 
 def test_routes_live_on_their_listener_only(server):
     assert call(server.agents, "GET", "/api/v1/agents").status == 404
-    assert call(server.operators, "POST", "/api/v1/heartbeat", b"x").status == 404
+    assert call(server.operators, "POST", "/api/v1/pulse", b"x").status == 404
 
 
 def test_unknown_members_are_named(server):

@@ -139,7 +139,7 @@ def test_enrolled_agent_still_beats(old, fixture):
     agent.certificate = client.issue(ca_key, old.ca.read_bytes(), key, "spiffe://e2e.example/agent/fixture-1", now - 60,
                                      now + 3600)
     with agent.mtls() as c:
-        assert agent.beat(c).status == 200
+        assert agent.pulse(c).status == 200
     row = old.api("GET", "/api/v1/agents/fixture-1").json()
     assert row["heartbeats"] >= 1 and row["reachability"] == "live"
 
@@ -156,7 +156,7 @@ def test_new_agents_come_in(old, facts):
     a = client.Agent(old, "after-upgrade", sha256=bytes.fromhex(facts["other_hash"]))
     assert a.register(old.make_token()).status == 201
     with a.mtls() as c:
-        assert a.beat(c).status == 200
+        assert a.pulse(c).status == 200
 
 
 def test_second_start_changes_nothing(old, facts):
