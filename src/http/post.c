@@ -164,7 +164,8 @@ static void collect(struct tr_poster *p)
 		struct post *post = NULL;
 		CURLcode rc = m->data.result; /* m is gone with its handle */
 
-		if (m->msg == CURLMSG_DONE && curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &post) == CURLE_OK && post)
+		if (m->msg == CURLMSG_DONE &&
+		    curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &post) == CURLE_OK && post)
 			finish(post, rc);
 	}
 }
@@ -237,10 +238,9 @@ static bool configure(struct post *p, const struct tr_post *what, const struct t
 	SET(CURLOPT_SSL_VERIFYPEER, 1L);
 	SET(CURLOPT_SSL_VERIFYHOST, 2L);
 	SET(CURLOPT_CAPATH, NULL);
-	if (ca.len) {
-		SET(CURLOPT_CAINFO, NULL);
+	SET(CURLOPT_CAINFO, NULL);
+	if (ca.len)
 		SET(CURLOPT_CAINFO_BLOB, &ca);
-	}
 	SET(CURLOPT_RESOLVE, p->resolve);
 	SET(CURLOPT_CONNECTTIMEOUT, p->owner->timeout_s);
 	SET(CURLOPT_TIMEOUT, p->owner->timeout_s);

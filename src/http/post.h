@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Posting to strangers' HTTP servers from a role's loop, without waiting: libcurl's multi interface. Unlike http/client.h
- * this trusts the system's CAs (or a file that the operator names), because the receiver is not ours; agents and the
- * command line never come through here. Certificates are always verified, redirects and proxies never followed. Names are
- * resolved by the caller. */
+/* Posting to strangers' HTTP servers from a role's loop, without waiting: libcurl's multi interface. Unlike
+ * http/client.h this trusts the system's CAs (or a file that the operator names), because the receiver is not ours;
+ * agents and the command line never come through here. Certificates are always verified, redirects and proxies never
+ * followed. Names are resolved by the caller. */
 #ifndef TR_HTTP_POST_H
 #define TR_HTTP_POST_H
 
@@ -22,7 +22,7 @@ bool tr_url_is_loopback(const struct tr_url *u);
 struct tr_poster;
 
 struct tr_post_config {
-	struct tr_view ca_pem; /* empty: the CA certificates of the system */
+	struct tr_view ca_pem; /* whom https:// is trusted by; the caller reads it before its filter */
 	unsigned timeout_s;    /* whole exchange */
 };
 /* Before the role's filter; tr_poster_start with its loop before the first post. */

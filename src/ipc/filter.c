@@ -23,6 +23,9 @@
 #define STORE_RO (1u << TR_PROC_STORE_RO)
 #define STORES (STORE | STORE_RO)
 #define EGRESS (1u << TR_PROC_EGRESS)
+/* No roles: egress with and without Landlock around it. */
+#define FENCED (1u << TR_PROC_N)
+#define UNFENCED (1u << (TR_PROC_N + 1))
 #define ALL ((1u << TR_PROC_N) - 1)
 
 struct rule {
@@ -190,9 +193,9 @@ static const struct rule allowed[] = {
 	CALL(EGRESS, pipe2),
 	CALL(EGRESS, eventfd2),
 	CALL1(EGRESS, socketpair, EQ(0, AF_UNIX)),
-	/* resolv.conf, hosts, the system's CA certificates. Which files is for Landlock to say. */
-	CALL1(EGRESS, open, MASK(1, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY)),
-	CALL1(EGRESS, openat, MASK(2, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY)),
+	/* resolv.conf and hosts. Which files is for Landlock to say, or none are opened. */
+	CALL1(FENCED, open, MASK(1, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY)),
+	CALL1(FENCED, openat, MASK(2, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY)),
 	CALL(EGRESS, stat),
 	CALL(EGRESS, newfstatat),
 	CALL(EGRESS, statx),
@@ -220,6 +223,8 @@ static const struct refusal {
 	/* libc asks netlink which address families there are, and takes both for given when it cannot. */
 	{ CALL1(EGRESS, socket, EQ(0, AF_NETLINK)), EAFNOSUPPORT },
 	{ CALL2(EGRESS, setsockopt, EQ(1, IPPROTO_TCP), EQ(2, TCP_ULP)), ENOPROTOOPT },
+	{ CALL1(UNFENCED, open, MASK(1, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY)), EACCES },
+	{ CALL1(UNFENCED, openat, MASK(2, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY)), EACCES },
 };
 
 static TR_RC add(scmp_filter_ctx f, uint32_t action, const struct rule *r, struct tr_err *err)
@@ -240,15 +245,15 @@ static TR_RC add_self_signals(scmp_filter_ctx f, struct tr_err *err)
 	return add(f, SCMP_ACT_ALLOW, &r, err);
 }
 
-static TR_RC add_all(scmp_filter_ctx f, unsigned role_bit, struct tr_err *err)
+static TR_RC add_all(scmp_filter_ctx f, unsigned roles, struct tr_err *err)
 {
 	enum tr_code rc = add_self_signals(f, err);
 
 	for (size_t i = 0; !rc && i < TR_ARRAY_LEN(allowed); i++)
-		if (allowed[i].roles & role_bit)
+		if (allowed[i].roles & roles)
 			rc = add(f, SCMP_ACT_ALLOW, &allowed[i], err);
 	for (size_t i = 0; !rc && i < TR_ARRAY_LEN(refused); i++)
-		if (refused[i].rule.roles & role_bit)
+		if (refused[i].rule.roles & roles)
 			rc = add(f, SCMP_ACT_ERRNO((uint32_t)refused[i].error), &refused[i].rule, err);
 	return rc;
 }
@@ -274,7 +279,7 @@ TR_RC tr_sandbox_filter(enum tr_proc role, struct tr_err *err)
 	if (!f)
 		return tr_err_set(err, TR_E_INTERNAL, "out of memory", "no filter context");
 	settle_time_zone();
-	rc = add_all(f, 1u << role, err);
+	rc = add_all(f, 1u << role | (role != TR_PROC_EGRESS ? 0 : tr_sandbox_fenced() ? FENCED : UNFENCED), err);
 	if (!rc) {
 		sys = seccomp_attr_set(f, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
 		if (!sys)

@@ -91,11 +91,21 @@ static uint64_t granted_to_read(int abi)
 	return (FS_READ_FILE | FS_READ_DIR) & handled(abi);
 }
 
+/* What a process has once done to itself: the filter that comes after must know it. */
+static bool fenced;
+
+bool tr_sandbox_fenced(void)
+{
+	return fenced;
+}
+
 int tr_sandbox_landlock_egress(void)
 {
 	/* Folders, because resolv.conf is replaced by a new file when the network changes; and where it points to. */
 	static const char *const dirs[] = { "/etc", "/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager",
-					    "/usr/share/ca-certificates", NULL };
+					    NULL };
+	int abi = restrict_to(dirs, granted_to_read, false);
 
-	return restrict_to(dirs, granted_to_read, false);
+	fenced = abi > 0;
+	return abi;
 }

@@ -23,9 +23,11 @@ bool tr_sandbox_target_ids(unsigned *ret_uid, unsigned *ret_gid);
 /* Landlock, best effort by ABI: no file-system access except under `rw_dir` (NULL: none at all). Returns the ABI level
  * used, 0 when the kernel has none. */
 int tr_sandbox_landlock(const char *rw_dir);
-/* The same for the role that speaks outward: files that name resolution and the system's CA certificates need, for
- * reading. Unix sockets are not files to Landlock: they can be connected to. */
+/* The same for the role that speaks outward: files that name resolution needs, for reading. Unix sockets are not files to
+ * Landlock: they can be connected to. Where it returns 0, the role's filter refuses all opening of files instead: what
+ * can send must not be able to read keys, and /etc/hosts is the price. */
 int tr_sandbox_landlock_egress(void);
+bool tr_sandbox_fenced(void); /* it returned more than 0 in this process */
 /* Installs the role's allow list. */
 TR_RC tr_sandbox_filter(enum tr_proc role, struct tr_err *err);
 /* A call that the role's filter must kill; returns only when the filter failed to. For the self-test. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The journal's native protocol: one datagram per entry, a line per field, or for a value with a line feed the name, its
- * length in 8 bytes little endian and the value. Entries are far below the size where a memory file would be needed. */
+/* The journal's native protocol: one datagram per entry, a line per field, or for a value with a line feed the name,
+ * its length in 8 bytes little endian and the value. Entries are far below the size where a memory file would be
+ * needed. */
 #include "server/notify.h"
 
 #include <errno.h>

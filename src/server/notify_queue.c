@@ -26,7 +26,8 @@ struct sink {
 	size_t n;
 };
 
-/* A revision that one sink refused for good and others took: core offers it again later, and they are not told twice. */
+/* A revision that one sink refused for good and others took: core offers it again later, and they are not told
+ * twice. */
 struct took {
 	struct given what;
 	unsigned sinks;

@@ -23,7 +23,8 @@ TR_RC tr_resolve(const char *host, unsigned port, int socktype, struct addrinfo 
 	(void)snprintf(service, sizeof(service), "%u", port);
 	rc = getaddrinfo(host, service, &hints, ret);
 	if (rc)
-		return tr_err_set(err, TR_E_UNAVAIL, "the receiver's name does not resolve", "%s: %s", host, gai_strerror(rc));
+		return tr_err_set(err, TR_E_UNAVAIL, "the receiver's name does not resolve", "%s: %s", host,
+				  gai_strerror(rc));
 	return TR_OK;
 }
 

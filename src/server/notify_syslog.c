@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Syslog, RFC 5424: over UDP (RFC 5426, no assurance), TCP (RFC 6587 octet counting) or a local datagram socket. Over TCP a
- * message counts as taken when the peer's kernel has acknowledged its last byte: there is no better word in this
+/* Syslog, RFC 5424: over UDP (RFC 5426, no assurance), TCP (RFC 6587 octet counting) or a local datagram socket. Over
+ * TCP a message counts as taken when the peer's kernel has acknowledged its last byte: there is no better word in this
  * protocol, and a peer that dies right then has it lost. */
 #include "server/notify.h"
 

@@ -4,6 +4,7 @@
 #include "server/notify.h"
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/secret.h"
 #include "codec/text.h"
 #include "crypto/hash.h"
@@ -17,6 +18,7 @@
 #define TIMEOUT_S 10
 #define NAMES_KEPT_MS 60000
 #define ROWS_MAX 64
+#define SYSTEM_CA_MAX (4u << 20)
 #define SECRET_MIN 24 /* bytes, as Standard Webhooks says */
 #define SECRET_MAX 64
 #define SECRET_PREFIX "whsec_"
@@ -44,7 +46,10 @@ static struct tr_view after(struct tr_view v, const char *prefix)
 }
 
 static struct tr_view label_alertname(const struct tr_alert_row *a) { return a->kind; }
-static struct tr_view label_severity(const struct tr_alert_row *a) { return tr_view_str(tr_notify_severity(a->severity)); }
+static struct tr_view label_severity(const struct tr_alert_row *a)
+{
+	return tr_view_str(tr_notify_severity(a->severity));
+}
 static struct tr_view label_subject(const struct tr_alert_row *a) { return a->subject; }
 static struct tr_view label_agent(const struct tr_alert_row *a) { return after(a->subject, "agent:"); }
 static struct tr_view label_partition(const struct tr_alert_row *a) { return after(a->subject, "partition:"); }
@@ -86,8 +91,8 @@ static void add_members(struct tr_buf *b, const struct member *m, const struct t
 	tr_buf_add8(b, '}');
 }
 
-/* Alertmanager's fingerprint is of the labels: one kind and subject keep theirs over closing and opening again, and over
- * a change of severity. */
+/* Alertmanager's fingerprint is of the labels: one kind and subject keep theirs over closing and opening again, and
+ * over a change of severity. */
 static void add_fingerprint(struct tr_buf *b, const struct tr_alert_row *a)
 {
 	tr_auto(tr_buf_done) struct tr_buf in = TR_BUF_INIT;
@@ -115,7 +120,8 @@ static void add_alert(struct tr_buf *b, const char *external_url, const struct t
 		tr_buf_adds(b, "0001-01-01T00:00:00Z"); /* Go's zero, which is how Alertmanager says "not yet" */
 	else
 		tr_rfc3339_add(b, a->resolved_at);
-	tr_buf_addf(b, "\",\"generatorURL\":\"%s/api/v1/alerts/%.*s\",\"fingerprint\":\"", external_url, TR_VIEW_FMT(a->id));
+	tr_buf_addf(b, "\",\"generatorURL\":\"%s/api/v1/alerts/%.*s\",\"fingerprint\":\"", external_url,
+		    TR_VIEW_FMT(a->id));
 	add_fingerprint(b, a);
 	tr_buf_adds(b, "\"}");
 }
@@ -221,7 +227,8 @@ static bool locate(struct webhook *w)
 		add_address(&b, a);
 	freeaddrinfo(found);
 	if (w->plain_at_home && !at_home) {
-		(void)snprintf(w->sink.why, sizeof(w->sink.why), "%s is not this machine: no plain text there", w->parts.host);
+		(void)snprintf(w->sink.why, sizeof(w->sink.why), "%s is not this machine: no plain text there",
+			       w->parts.host);
 		return false;
 	}
 	(void)snprintf(w->addresses, sizeof(w->addresses), "%s", tr_buf_cstr(&b));
@@ -326,8 +333,19 @@ static TR_RC read_ca(const struct tr_config *cfg, struct tr_buf *pem, struct tr_
 	tr_auto(tr_cert_free) struct tr_cert *cert = NULL;
 	struct tr_view label, rest;
 
-	if (!cfg->alerts->webhook->ca_file)
+	const char *bundle = tr_post_system_ca();
+
+	if (!tr_view_starts(tr_view_str(cfg->alerts->webhook->url), "https:"))
 		return TR_OK;
+	/* Now, because the role may not open it later. */
+	if (!cfg->alerts->webhook->ca_file) {
+		if (!bundle || tr_file_read(bundle, SYSTEM_CA_MAX, pem, err))
+			return tr_err_set(err, TR_E_NOTFOUND,
+					  "the CA certificates of the system are missing: install ca-certificates, or name "
+					  "a file in alerts.webhook.ca_file",
+					  "%s", bundle ? bundle : "libcurl knows none");
+		return TR_OK;
+	}
 	if (tr_config_read(cfg, cfg->alerts->webhook->ca_file, false, pem, err) ||
 	    tr_pem_get(tr_buf_view(pem), &label, &der, &rest, err) || tr_cert_parse(tr_buf_view(&der), &cert, err))
 		return tr_err_wrap(err, "alerts.webhook.ca_file");
@@ -371,21 +389,13 @@ TR_RC tr_webhook_new(const struct tr_config *cfg, struct tr_sink **ret, struct t
 TR_RC tr_notify_check(const struct tr_config *cfg, struct tr_err *err)
 {
 	tr_auto(tr_buf_done) struct tr_buf ca = TR_BUF_INIT;
-	const char *system_ca = tr_post_system_ca();
 	struct tr_secret *secret = NULL;
+	enum tr_code rc;
 	size_t n;
 
 	if (!cfg->alerts->webhook)
 		return TR_OK;
-	if (read_secret(cfg, &secret, &n, err) || read_ca(cfg, &ca, err)) {
-		(void)tr_secret_free(secret);
-		return err->code;
-	}
+	rc = read_secret(cfg, &secret, &n, err);
 	(void)tr_secret_free(secret);
-	if (!cfg->alerts->webhook->ca_file && tr_view_starts(tr_view_str(cfg->alerts->webhook->url), "https:") &&
-	    (!system_ca || access(system_ca, R_OK)))
-		return tr_err_set(err, TR_E_NOTFOUND,
-				  "the CA certificates of the system are missing: install ca-certificates, or name a file in alerts.webhook.ca_file",
-				  "%s", system_ca ? system_ca : "libcurl knows none");
-	return TR_OK;
+	return rc ? rc : read_ca(cfg, &ca, err);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The role `egress`: the only process that speaks outward on its own account. Core tells it each revision of an alert;
- * it tells core when every sink took it, or one gave up. It keeps nothing on disk: what it had not delivered when it died,
- * core sends again at its next hello. */
+ * it tells core when every sink took it, or one gave up. It keeps nothing on disk: what it had not delivered when it
+ * died, core sends again at its next hello. */
 #include "server/role.h"
 #include "server/notify.h"
 
@@ -65,7 +65,8 @@ static void pump(void *arg)
 	uint64_t wait = 0;
 
 	for (unsigned burst = 0; burst < BURST && !s->busy; burst++) {
-		size_t n = tr_outbox_take(s->e->outbox, tr_mono_ms(), s->sink->id, s->sink->grouped, s->sink->max, rows, &wait);
+		size_t n = tr_outbox_take(s->e->outbox, tr_mono_ms(), s->sink->id, s->sink->grouped, s->sink->max,
+					  rows, &wait);
 		enum tr_said said;
 
 		if (n == 0) {
