@@ -14,6 +14,7 @@
 
 #define NONCE_LEN 32
 #define ASK_EVERY_MS 10000
+#define CLOSE_NS INT64_C(60000000000)
 
 void tr_link_done(struct tr_link *l)
 {
@@ -147,6 +148,11 @@ TR_RC tr_link_ask_time(struct tr_link *l, const char *url, struct tr_err *err)
 
 void tr_link_learn(struct tr_link *l, int64_t server_ns)
 {
-	if (l->told.server_ns)
-		l->told = (struct tr_known_time){ .server_ns = server_ns, .boot_ns = tr_boot_ns() };
+	int64_t off = tr_now_ns() - server_ns;
+
+	if (!l->told.server_ns)
+		return;
+	/* Somebody has set our clock: it will do again. */
+	l->told = off > -CLOSE_NS && off < CLOSE_NS ? (struct tr_known_time){ 0 }
+						    : (struct tr_known_time){ .server_ns = server_ns, .boot_ns = tr_boot_ns() };
 }

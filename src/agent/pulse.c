@@ -102,8 +102,10 @@ static uint64_t rtt_us_of(uint64_t took_ns, const struct tr_pulse_answer *told)
 {
 	uint64_t inside = told->sent_ns > told->received_ns ? (uint64_t)(told->sent_ns - told->received_ns) : 0;
 
+	uint64_t us = took_ns > inside ? (took_ns - inside) / 1000 : 0;
+
 	/* 0 would say that there was no exchange. */
-	return took_ns > inside + 1000 ? (took_ns - inside) / 1000 : 1;
+	return us == 0 ? 1 : us > UINT32_MAX ? UINT32_MAX : us;
 }
 
 static bool times_ok(const struct tr_pulse_answer *a)
