@@ -434,10 +434,16 @@ bool tr_alerts_close(struct tr_alerts *a, int64_t now_ms, struct tr_view id, str
 
 void tr_alerts_load(struct tr_alerts *a, const struct tr_alert_row *row)
 {
-	struct alert *x;
+	struct alert *x = find_id(a, row->id);
 	uint8_t id[6];
 
-	if (row->resolved_at || tr_view_is(row->state, "resolved") || row->id.n != 12 || find_id(a, row->id) ||
+	/* A later revision of one that is there replaces it. */
+	if (x && is_open(x) && row->rev > x->row.rev) {
+		forget_key(a, x);
+		forget_id(a, x);
+		x = NULL;
+	}
+	if (x || row->resolved_at || tr_view_is(row->state, "resolved") || row->id.n != 12 ||
 	    find(a, row->kind, row->subject))
 		return;
 	x = calloc(1, sizeof(*x));

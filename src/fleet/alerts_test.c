@@ -232,6 +232,19 @@ static void loaded_ones_go_on(void **state)
 	row.subject = TR_VIEW_LIT("agent:d");
 	row.resolved_at = T0;
 	tr_alerts_load(a, &row);
+	/* A later revision counts, an earlier one does not. */
+	row.id = TR_VIEW_LIT("000000000001");
+	row.rev = 4;
+	tr_alerts_load(a, &row);
+	assert_int_equal(tr_alerts_open(a, 0), 2);
+	row.resolved_at = row.acked_at = 0;
+	row.subject = TR_VIEW_LIT("agent:b");
+	row.opened_at = T0 - 9000;
+	tr_alerts_load(a, &row);
+	row.rev = 2;
+	row.severity = 5;
+	tr_alerts_load(a, &row);
+	assert_int_equal(tr_alerts_open(a, 1), 3);
 	assert_int_equal(told.calls, 0);
 	assert_int_equal(tr_alerts_open(a, 0), 3);
 	assert_true(tr_view_is(tr_alerts_find(a, "forked", TR_VIEW_LIT("agent:c"))->state, "acknowledged"));
