@@ -84,7 +84,7 @@ def test_enrol_beat_stop(server, token, agents):
     for name in ("device.key", "cert.pem", "ca.pem", "keyset.cose", "agent.json"):
         assert (a.state / name).stat().st_mode & 0o077 == 0, name
     assert a.state.stat().st_mode & 0o777 == 0o700
-    a.start().wait_for("event=beat ")
+    a.start().wait_for("event=pulse ")
     s = a.status()
     assert s["running"] and s["heartbeat"]["state"] == "ok" and s["heartbeat"]["beats"] == 1
     assert s["identity"]["partition"] == "prod" and s["identity"]["agent_type"] == "web"
@@ -92,7 +92,7 @@ def test_enrol_beat_stop(server, token, agents):
     assert row["heartbeats"] == 1 and row["running_hash"] == a.sha256()
     a.process.send_signal(signal.SIGHUP)
     a.wait_for("event=reloaded")
-    a.wait_for("seq=2")
+    a.wait_for("n=2 ")
     assert a.stop() == OK
     assert not a.status()["running"] and a.status()["heartbeat"]["state"] == "stopped"
 
@@ -100,7 +100,7 @@ def test_enrol_beat_stop(server, token, agents):
 def test_private_memory_is_small(server, token, agents):
     a = agents("small").init("--id", "small")
     assert a.enroll(server, token).returncode == OK
-    a.start().wait_for("event=beat ")
+    a.start().wait_for("event=pulse ")
     rollup = pathlib.Path(f"/proc/{a.process.pid}/smaps_rollup").read_text()
     assert int(re.search(r"Private_Dirty:\s+(\d+) kB", rollup)[1]) <= 8 * 1024
 
@@ -109,7 +109,7 @@ def test_private_memory_is_small(server, token, agents):
 def test_key_types(server, token, agents, kind):
     a = agents(kind).init("--id", f"key-{kind}", "--key-type", kind)
     assert a.enroll(server, token).returncode == OK
-    a.start().wait_for("event=beat ")
+    a.start().wait_for("event=pulse ")
     assert a.stop() == OK
 
 
@@ -143,7 +143,7 @@ def test_usage_and_local_faults(server, token, agents):
     assert a.do("enroll", "--server", "http://localhost", TROTH_TOKEN=token).returncode == USAGE
     assert a.enroll(server, token, "--version", "latest").returncode == STATE
     assert a.enroll(server, token, "--statement", "/nonexistent").returncode == STATE
-    for command in ("init", "enroll", "run", "status", "version"):
+    for command in ("init", "enroll", "run", "status", "announce", "rotate-key", "configure", "version"):
         r = a.do(command, "--help")
         assert r.returncode == OK and "Exit codes" in r.stdout
 
@@ -155,7 +155,7 @@ def test_unreachable_then_next_server(server, token, agents):
     assert r.returncode == UNREACHABLE and "nothing listens" in r.stderr
     r = a.do("enroll", "--server", f"{gone},https://localhost:{server.agents}", TROTH_TOKEN=token)
     assert r.returncode == OK, r.stderr
-    a.start().wait_for("event=beat ")
+    a.start().wait_for("event=pulse ")
     assert a.stop() == OK
 
 
@@ -201,7 +201,7 @@ def test_bad_token(server, token, agents):
 def test_revoked_agent_says_so_and_goes_on(server, token, agents):
     a = agents("revoked").init("--id", "revoked")
     assert a.enroll(server, token).returncode == OK
-    a.start().wait_for("event=beat ")
+    a.start().wait_for("event=pulse ")
     assert server.api("POST", "/api/v1/agents/revoked/revoke", {"reason": "test"}).status == 200
     a.process.send_signal(signal.SIGHUP)
     a.wait_for("level=error role=agent event=agent_revoked")
@@ -213,7 +213,7 @@ def test_revoked_agent_says_so_and_goes_on(server, token, agents):
 def test_one_process_per_folder(server, token, agents):
     a = agents("single").init("--id", "single")
     assert a.enroll(server, token).returncode == OK
-    a.start().wait_for("event=beat ")
+    a.start().wait_for("event=pulse ")
     assert a.do("run").returncode == STATE
     assert a.enroll(server, token).returncode == STATE
     assert a.stop() == OK
@@ -225,10 +225,10 @@ def test_server_away_and_back(make_server, agents):
     r = a.enroll(s, s.make_token())
     assert r.returncode == OK and "admitted_audit" in r.stdout and "hash_not_allowed" in r.stdout
     s.stop()
-    a.start().wait_for("event=beat_failed")
+    a.start().wait_for("event=pulse_failed")
     assert a.status()["heartbeat"]["state"] == "unreachable"
     s.start()
-    a.wait_for("event=beat ", 30)
+    a.wait_for("event=pulse ", 30)
     assert a.stop() == OK
 
 
@@ -253,7 +253,7 @@ def test_certificate_is_renewed_at_half_life(server, token, agents):
     assert new.not_valid_after > cert.not_valid_after - datetime.timedelta(minutes=1)
     assert spki(new.public_key()) == spki(cert.public_key())
     a.process.send_signal(signal.SIGHUP)
-    a.wait_for("seq=2")
+    a.wait_for("n=2 ")
     assert a.stop() == OK
     assert server.metric("troth_certificate_renewals_total") >= 1
 
