@@ -3,8 +3,6 @@
  * record. This is all that a role reads from a peer which may have been stolen. */
 #include "server/core.h"
 
-#include "signed/beat.h"
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct tr_record *const defs[] = {
@@ -14,8 +12,11 @@ static const struct tr_record *const defs[] = {
 	&tr_msg_csr_done_def, &tr_msg_read_key_def, &tr_msg_key_read_def,   &tr_msg_read_release_def, &tr_msg_release_read_def,
 	&tr_agent_def,	     &tr_token_def,	   &tr_vkey_def,	    &tr_release_def,	      &tr_setting_def,
 	&tr_seen_def,	     &tr_operator_def,	   &tr_audit_def,	    &tr_attestation_def,      &tr_list_query_def,
-	&tr_beat_def,	     &tr_in_reason_def,	   &tr_in_token_def,	    &tr_in_vkey_def,	      &tr_in_release_def,
-	&tr_in_policy_def,   &tr_in_agents_def,
+	&tr_msg_pulse_def,   &tr_in_reason_def,	   &tr_in_token_def,	    &tr_in_vkey_def,	      &tr_in_release_def,
+	&tr_in_policy_def,   &tr_in_agents_def,	   &tr_msg_recheck_def,	    &tr_msg_notify_def,	      &tr_msg_notified_def,
+	&tr_msg_sign_time_def, &tr_msg_time_signed_def, &tr_pulse_row_def,   &tr_event_def,	      &tr_alert_def,
+	&tr_maintenance_def, &tr_bpf_ref_def,	   &tr_bpf_list_def,	    &tr_bpf_item_def,	      &tr_in_events_def,
+	&tr_in_alerts_def,   &tr_in_why_def,	   &tr_in_expect_def,	    &tr_in_maintenance_def,   &tr_in_time_def,
 };
 
 static void json_must_be_json(const struct tr_record *def, const void *rec)

@@ -22,6 +22,29 @@ TR_RC tr_pulse_read(struct tr_view raw, const struct tr_pubkey *k, struct tr_pul
 	return tr_buf_check(frame, err);
 }
 
+void tr_pulse_recheck(const struct tr_msg_recheck *q, struct tr_err *err)
+{
+	tr_auto(tr_pubkey_free) struct tr_pubkey *key = NULL;
+	tr_auto(tr_buf_done) struct tr_buf list = TR_BUF_INIT;
+	tr_auto(tr_buf_done) struct tr_buf frame = TR_BUF_INIT;
+	struct tr_pulse p;
+	uint8_t digest[32];
+
+	/* The registry's key, which was read when the agent was admitted: that it does not parse is not front's doing. */
+	if (tr_pubkey_from_spki(q->spki, &key, err)) {
+		err->code = TR_E_INTERNAL;
+		return;
+	}
+	if (tr_pulse_read(q->raw, key, &p, digest, &list, &frame, err)) {
+		if (err->code == TR_E_INVALID)
+			err->code = TR_E_DENIED;
+		return;
+	}
+	if (!tr_view_eq(tr_buf_view(&frame), q->pulse) || !tr_view_eq(TR_VIEW_ARRAY(digest), q->digest))
+		(void)tr_err_set(err, TR_E_DENIED, "the signed bytes say something else than what front read from them",
+				 "recheck");
+}
+
 struct tr_problem tr_pulse_refusal(enum tr_event_kind kind)
 {
 	static const struct {

@@ -262,30 +262,6 @@ static void on_read_release(void *arg, struct tr_chan *c, const struct tr_frame 
 	tr_chan_send_record(c, TR_M_RELEASE_READ, f->id, &tr_msg_release_read_def, &out);
 }
 
-/* TR_OK: front's reading is ours. TR_E_DENIED: it is not. Anything else: no opinion. */
-static void recheck(const struct tr_msg_recheck *q, struct tr_err *err)
-{
-	tr_auto(tr_pubkey_free) struct tr_pubkey *key = NULL;
-	tr_auto(tr_buf_done) struct tr_buf list = TR_BUF_INIT;
-	tr_auto(tr_buf_done) struct tr_buf frame = TR_BUF_INIT;
-	struct tr_pulse p;
-	uint8_t digest[32];
-
-	/* The registry's key, which was read when the agent was admitted: that it does not parse is not front's doing. */
-	if (tr_pubkey_from_spki(q->spki, &key, err)) {
-		err->code = TR_E_INTERNAL;
-		return;
-	}
-	if (tr_pulse_read(q->raw, key, &p, digest, &list, &frame, err)) {
-		if (err->code == TR_E_INVALID)
-			err->code = TR_E_DENIED;
-		return;
-	}
-	if (!tr_view_eq(tr_buf_view(&frame), q->pulse) || !tr_view_eq(TR_VIEW_ARRAY(digest), q->digest))
-		(void)tr_err_set(err, TR_E_DENIED, "the signed bytes say something else than what front read from them",
-				 "recheck");
-}
-
 static void on_recheck(void *arg, struct tr_chan *c, const struct tr_frame *f)
 {
 	struct tr_msg_recheck q;
@@ -296,7 +272,7 @@ static void on_recheck(void *arg, struct tr_chan *c, const struct tr_frame *f)
 	if (tr_record_decode(&tr_msg_recheck_def, f->payload, &q, &err))
 		err.code = TR_E_INTERNAL;
 	else
-		recheck(&q, &err);
+		tr_pulse_recheck(&q, &err);
 	out.code = err.code;
 	out.why = tr_view_str(err.code ? err.pub : "");
 	tr_chan_send_record(c, TR_M_RECHECKED, f->id, &tr_msg_done_def, &out);
