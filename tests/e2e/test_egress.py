@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from harness import ROOT, program
+from world import World
 
 KEY = bytes(range(32))
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
@@ -622,3 +623,76 @@ def test_check_config_says_what_is_wrong(make_egress, lines, secret, mode, says)
     e = make_egress(lines, secret, mode)
     r = subprocess.run([program("trothd"), "check-config", "--config", str(e.server.config)], capture_output=True, text=True)
     assert r.returncode == 1 and says in r.stderr, r
+
+
+# ---- with core, from the agent to the receiver ----
+
+def pulse_once(agent, **change):
+    with agent.mtls() as conn:
+        r = agent.pulse(conn, **change)
+        assert r.status == 200, r
+
+
+def test_changed_binary_reaches_the_receiver(make_server, receiver):
+    r = receiver()
+    s = make_server(config=f"alerts:\n{hook(f'http://127.0.0.1:{r.port}/')}")
+    (s.dir / "hook.secret").write_text(SECRET)
+    (s.dir / "hook.secret").chmod(0o600)
+    w = World(s.start())
+    a = w.enrol()
+    pulse_once(a)
+    assert r.requests == []
+    pulse_once(a, binary_hash=os.urandom(32))
+    m = verify(*r.wait(1)[0][2:])
+    [told] = [x for x in m["alerts"] if x["labels"]["alertname"] == "binary_changed"]
+    assert told["labels"]["agent"] == a.node_id and told["labels"]["severity"] == "critical"
+    assert told["annotations"]["summary"] and told["annotations"]["action"]
+    ident = told["generatorURL"].rsplit("/", 1)[1]
+
+    def row():
+        return s.api("GET", f"/api/v1/alerts/{ident}").json()
+
+    end = time.monotonic() + 5
+    while row()["notified"] < row()["rev"] and time.monotonic() < end:
+        time.sleep(0.05)
+    assert row()["notified"] == row()["rev"]
+
+
+def test_core_sends_again_what_a_killed_egress_had_not_delivered(make_server, receiver):
+    r = receiver([(503, {"Retry-After": "3600"})])
+    s = make_server(config=f"alerts:\n{hook(f'http://127.0.0.1:{r.port}/')}")
+    (s.dir / "hook.secret").write_text(SECRET)
+    (s.dir / "hook.secret").chmod(0o600)
+    w = World(s.start())
+    agents = [w.enrol() for _ in range(3)]
+    for a in agents:
+        pulse_once(a)
+        pulse_once(a, binary_hash=os.urandom(32))
+    r.wait(1)
+    time.sleep(0.5)
+    del r.requests[:]
+    [egress] = [p for p, role in s.roles().items() if role == "egress"]
+    os.kill(egress, signal.SIGKILL)
+
+    def told():
+        return {x["labels"].get("agent") for _, _, h, b in r.requests for x in verify(h, b)["alerts"]}
+
+    end = time.monotonic() + 15
+    while not told() >= {a.node_id for a in agents} and time.monotonic() < end:
+        time.sleep(0.05)
+    assert told() >= {a.node_id for a in agents}, s.read_log()
+    s.wait_ready()
+
+
+def test_hanging_egress_is_replaced(make_server):
+    s = make_server().start()
+    [egress] = [p for p, role in s.roles().items() if role == "egress"]
+    os.kill(egress, signal.SIGSTOP)
+    end = time.monotonic() + 40
+    while egress in s.roles() and time.monotonic() < end:
+        time.sleep(0.2)
+    assert egress not in s.roles(), s.read_log()
+    end = time.monotonic() + 5
+    while "egress" not in s.roles().values() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert "egress" in s.roles().values() and "role_hangs tag=e" in s.read_log()
