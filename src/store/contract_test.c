@@ -432,6 +432,50 @@ static void lists_bound_filter_and_order(void **state)
 	REFUSED(tr_store_list(c->s, TR_T_AGENT, &q, take_seq, got, err), TR_E_INVALID, "bug");
 }
 
+static bool take_id(void *arg, const void *row)
+{
+	char *text = arg;
+	size_t n = strlen(text);
+
+	(void)snprintf(text + n, 64 - n, "%.*s ", TR_VIEW_FMT(((const struct tr_alert_row *)row)->id));
+	return true;
+}
+
+static void alerts_that_are_over_are_listed_by_their_end(void **state)
+{
+	struct ctx *c = *state;
+	static const struct {
+		const char *id;
+		int64_t end;
+	} rows[] = { { "aa", 30 }, { "bb", 0 }, { "cc", 10 }, { "dd", 20 } };
+	static const struct {
+		struct tr_list_query q;
+		const char *want;
+	} cases[] = {
+		{ { .limit = 9 }, "aa dd cc " },
+		{ { .limit = 1 }, "aa " },
+		{ { .limit = 9, .before = 30 }, "dd cc " },
+		{ { .limit = 9, .after = 10 }, "dd aa " },
+		{ { .limit = 1, .match = TR_VIEW_LIT("cc") }, "cc " },
+		{ { .limit = 1, .match = TR_VIEW_LIT("bb") }, "" }, /* open */
+		{ { .limit = 9, .outcome = TR_VIEW_LIT("other") }, "" },
+	};
+
+	for (size_t i = 0; i < TR_ARRAY_LEN(rows); i++) {
+		struct tr_alert_row row = { .id = tr_view_str(rows[i].id), .kind = TR_VIEW_LIT("lost"), .resolved_at = rows[i].end };
+
+		OK(apply_alone(c->s, TR_OP_PUT, TR_T_ALERT, &row, err));
+	}
+	for (size_t i = 0; i < TR_ARRAY_LEN(cases); i++) {
+		char got[64] = "";
+
+		OK(tr_store_list(c->s, TR_T_ALERT, &cases[i].q, take_id, got, err));
+		assert_string_equal(got, cases[i].want);
+	}
+	REFUSED(tr_store_list(c->s, TR_T_ALERT, &(struct tr_list_query){ .limit = 1, .seq = 1 }, take_id, NULL, err),
+		TR_E_INVALID, "bug");
+}
+
 static void a_list_stops_when_told_and_can_start_again(void **state)
 {
 	struct ctx *c = *state;
@@ -506,6 +550,7 @@ int main(void)
 		CASE(probe_writes_but_not_inside_a_transaction),
 		CASE(each_goes_in_key_order_until_told_to_stop),
 		CASE(lists_bound_filter_and_order),
+		CASE(alerts_that_are_over_are_listed_by_their_end),
 		CASE(a_list_stops_when_told_and_can_start_again),
 		CASE(a_rolled_back_append_numbers_nothing_seen),
 		CASE(a_read_only_store_reads_and_never_writes),

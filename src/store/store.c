@@ -15,7 +15,8 @@ enum scope { SCOPE_OPEN, SCOPE_KEEP, SCOPE_UNDO, SCOPE_N };
 /* The key is the first field of every table. */
 static const struct table {
 	const char *name;
-	const char *match, *outcome; /* append-only tables: the columns of tr_list_query's filters */
+	const char *order;           /* tables with a list: the column it goes by; "seq" says append-only */
+	const char *match, *outcome; /* the columns of tr_list_query's filters */
 	const char *expires;         /* tables that forget: the time that counts */
 } tables[TR_T_N] = {
 	[TR_T_AGENT] = { .name = "agents" },
@@ -25,11 +26,12 @@ static const struct table {
 	[TR_T_SETTING] = { .name = "settings" },
 	[TR_T_SEEN] = { .name = "seen", .expires = "expires_at" },
 	[TR_T_OPERATOR] = { .name = "operators" },
-	[TR_T_AUDIT] = { .name = "audit", .match = "object", .outcome = "outcome" },
-	[TR_T_ATTESTATION] = { .name = "attestations", .match = "node_id", .outcome = "outcome" },
+	[TR_T_AUDIT] = { .name = "audit", .order = "seq", .match = "object", .outcome = "outcome" },
+	[TR_T_ATTESTATION] = { .name = "attestations", .order = "seq", .match = "node_id", .outcome = "outcome" },
 	[TR_T_PULSE] = { .name = "pulses" },
-	[TR_T_EVENT] = { .name = "events", .match = "agent", .outcome = "kind", .expires = "time" },
-	[TR_T_ALERT] = { .name = "alerts" },
+	[TR_T_EVENT] = { .name = "events", .order = "seq", .match = "agent", .outcome = "kind", .expires = "time" },
+	/* Those that are over: the rest has 0 there, which no list reaches. */
+	[TR_T_ALERT] = { .name = "alerts", .order = "resolved_at", .match = "id", .outcome = "kind" },
 	[TR_T_MAINTENANCE] = { .name = "maintenance" },
 	[TR_T_BPF_REF] = { .name = "bpf_refs" },
 };
@@ -96,14 +98,14 @@ static void add_list(struct tr_buf *b, const struct table *t, const struct tr_re
 	int at = 3;
 
 	add_select(b, t, def);
-	tr_buf_adds(b, " WHERE \"seq\" < $1 AND \"seq\" > $2");
+	tr_buf_addf(b, " WHERE \"%s\" < $1 AND \"%s\" > $2", t->order, t->order);
 	if (how & LIST_MATCH)
 		tr_buf_addf(b, " AND \"%s\" = $%d", t->match, at++);
 	/* With both filters the node is the rare one: the empty text keeps the planner, which has no statistics,
 	 * from walking every row of an outcome. */
 	if (how & LIST_OUTCOME)
 		tr_buf_addf(b, " AND \"%s\"%s = $%d", t->outcome, how & LIST_MATCH ? " || ''" : "", at++);
-	tr_buf_addf(b, " ORDER BY \"seq\" %s LIMIT $%d", how & LIST_OLDEST ? "ASC" : "DESC", at);
+	tr_buf_addf(b, " ORDER BY \"%s\" %s LIMIT $%d", t->order, how & LIST_OLDEST ? "ASC" : "DESC", at);
 }
 
 static void add_query(struct tr_buf *b, enum tr_table table, unsigned q)
@@ -466,13 +468,18 @@ void tr_store_rollback_savepoint(struct tr_store *s)
 	s->failed = rc != TR_OK;
 }
 
+static bool appends(enum tr_table t)
+{
+	return tables[t].order && strcmp(tables[t].order, "seq") == 0;
+}
+
 static bool allowed(enum tr_op op, enum tr_table t)
 {
 	switch (op) {
 	case TR_OP_PUT:
 	case TR_OP_INSERT:
-	case TR_OP_DELETE: return tables[t].match == NULL;
-	case TR_OP_APPEND: return tables[t].match != NULL;
+	case TR_OP_DELETE: return !appends(t);
+	case TR_OP_APPEND: return appends(t);
 	case TR_OP_EXPIRE: return tables[t].expires != NULL;
 	case TR_OP_N: break;
 	}
@@ -580,7 +587,7 @@ TR_RC tr_store_list(struct tr_store *s, enum tr_table t, const struct tr_list_qu
 	struct tr_stmt *st;
 	enum tr_code rc;
 
-	if (!tr_table_def(t) || !tables[t].match)
+	if (!tr_table_def(t) || !tables[t].order || (q->seq && !appends(t)))
 		return tr_err_set(err, TR_E_INVALID, TR_DB_OUR_BUG, "list of table %d", (int)t);
 	if (q->limit < 1 || q->limit > TR_LIST_MAX)
 		return tr_err_set(err, TR_E_INVALID, "limit must be between 1 and 500", "limit %llu",

@@ -111,6 +111,8 @@ CREATE TABLE alerts (
 	notified {int} NOT NULL
 ) {options};
 
+CREATE INDEX alerts_by_end ON alerts (resolved_at);
+
 CREATE TABLE maintenance (
 	id TEXT NOT NULL PRIMARY KEY,
 	scope TEXT NOT NULL,
