@@ -145,7 +145,8 @@ def test_front_that_dies_while_it_is_replaced_is_not_missed(make_server):
     wait_for(lambda: len(fronts(s)) == 2)
     time.sleep(1)
     assert len(fronts(s)) == 2 and not fronts(s) & old
-    assert sorted(s.roles().values()) == ["appraise", "core", "front", "front", "keys", "store", "store-ro"]
+    assert sorted(s.roles().values()) == ["appraise", "core", "egress", "front", "front", "keys", "store",
+                                          "store-ro"]
     for _ in range(10):
         assert call(s.operators, "GET", "/readyz").status == 200
         assert call(s.agents, "GET", "/livez").status == 200

@@ -138,6 +138,7 @@ def test_enrolled_agent_still_beats(old, fixture):
     agent = client.Agent(old, "fixture-1", key=key)
     agent.certificate = client.issue(ca_key, old.ca.read_bytes(), key, "spiffe://e2e.example/agent/fixture-1", now - 60,
                                      now + 3600)
+    agent.partition = old.api("GET", "/api/v1/agents/fixture-1").json()["partition"]
     with agent.mtls() as c:
         assert agent.pulse(c).status == 200
     row = old.api("GET", "/api/v1/agents/fixture-1").json()
