@@ -38,6 +38,7 @@ struct tr_core {
 	struct tr_chan *store, *store_ro, *keys, *appraise, *egress;
 	bool up[TR_UP_N]; /* who of them has said hello */
 	bool egress_up, egress_asked;
+	uint64_t tell_again_at; /* monotonic: undelivered alerts go to egress once more */
 	bool seeding, seeded; /* the configured key: being stored; in force, or there is none */
 	struct tr_calls *calls;
 

@@ -13,6 +13,7 @@
 
 #define SWEEP_EVERY_MS 5000
 #define TICK_MS 1000
+#define TELL_AGAIN_MS 3600000 /* what a receiver refused, it may want when somebody has looked at it */
 #define HUNG_AFTER_S 20 /* the longest commit on a slow disk is a few */
 
 static void on_request(void *arg, struct tr_chan *ch, const struct tr_frame *f);
@@ -620,6 +621,18 @@ static void ask_egress(struct tr_core *c)
 		tr_chan_send(c->egress, TR_M_PROBE, id, tr_view(NULL, 0));
 }
 
+static void tell_again(struct tr_core *c)
+{
+	uint64_t now = tr_mono_ms();
+
+	if (!c->tell_again_at)
+		c->tell_again_at = now + TELL_AGAIN_MS;
+	if (now < c->tell_again_at || !c->egress_up || !c->loaded)
+		return;
+	c->tell_again_at = now + TELL_AGAIN_MS;
+	tr_effects_egress_up(c->effects);
+}
+
 static void on_tick(void *arg)
 {
 	struct tr_core *c = arg;
@@ -634,6 +647,7 @@ static void on_tick(void *arg)
 	if (!c->store_ok && c->store)
 		tr_chan_send(c->store, TR_M_PROBE, 0, tr_view(NULL, 0));
 	ask_egress(c);
+	tell_again(c);
 	tr_core_watch_tick(c);
 	tr_timer_arm(c->tick_timer, TICK_MS);
 }
