@@ -19,7 +19,10 @@ TR_RC tr_cose1_sign_alg(const struct tr_privkey *k, enum tr_sig_alg alg, const c
 				  (int)alg);
 	tr_cose_put_protected(&hdr, tr_sig_alg_cose(alg), tr_cose1_kid(tr_privkey_pub(k)));
 	tr_cose_sign1_tbs(&tbs, tr_buf_view(&hdr), tr_view_str(domain), payload);
-	rc = tr_buf_check(&tbs, err);
+	/* A header that failed would read as none, and be signed as that. */
+	rc = tr_buf_check(&hdr, err);
+	if (!rc)
+		rc = tr_buf_check(&tbs, err);
 	if (rc)
 		return rc;
 	rc = tr_sign(k, alg, tr_buf_view(&tbs), sig, &n, err);

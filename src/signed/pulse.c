@@ -354,7 +354,7 @@ static TR_RC parse(struct tr_view payload, struct tr_pulse *out, struct tr_err *
 	unsigned seen = 0;
 
 	*out = (struct tr_pulse){ .time_ns = 0 };
-	(void)tr_cbor_map(&r, &m, 7);
+	(void)tr_cbor_map(&r, &m, 8); /* one more than there are: an unknown one is named as such */
 	while (tr_cbor_key_int(&r, &m, &key)) {
 		switch (key) {
 		case KEY_IAT: seen |= HAS_IAT, seconds = tr_cbor_uint(&r); break;
