@@ -419,7 +419,7 @@ static void a_boot_is_remembered_with_the_list(void **state)
 static void hashes_are_learned_per_kernel(void **state)
 {
 	static const struct spec other[ITEMS] = { GOOD_MAP, GOOD_LINK,
-						  PROG(.id = 10, .loaded = 100, .tag = 1, .norm = 9, .attach = TR_BPF_ATTACHED) };
+					PROG(.id = 10, .loaded = 100, .tag = 1, .norm = 9, .attach = TR_BPF_ATTACHED) };
 	const uint8_t key[32] = { 8 };
 	uint32_t second = tr_fleet_add(f, &now, TR_VIEW_LIT("web-2"), TR_VIEW_LIT("lab"), key, tr_view(NULL, 0), 1, true,
 				       NULL);
@@ -448,7 +448,7 @@ static void hashes_are_learned_per_kernel(void **state)
 static void an_approved_tag_of_another_kernel_is_no_swap(void **state)
 {
 	static const struct spec there[ITEMS] = { GOOD_MAP, GOOD_LINK,
-						  PROG(.id = 10, .loaded = 100, .tag = 2, .norm = 7, .attach = TR_BPF_ATTACHED) };
+					PROG(.id = 10, .loaded = 100, .tag = 2, .norm = 7, .attach = TR_BPF_ATTACHED) };
 	const uint8_t key[32] = { 8 };
 	uint32_t second = tr_fleet_add(f, &now, TR_VIEW_LIT("web-2"), TR_VIEW_LIT("lab"), key, tr_view(NULL, 0), 1, true,
 				       NULL);

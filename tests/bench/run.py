@@ -102,7 +102,10 @@ class Bench:
         self.cleanup = contextlib.ExitStack()
 
     def put(self, name, value, unit, goal=None, note=""):
-        self.results[name] = {"value": round(value, 3), "unit": unit, "goal": goal}
+        """value None: could not be measured here; note says why."""
+        self.results[name] = {"value": None if value is None else round(value, 3), "unit": unit, "goal": goal}
+        if value is None:
+            self.results[name]["reason"] = note
         self.notes[name] = note
 
     # ---- registrations ----
@@ -141,6 +144,14 @@ class Bench:
         self.put("pulse_parse_us", got["pulse_parse_us"], "us", 3, f"server: all of a pulse's check but the signature's; "
                  f"with it {got['pulse_verify_us']} us; decoding a frame {got['pulse_decode_us']} us, "
                  f"making and opening a ticket {got['pulse_ticket_us']} us")
+
+    # ---- one BPF snapshot ----
+
+    def snapshot(self):
+        got = json.loads(subprocess.run([self.build / "bench_snapshot"], check=True, stdout=subprocess.PIPE, text=True).stdout)
+        self.put("snapshot_us_20", got["snapshot_us_20"], "us", None,
+                 got.get("reason") or f"agent: 20 pinned programs of {got['insns']} instructions, mean thread CPU; "
+                 f"median {got['median']} us")
 
     # ---- heartbeats ----
 
@@ -261,6 +272,7 @@ class Bench:
         try:
             server.start()
             self.pulse()
+            self.snapshot()
             self.register(server, fleet)
             # Fresh processes: what registering left in their heaps would hide what connections take.
             server.stop()
@@ -279,7 +291,7 @@ class Bench:
         print(f"\n{'metric':<28}{'value':>10}  {'goal':<6}{'unit':<14}note")
         for name, r in self.results.items():
             goal = "" if r["goal"] is None else str(r["goal"])
-            print(f"{name:<28}{r['value']:>10}  {goal:<6}{r['unit']:<14}{self.notes[name]}")
+            print(f"{name:<28}{'-' if r['value'] is None else r['value']:>10}  {goal:<6}{r['unit']:<14}{self.notes[name]}")
 
 
 def main():

@@ -40,19 +40,27 @@ int lab_map_freeze(int map)
 	return bpf(BPF_MAP_FREEZE, &a);
 }
 
-int lab_prog(unsigned type, unsigned attach, const char *name, int verdict, int map)
+int lab_prog_padded(unsigned type, unsigned attach, const char *name, int verdict, int map, unsigned pad)
 {
-	const struct bpf_insn insns[] = {
+	struct bpf_insn insns[4 + LAB_PAD_MAX] = {
 		{ .code = BPF_LD | BPF_IMM | BPF_DW, .dst_reg = 1, .src_reg = map < 0 ? 0 : BPF_PSEUDO_MAP_FD, .imm = map < 0 ? 7 : map },
-		{ .code = 0 },
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = verdict },
-		{ .code = BPF_JMP | BPF_EXIT },
 	};
-	union bpf_attr a = { .prog_type = type, .insn_cnt = sizeof(insns) / sizeof(insns[0]), .insns = (uintptr_t)insns,
-			     .license = (uintptr_t) "GPL", .expected_attach_type = attach };
+	unsigned n = 2;
+	union bpf_attr a = { .prog_type = type, .insns = (uintptr_t)insns, .license = (uintptr_t) "GPL",
+			     .expected_attach_type = attach };
 
+	while (pad-- && n < 2 + LAB_PAD_MAX)
+		insns[n++] = (struct bpf_insn){ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = (int)pad };
+	insns[n++] = (struct bpf_insn){ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = verdict };
+	insns[n++] = (struct bpf_insn){ .code = BPF_JMP | BPF_EXIT };
+	a.insn_cnt = n;
 	(void)snprintf(a.prog_name, sizeof(a.prog_name), "%s", name);
 	return bpf(BPF_PROG_LOAD, &a);
+}
+
+int lab_prog(unsigned type, unsigned attach, const char *name, int verdict, int map)
+{
+	return lab_prog_padded(type, attach, name, verdict, map, 0);
 }
 
 int lab_link(int prog, uint32_t target, unsigned attach)

@@ -14,6 +14,9 @@ int lab_map_delete(int map, const void *key);
 int lab_map_freeze(int map);
 /* Returns `verdict`; map: -1, or one that it names without touching it. */
 int lab_prog(unsigned type, unsigned attach, const char *name, int verdict, int map);
+/* The same with so many instructions more, at most LAB_PAD_MAX. */
+#define LAB_PAD_MAX 1000
+int lab_prog_padded(unsigned type, unsigned attach, const char *name, int verdict, int map, unsigned pad);
 int lab_link(int prog, uint32_t target, unsigned attach);
 int lab_raw_tracepoint(int prog, const char *name); /* a link too */
 int lab_link_update(int link, int prog);
