@@ -149,10 +149,11 @@ static CURLcode on_context(CURL *curl, void *ctx, void *arg)
 	X509_VERIFY_PARAM *p = SSL_CTX_get0_param(ctx);
 
 	(void)curl;
+	/* A time that was set wins over the flag: never both. */
+	if (c->ignore_dates)
+		return X509_VERIFY_PARAM_set_flags(p, X509_V_FLAG_NO_CHECK_TIME) == 1 ? CURLE_OK : CURLE_SSL_CONNECT_ERROR;
 	if (c->r->verify_time_ms)
 		X509_VERIFY_PARAM_set_time(p, (time_t)(c->r->verify_time_ms / 1000));
-	if (c->ignore_dates && X509_VERIFY_PARAM_set_flags(p, X509_V_FLAG_NO_CHECK_TIME) != 1)
-		return CURLE_SSL_CONNECT_ERROR;
 	return CURLE_OK;
 }
 

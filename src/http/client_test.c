@@ -237,6 +237,105 @@ static void errors_say_what_to_check(void **state)
 			 TR_E_INVALID);
 }
 
+/* The certificates of the fixture are good now; the request says which "now" counts. */
+static void a_server_is_judged_at_the_time_that_is_told(void **state)
+{
+	static const int64_t year = INT64_C(365) * 86400000;
+	static const struct {
+		int64_t off;
+		bool ignore, ok;
+	} cases[] = {
+		{ 0, false, true },	      { -100 * year, false, false }, { 100 * year, false, false },
+		{ -100 * year, true, true },  { 100 * year, true, true },
+	};
+
+	(void)state;
+	start(&roomy);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct tr_client_request get = {
+			.method = "GET", .path = "/", .verify_time_ms = tr_now_ms() + cases[i].off
+		};
+		struct tr_client_config config = { .ca_pem = tr_view_str(ca.cert), .timeout_s = 2, .max_answer = 4096,
+						   .ignore_dates = cases[i].ignore };
+		struct tr_client_answer a = { 0 };
+		struct tr_client *c = NULL;
+		struct tr_err err;
+		char url[64];
+		enum tr_code rc;
+
+		(void)snprintf(url, sizeof(url), "https://127.0.0.1:%u", port);
+		config.base_url = url;
+		assert_int_equal(tr_client_new(&config, &c, &err), TR_OK);
+		rc = tr_client_do(c, &get, &a, &err);
+		if ((rc == TR_OK) != cases[i].ok || tr_client_failed_by_date(c) == cases[i].ok)
+			fail_msg("case %zu: %s", i, err.detail);
+		tr_client_answer_done(&a);
+		/* What the one exchange needed, the next one does not inherit. */
+		if (!cases[i].ok) {
+			assert_int_equal(tr_client_do(c, &(struct tr_client_request){ .method = "GET", .path = "/" }, &a,
+						      &err),
+					 TR_OK);
+			assert_false(tr_client_failed_by_date(c));
+			tr_client_answer_done(&a);
+		}
+		c = tr_client_free(c);
+		/* Without dates, it is still the CA that counts. */
+		config.ca_pem = tr_view_str(other_ca.cert);
+		assert_int_equal(tr_client_new(&config, &c, &err), TR_OK);
+		assert_int_equal(tr_client_do(c, &get, &a, &err), TR_E_UNAUTH);
+		assert_false(tr_client_failed_by_date(c));
+		c = tr_client_free(c);
+		/* And the name. */
+		config.ca_pem = tr_view_str(ca.cert);
+		(void)snprintf(url, sizeof(url), "https://localhost:%u", port);
+		assert_int_equal(tr_client_new(&config, &c, &err), TR_OK);
+		assert_int_equal(tr_client_do(c, &get, &a, &err), TR_E_UNAUTH);
+		c = tr_client_free(c);
+	}
+	stop();
+}
+
+static volatile sig_atomic_t cancelled;
+
+static void on_alarm(int sig)
+{
+	cancelled = sig;
+}
+
+static void an_exchange_can_be_cancelled_and_shortened(void **state)
+{
+	const struct sigaction act = { .sa_handler = on_alarm };
+	struct tr_client_config config = { .ca_pem = tr_view_str(ca.cert), .timeout_s = 20, .max_answer = 4096,
+					   .cancel = &cancelled };
+	struct tr_client_answer a = { 0 };
+	struct tr_client *c = NULL;
+	struct tr_err err;
+	char url[64];
+	uint64_t began;
+
+	(void)state;
+	start(&roomy);
+	(void)snprintf(url, sizeof(url), "https://127.0.0.1:%u", port);
+	config.base_url = url;
+	assert_int_equal(tr_client_new(&config, &c, &err), TR_OK);
+	assert_int_equal(sigaction(SIGALRM, &act, NULL), 0);
+	(void)alarm(1);
+	began = tr_mono_ms();
+	assert_int_equal(tr_client_do(c, &(struct tr_client_request){ .method = "GET", .path = "/never" }, &a, &err),
+			 TR_E_UNAVAIL);
+	assert_non_null(strstr(err.pub, "cancelled"));
+	assert_in_range(tr_mono_ms() - began, 900, 2900);
+	cancelled = 0;
+	began = tr_mono_ms();
+	assert_int_equal(tr_client_do(c, &(struct tr_client_request){ .method = "GET", .path = "/never", .timeout_ms = 300 },
+				      &a, &err),
+			 TR_E_UNAVAIL);
+	assert_non_null(strstr(err.pub, "in time"));
+	assert_in_range(tr_mono_ms() - began, 250, 2000);
+	c = tr_client_free(c);
+	stop();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -244,6 +343,8 @@ int main(void)
 		cmocka_unit_test_teardown(exporter_is_known_before_the_body, clean),
 		cmocka_unit_test_teardown(dead_connection_is_replaced, clean),
 		cmocka_unit_test_teardown(errors_say_what_to_check, clean),
+		cmocka_unit_test_teardown(a_server_is_judged_at_the_time_that_is_told, clean),
+		cmocka_unit_test_teardown(an_exchange_can_be_cancelled_and_shortened, clean),
 	};
 
 	return cmocka_run_group_tests(tests, make_pki, NULL);
