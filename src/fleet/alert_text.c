@@ -4,42 +4,53 @@
 
 static const struct tr_alert_kind kinds[] = {
 	{ "silence", 4, "silence",
-	  "see what is known with `troth agent explain ID`, then look at the host's power, network and `systemctl status troth-agent`" },
+	  "see what is known with `troth agent explain ID`, then look at the host's power, network and "
+	  "`systemctl status troth-agent`" },
 	{ "partition_silent", 2, "silence",
-	  "check the network between this partition and the server; the agents behind it are not judged one by one until it is back "
-	  "(`troth agent list --partition ID`)" },
+	  "check the network between this partition and the server; the agents behind it are not judged "
+	  "one by one until it is back (`troth agent list --partition ID`)" },
 	{ "binary_changed", 1, "integrity",
-	  "treat the host as compromised until proven otherwise: compare with `troth agent explain ID`; if the change was yours, "
-	  "`troth agent accept ID`, and order the next one with `troth agent expect ID`" },
+	  "treat the host as compromised until proven otherwise: compare with `troth agent explain ID`; if "
+	  "the change was yours, `troth agent accept ID`, and order the next one with `troth agent expect "
+	  "ID`" },
 	{ "bpf_changed", 2, "integrity",
-	  "see which program or map differs with `troth agent explain ID`; if the change was yours, `troth agent accept ID`" },
+	  "see which program or map differs with `troth agent explain ID`; if the change was yours, `troth "
+	  "agent accept ID`" },
 	{ "lsm_down", 2, "integrity",
-	  "see why in `troth agent explain ID` and start the LSM supervisor again; if it was taken down on purpose, "
-	  "`troth agent accept ID`" },
+	  "see why in `troth agent explain ID` and start the LSM supervisor again; if it was taken down on "
+	  "purpose, `troth agent accept ID`" },
 	{ "forked", 1, "identity",
-	  "the agent's key was copied: take both machines off the network, find the copy by the sources in `troth agent explain ID`, "
-	  "then `troth agent reset-identity ID` and enrol the right one" },
+	  "the agent's key was copied: take both machines off the network, find the copy by the sources in "
+	  "`troth agent explain ID`, then `troth agent reset-identity ID` and enrol the right one" },
 	{ "restored", 2, "identity",
-	  "if this machine was restored from a snapshot or backup, `troth agent accept ID`; if not, `troth agent reset-identity ID`" },
+	  "if this machine was restored from a snapshot or backup, `troth agent accept ID`; if not, `troth "
+	  "agent reset-identity ID`" },
 	{ "chain_conflict", 3, "identity",
-	  "wait three beats: it becomes forked, restored or nothing; follow it with `troth agent explain ID`" },
-	{ "clock_desync", 3, "clock", "set the host's clock right (`timedatectl`, `chronyc tracking`); offset: `troth agent explain ID`" },
+	  "wait three beats: it becomes forked, restored or nothing; follow it with `troth agent explain "
+	  "ID`" },
+	{ "clock_desync", 3, "clock",
+	  "set the host's clock right (`timedatectl`, `chronyc tracking`); offset: `troth agent explain ID`" },
 	{ "clock_unstable", 3, "clock",
-	  "find what sets this host's clock back and forth: two time services, a hypervisor, a dead battery (`troth agent explain ID`)" },
+	  "find what sets this host's clock back and forth: two time services, a hypervisor, a dead battery"
+	  " (`troth agent explain ID`)" },
 	{ "attack_traffic", 3, "attack",
-	  "look at what ID sent (`troth event list`) and block the address in the firewall; no agent's state was changed by it" },
+	  "look at what ID sent (`troth event list`) and block the address in the firewall; no agent's "
+	  "state was changed by it" },
 	{ "front_lied", 1, "server",
-	  "a front process passed a pulse that does not verify; it was replaced: save the journal and check the server for tampering" },
+	  "a front process passed a pulse that does not verify; it was replaced: save the journal and check"
+	  " the server for tampering" },
 	{ "server_clock", 3, "server",
-	  "synchronise the server's clock (`timedatectl`, `chronyc tracking`); until then no agent's clock is judged" },
+	  "synchronise the server's clock (`timedatectl`, `chronyc tracking`); until then no agent's clock "
+	  "is judged" },
 	{ "server_stalled", 3, "server",
-	  "the server stops for seconds again and again, and silence is excused each time: look for swapping, a full disk or a busy host" },
+	  "the server stops for seconds again and again, and silence is excused each time: look for "
+	  "swapping, a full disk or a busy host" },
 	{ "certificate_expiring", 2, "certificate",
-	  "the agent does not renew: see `troth agent explain ID` and its journal; once expired it must be enrolled again "
-	  "(`troth agent reset-identity ID`)" },
+	  "the agent does not renew: see `troth agent explain ID` and its journal; once expired it must be "
+	  "enrolled again (`troth agent reset-identity ID`)" },
 	{ "attestation_failures", 3, "admission",
-	  "see why registrations are refused with `troth attestation list`; a wrong policy refuses everybody, an attacker comes from few "
-	  "addresses" },
+	  "see why registrations are refused with `troth attestation list`; a wrong policy refuses "
+	  "everybody, an attacker comes from few addresses" },
 };
 
 const struct tr_alert_kind *tr_alert_kinds(size_t *ret_n)

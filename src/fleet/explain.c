@@ -123,7 +123,7 @@ static void authenticity(struct report *r)
 			   .since_ms = axis_since_ms(r, TR_AXIS_AUTH), .action = "" };
 
 	tr_buf_adds(&r->expected, "one history, signed with key ");
-	tr_hex_add(&r->expected, tr_view(a->key_id, 8));
+	tr_hex_add(&r->expected, TR_VIEW_ARRAY(a->key_id));
 	if (a->seq)
 		tr_buf_addf(&r->seen, "pulse %llu of boot %u, enrolment %u, from %.*s", (unsigned long long)a->seq, a->bootcount,
 			    a->epoch, TR_VIEW_FMT(tr_fleet_value(r->f, a->source)));
@@ -150,8 +150,9 @@ static void clock_check(struct report *r)
 
 	tr_buf_adds(&r->expected, "at most 5 s from the server's clock");
 	if (a->seq)
-		tr_buf_addf(&r->seen, "%lld.%03lld s %s it, give or take %u ms; its kernel calls it synchronised: %s", skew / 1000,
-			    skew % 1000, a->skew_ms < 0 ? "behind" : "ahead of", a->rtt_ms, tr_sync_name((enum tr_sync)a->sync));
+		tr_buf_addf(&r->seen, "%lld.%03lld s %s it, give or take %u ms; its kernel calls it synchronised: %s",
+			    skew / 1000, skew % 1000, a->skew_ms < 0 ? "behind" : "ahead of", a->rtt_ms,
+			    tr_sync_name((enum tr_sync)a->sync));
 	else
 		tr_buf_adds(&r->seen, "nothing yet");
 	if (r->axes.clock == TR_CLOCK_DESYNC)
@@ -174,7 +175,8 @@ static void binary(struct report *r)
 {
 	const struct tr_fleet_agent *a = r->a;
 	struct tr_view running = tr_fleet_value(r->f, a->running), good = tr_fleet_value(r->f, a->good);
-	struct check c = { .name = "binary", .tier = SELF_ASSERTED, .since_ms = axis_since_ms(r, TR_AXIS_INTEGRITY), .action = "" };
+	struct check c = { .name = "binary", .tier = SELF_ASSERTED, .since_ms = axis_since_ms(r, TR_AXIS_INTEGRITY),
+			   .action = "" };
 
 	add_hash(&r->expected, good, "nothing known yet: the first image seen is taken as good");
 	add_hash(&r->seen, running, "nothing yet");
@@ -277,9 +279,8 @@ static void freshness(struct report *r)
 	tr_buf_addf(&r->expected, "a pulse that answers the server's last ticket, not older than %lld.%lld s",
 		    (long long)(limit_ms / 1000), (long long)(limit_ms / 100 % 10));
 	if (a->seq) {
-		tr_buf_addf(&r->seen, "pulse %llu, %s ", (unsigned long long)a->seq, tr_fleet_value(r->f, a->version).n ? "version" : "");
-		tr_buf_addv(&r->seen, tr_fleet_value(r->f, a->version));
-		tr_buf_adds(&r->seen, ", head of its chain ");
+		tr_buf_addf(&r->seen, "pulse %llu of version %.*s, head of its chain ", (unsigned long long)a->seq,
+			    TR_VIEW_FMT(tr_fleet_value(r->f, a->version)));
 		tr_hex_add(&r->seen, tr_view(a->head, 8));
 	} else {
 		tr_buf_adds(&r->seen, "nothing yet");

@@ -209,7 +209,7 @@ static bool can_pulse(const struct tr_fleet_agent *a)
 {
 	static const uint8_t none[32];
 
-	return memcmp(a->key_id, none, sizeof(none)) != 0;
+	return memcmp(a->key_id, none, sizeof(a->key_id)) != 0;
 }
 
 /* 0: not a word. */
@@ -256,7 +256,8 @@ static void climb(struct tr_fleet *f, const struct tr_instant *now, uint32_t no,
 		(void)snprintf(what, sizeof(what), "enrolled at least %lld minutes ago and has not sent one pulse",
 			       (long long)((now->ms / 1000 - a->since[TR_AXIS_REACH]) / 60));
 	else if (want == 2)
-		(void)snprintf(what, sizeof(what), "lost: no accepted pulse for %lld s; its own loss explains less than %u missed beats",
+		(void)snprintf(what, sizeof(what),
+			       "lost: no accepted pulse for %lld s; its own loss explains less than %u missed beats",
 			       silence_s, tr_live_k(f, a));
 	else
 		(void)snprintf(what, sizeof(what), "silent: no accepted pulse for %lld s; lost after %u s", silence_s,
@@ -323,6 +324,9 @@ static void raise_incident(struct tr_fleet *f, const struct tr_instant *now, str
 	(void)snprintf(text, sizeof(text), "%u of %u agents fell silent within two beats%s", p->silent, p->active,
 		       p == &f->rest ? " in several partitions: look at the server's own network first" : "");
 	what.summary = tr_view_str(text);
+	if (p == &f->rest)
+		what.action = "check the server's own network first: agents of many partitions are silent, and not judged one "
+			      "by one until they are back";
 	p->peak = p->silent;
 	tr_alerts_raise(f->alerts, now->ms, &what);
 }
@@ -420,8 +424,8 @@ static void take_up(struct tr_fleet *f)
 
 static void watch_stalls(struct tr_fleet *f, const struct tr_instant *now, bool stalled)
 {
-	const struct tr_alert what = { .kind = "server_stalled", .subject = TR_VIEW_LIT("server"),
-				       .summary = TR_VIEW_LIT("the server stopped for more than five seconds, more than once in ten minutes") };
+	static const char text[] = "the server stopped for more than five seconds, more than once in ten minutes";
+	const struct tr_alert what = { .kind = "server_stalled", .subject = TR_VIEW_LIT("server"), .summary = TR_VIEW_LIT(text) };
 	bool near = f->stalled_ms && now->ms - f->stalled_ms < STALLS_NEAR_MS;
 
 	if (stalled && near)
