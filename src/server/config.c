@@ -268,6 +268,10 @@ static TR_RC check(const struct tr_config *c, struct tr_err *err)
 	bool level_ok = false;
 	if (!c->path || !c->state)
 		return tr_err_set(err, TR_E_NOTFOUND, "the configuration's folder cannot be resolved", "realpath");
+	/* The one role that can send may read there, for names. */
+	if (tr_view_starts(tr_view_str(c->state), "/etc/") || strcmp(c->state, "/etc") == 0)
+		return wrong(err, "the state folder holds private keys and cannot be below /etc: move it, e.g. to /var/lib/troth",
+			     "state", c->state);
 	if (!c->trust_domain || !tr_trust_domain_ok(tr_view_str(c->trust_domain)))
 		return wrong(err, "trust_domain must be set: lower-case letters, digits, dots and dashes", "trust_domain",
 			     c->trust_domain ? c->trust_domain : "");

@@ -56,6 +56,8 @@ static void one_line_is_enough(void **state)
 	assert_string_equal(c->alerts->journald_socket, "/run/systemd/journal/socket");
 	assert_int_equal(c->alerts->escalate_minutes, 15);
 	assert_int_equal(c->alerts->syslog_enterprise, 32473);
+	assert_string_equal(c->clock->source, "kernel");
+	assert_false(tr_config_clock_trusted(c));
 	assert_in_range(tr_config_fronts(c), 1, 8);
 	tr_config_path(c, "tls/server.key", p, sizeof(p));
 	assert_memory_equal(p, dir, strlen(dir));
@@ -75,6 +77,7 @@ static void every_key_is_read(void **state)
 				   "certificate_hours: 2160\n"
 				   "heartbeat_seconds: 1\n"
 				   "log_level: debug\n"
+				   "clock: { source: trusted }\n"
 				   "listen:\n  agents: \"[::]:1\"\n  operators: localhost:2\n"
 				   "tls: { certificate: c.pem, key: k.pem }\n"
 				   "attestation:\n"
@@ -110,6 +113,7 @@ static void every_key_is_read(void **state)
 	assert_int_equal(c->certificate_hours, 2160);
 	assert_int_equal(c->heartbeat_seconds, 1);
 	assert_string_equal(c->log_level, "debug");
+	assert_true(tr_config_clock_trusted(c));
 	assert_string_equal(c->listen->agents, "[::]:1");
 	assert_string_equal(c->listen->operators, "localhost:2");
 	assert_string_equal(c->tls->certificate, "c.pem");
@@ -159,6 +163,7 @@ static void what_is_wrong_is_named_with_its_line(void **state)
 		{ GOOD "log_level: [a]\n", 2, "SEQUENCE" },
 		{ GOOD "log_level: loud\n", 2, "log_level: \"loud\"" },
 		{ GOOD "\n\nstore: postgres://x\n", 4, "store: \"postgres://x\"" },
+		{ GOOD "state: /etc/troth\n", 2, "state: \"/etc/troth\"" },
 		{ GOOD "urls:\n  - http://a\n", 2, "urls: \"http://a\"" },
 		{ "trust_domain: Fleet.example\n", 1, "trust_domain: \"Fleet.example\"" },
 		/* Ranges: both ends of one, and the 0 that is not the same as absent. */
@@ -179,6 +184,8 @@ static void what_is_wrong_is_named_with_its_line(void **state)
 		{ GOOD "attestation:\n  min_version: one\n", 3, "attestation.min_version: \"one\"" },
 		{ GOOD "attestation:\n  versions: [1.2, x]\n", 3, "attestation.versions: \"x\"" },
 		{ GOOD "attestation:\n  min_tier: gold\n", 3, "attestation.min_tier: \"gold\"" },
+		{ GOOD "clock:\n  source: ntp\n", 3, "clock.source: \"ntp\"" },
+		{ GOOD "clock:\n  sorce: kernel\n", 3, "sorce" },
 		{ GOOD "alerts:\n  webhok: x\n", 3, "webhok" },
 		{ GOOD "alerts:\n  journald: yes please\n", 3, "yes please" },
 		{ GOOD "alerts:\n  journald_socket: run/journal\n", 3, "alerts.journald_socket: \"run/journal\"" },

@@ -5,6 +5,7 @@ import base64
 import datetime
 import hashlib
 import hmac
+import http.client
 import http.server
 import ipaddress
 import json
@@ -441,6 +442,29 @@ def test_it_ends_with_core(make_egress):
     e = make_egress("").start()
     e.sock.close()
     assert e.process.wait(5) == 0
+
+
+def test_documented_receiver_works(make_egress, tmp_path):
+    """The one of docs/operations.md, as it stands there."""
+    code = re.search(r"```python\n(import base64.*?)```", (ROOT / "docs/operations.md").read_text(), re.S).group(1)
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        port = s.getsockname()[1]
+    e = make_egress(hook(f"http://127.0.0.1:{port}/")).start()
+    wrong = subprocess.Popen(["/usr/bin/python3", "-c", code.replace("9099", str(port))], cwd=tmp_path, stderr=subprocess.PIPE)
+    assert wrong.wait(10) != 0 and b"webhook.secret" in wrong.stderr.read()
+    (tmp_path / "webhook.secret").write_text(SECRET + "\n")
+    with subprocess.Popen(["/usr/bin/python3", "-c", code.replace("9099", str(port))], cwd=tmp_path,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as p:
+        try:
+            e.notify("doc1", severity=1, summary="it works")
+            assert e.notified(20) == ("doc1", 1, True)
+            assert p.stdout.readline() == "firing critical it works\n"
+            r = http.client.HTTPConnection("127.0.0.1", port)
+            r.request("POST", "/", b"{}", {"webhook-id": "m", "webhook-timestamp": str(int(time.time())),
+                                           "webhook-signature": "v1,AAAA"})
+            assert r.getresponse().status == 403
+        finally:
+            p.kill()
 
 
 # ---- syslog ----
