@@ -34,8 +34,8 @@ static const struct tr_alert_kind kinds[] = {
 	  "find what sets this host's clock back and forth: two time services, a hypervisor, a dead battery"
 	  " (`troth agent explain ID`)" },
 	{ "attack_traffic", 3, "attack",
-	  "look at what ID sent (`troth event list`) and block the address in the firewall; no agent's "
-	  "state was changed by it" },
+	  "see what ID sent (`troth agent watch`, or `troth agent events` of the agent that it names) and block "
+	  "the address in the firewall; no agent's state was changed by it" },
 	{ "front_lied", 1, "server",
 	  "a front process passed a pulse that does not verify; it was replaced: save the journal and check"
 	  " the server for tampering" },

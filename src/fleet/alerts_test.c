@@ -107,8 +107,8 @@ static void repetitions_are_told_at_milestones(void **state)
 	assert_int_equal(told.calls, calls + 1);
 	assert_int_equal(told.rev, rev);
 	assert_int_equal(told.count, 1002);
-	assert_string_equal(told.action, "look at what 192.0.2.7 sent (`troth event list`) and block the address in the "
-					 "firewall; no agent's state was changed by it");
+	assert_string_equal(told.action, "see what 192.0.2.7 sent (`troth agent watch`, or `troth agent events` of the agent that it "
+					 "names) and block the address in the firewall; no agent's state was changed by it");
 }
 
 static void worse_is_told_and_ends_an_acknowledgement(void **state)
