@@ -37,6 +37,7 @@ struct tr_effects {
 	size_t bytes, alert_bytes, waiting;
 	uint64_t order, lost;
 	bool scheduled, busy;
+	bool missed; /* egress was not told of something */
 	struct tr_pace pace;
 };
 
@@ -283,9 +284,11 @@ static bool tell(struct tr_effects *e, const struct tr_alert_row *row)
 	tr_auto(tr_buf_done) struct tr_buf bytes = TR_BUF_INIT;
 	struct tr_msg_notify m;
 
-	/* What does not fit is not lost: it stays undelivered, and is told when egress comes back. */
-	if (tr_chan_queued(e->c->egress) > EGRESS_QUEUE_MAX)
+	/* What does not fit is not lost: it stays undelivered, and is told when there is room. */
+	if (tr_chan_queued(e->c->egress) > EGRESS_QUEUE_MAX) {
+		e->missed = true;
 		return false;
+	}
 	tr_record_encode(&tr_alert_def, row, &bytes);
 	m.alert = tr_buf_view(&bytes);
 	if (tr_buf_ok(&bytes))
@@ -322,8 +325,16 @@ static bool tell_again(void *arg, const struct tr_alert_row *row)
 	return tell(arg, row);
 }
 
+void tr_effects_tick(struct tr_effects *e)
+{
+	tr_effects_flush(e);
+	if (e->missed && e->c->egress_up && tr_chan_queued(e->c->egress) == 0)
+		tr_effects_egress_up(e);
+}
+
 void tr_effects_egress_up(struct tr_effects *e)
 {
+	e->missed = false;
 	tr_alerts_undelivered(tr_fleet_alerts(e->c->fleet), tell_again, e);
 }
 

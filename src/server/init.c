@@ -215,7 +215,8 @@ static TR_RC make_config(struct making *m, struct tr_err *err)
 		    m->in->trust_domain, m->in->agents, m->in->operators);
 	for (size_t i = 0; m->in->urls[i]; i++)
 		tr_buf_addf(&b, "  - %s\n", m->in->urls[i]);
-	tr_buf_adds(&b, "# attestation:\n#   mode: enforce        # off, audit, enforce\n#   accept: [native]     # native, original\n");
+	tr_buf_adds(&b, "# attestation:\n#   mode: enforce        # off, audit, enforce\n#   accept: [native]     # native, original\n"
+			"# clock:\n#   source: kernel       # or trusted: you vouch for this server's clock\n");
 	return create(m, "trothd.yaml", tr_buf_view(&b), 0644, err);
 }
 

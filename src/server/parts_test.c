@@ -148,9 +148,12 @@ static void every_route_has_a_handler_and_a_rate(void **state)
 		const struct tr_route *r = tr_route_by_id((enum tr_route_id)i);
 
 		assert_non_null(r);
-		assert_non_null(tr_api[i]);
+		/* Pulses come as frames of their own. */
+		assert_true((tr_api[i] == NULL) == (i == TR_RT_PULSE));
 		assert_true(r->per_minute > 0);
-		assert_true((r->kind == TR_IN_RAW || r->kind == TR_IN_JSON || r->kind == TR_IN_BEAT) == (r->body_max > 0));
+		assert_true((r->kind == TR_IN_RAW || r->kind == TR_IN_JSON || r->kind == TR_IN_PULSE) == (r->body_max > 0));
+		/* Whatever may change a row is refused while the store cannot write; a wish to see a list is no row. */
+		assert_true(r->durable == (strcmp(r->method, "GET") != 0 && i != TR_RT_PULSE && i != TR_RT_AGENT_BPF_REQUEST));
 	}
 }
 
@@ -175,9 +178,38 @@ static void the_failure_alert_comes_once_a_minute(void **state)
 	assert_int_equal(m.failure_rate_alerts, 2);
 }
 
+/* More reasons than places: the last place counts the others, and nothing is lost. */
+static void refused_pulses_are_counted_by_reason(void **state)
+{
+	static const char *const slugs[] = { "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q" };
+	static struct tr_metrics m;
+	struct tr_gauges g = { .clock_trusted = true };
+	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
+	uint64_t sum = 0;
+
+	(void)state;
+	g.fleet.by_verdict[TR_V_LOST] = 3;
+	g.alerts_open[1] = 2;
+	for (size_t i = 0; i < TR_ARRAY_LEN(slugs); i++) {
+		tr_metrics_refused(&m, slugs[i]);
+		tr_metrics_refused(&m, "a");
+	}
+	for (size_t i = 0; i < TR_REFUSED_REASONS; i++)
+		sum += m.pulses_refused[i].n;
+	assert_int_equal(sum, 2 * TR_ARRAY_LEN(slugs));
+	assert_int_equal(m.pulses_refused[0].n, TR_ARRAY_LEN(slugs) + 1);
+	tr_metrics_print(&m, &g, &b);
+	assert_non_null(strstr(tr_buf_cstr(&b), "troth_pulses_refused_total{reason=\"a\"} 18\n"));
+	assert_non_null(strstr(tr_buf_cstr(&b), "troth_pulses_refused_total{reason=\"other\"} 2\n"));
+	assert_non_null(strstr(tr_buf_cstr(&b), "troth_agents{verdict=\"lost\"} 3\n"));
+	assert_non_null(strstr(tr_buf_cstr(&b), "troth_alerts_open{severity=\"1\"} 2\n"));
+	assert_non_null(strstr(tr_buf_cstr(&b), "troth_clock_trusted 1\n"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(refused_pulses_are_counted_by_reason),
 		cmocka_unit_test(an_answer_is_taken_once_and_from_whom_it_was_asked),
 		cmocka_unit_test(a_role_that_hangs_is_named),
 		cmocka_unit_test(calls_are_bounded),

@@ -552,7 +552,7 @@ static void the_fleet_follows_the_registry(void **state)
 	assert_memory_equal(tr_fleet_value(w.c.fleet, a->expected).p, hash_b, 32);
 	row.key_id = TR_VIEW_ARRAY(hash_a);
 	commit_agent(&row);
-	assert_memory_equal(a->key_id, hash_a, 32);
+	assert_memory_equal(a->key_id, hash_a, sizeof(a->key_id));
 	row.state = TR_VIEW_LIT("revoked");
 	commit_agent(&row);
 	assert_false(a->active);
@@ -596,7 +596,7 @@ static void the_next_key_takes_over_with_its_first_pulse(void **state)
 	now = TR_ROW(&w.c.agents, tr_table_get(&w.c.agents, row.id));
 	assert_memory_equal(now->key_id.p, key_b, 32);
 	assert_int_equal(now->next_key_id.n, 0);
-	assert_memory_equal(tr_fleet_agent(w.c.fleet, 0)->key_id, key_b, 32);
+	assert_memory_equal(tr_fleet_agent(w.c.fleet, 0)->key_id, key_b, sizeof(tr_fleet_agent(w.c.fleet, 0)->key_id));
 	assert_int_equal(pulse(&s).status, 200);
 	s.key = key_a;
 	assert_non_null(strstr(pulse(&s).body, "\"key_mismatch\""));

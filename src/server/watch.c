@@ -19,7 +19,6 @@ static void watch_clock(struct tr_core *c, const struct tr_instant *now)
 	static const struct tr_alert what = {
 		.kind = "server_clock",
 		.subject = { (const uint8_t *)"server", 6 },
-		.severity = 4,
 		.summary = { (const uint8_t *)"the server's clock is not synchronised, so no agent's clock is judged", 69 },
 	};
 	bool was = c->clock_trusted;
@@ -49,7 +48,7 @@ void tr_core_watch_tick(struct tr_core *c)
 	now.clock_trusted = c->clock_trusted;
 	tr_fleet_tick(c->fleet, &now);
 	tr_alerts_tick(tr_fleet_alerts(c->fleet), now.ms);
-	tr_effects_flush(c->effects);
+	tr_effects_tick(c->effects);
 	if (c->store_ok)
 		tr_core_keep_ticket_key(c);
 }
