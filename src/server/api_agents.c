@@ -315,8 +315,9 @@ static void put_bpf_item(const struct tr_bpf_item *p, struct tr_buf *b)
 	tr_json_put_str(b, p->pin);
 	put_str(b, "name", p->name);
 	put_str(b, "kind", tr_view_str(name_of(kinds, TR_ARRAY_LEN(kinds), p->kind)));
-	tr_buf_addf(b, ",\"type\":%llu,\"id\":%llu,\"prog_id\":%llu", (unsigned long long)p->type, (unsigned long long)p->id,
-		    (unsigned long long)p->prog_id);
+	/* What is above 32 bits is the fleet's mark for "of an earlier boot" (fleet/bpf_compare.h). */
+	tr_buf_addf(b, ",\"type\":%llu,\"id\":%u,\"prog_id\":%u", (unsigned long long)p->type, (uint32_t)p->id,
+		    (uint32_t)p->prog_id);
 	put_str(b, "attach", tr_view_str(p->kind == TR_BPF_MAP ? "" : name_of(attach, TR_ARRAY_LEN(attach), p->attach)));
 	put_hex(b, "tag", p->tag);
 	put_hex(b, "norm", p->norm);
