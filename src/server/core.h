@@ -196,6 +196,7 @@ void tr_effects_event(void *arg, const struct tr_event *ev);
 void tr_effects_alert(void *arg, const struct tr_alert_row *row);
 void tr_effects_bpf_ref(void *arg, const struct tr_bpf_ref_row *row);
 void tr_effects_flush(struct tr_effects *e); /* sends what waits, when the store can take it */
+void tr_effects_last(struct tr_effects *e);  /* at the end: everything, without waiting for the store's answers */
 void tr_effects_tick(struct tr_effects *e);  /* once a second: that, and what egress had no room for */
 uint64_t tr_effects_lost(const struct tr_effects *e);
 size_t tr_effects_waiting(const struct tr_effects *e);

@@ -186,6 +186,27 @@ void tr_effects_flush(struct tr_effects *e)
 	tr_tx_commit(tx, flushed, e);
 }
 
+static void said_last(void *arg, enum tr_code rc, const char *why)
+{
+	(void)arg;
+	if (rc)
+		tr_log(TR_LOG_ERROR, "events_not_stored", "why", why, NULL);
+}
+
+void tr_effects_last(struct tr_effects *e)
+{
+	struct tr_tx *tx;
+	struct effect *x;
+
+	while (e->waiting && (tx = tr_tx_new(e->c))) {
+		while (tr_tx_bytes(tx) < BATCH_MAX && (x = take_oldest(e))) {
+			tr_tx_add_encoded(tx, tr_view(x->op, x->n));
+			free(x);
+		}
+		tr_tx_commit(tx, said_last, NULL);
+	}
+}
+
 static void on_round_end(void *arg)
 {
 	struct tr_effects *e = arg;
@@ -248,6 +269,16 @@ static void add_audit(const struct tr_event *ev, struct tr_buf *ops)
 	tr_op_encode(ops, TR_OP_APPEND, TR_T_AUDIT, &row);
 }
 
+/* A verdict that matters is as durable as its event: a server killed before the next sweep comes back with it. */
+static void add_state(const struct tr_fleet *f, uint32_t agent, struct tr_buf *ops)
+{
+	tr_auto(tr_buf_done) struct tr_buf scratch = TR_BUF_INIT;
+	struct tr_pulse_row row;
+
+	tr_fleet_row(f, agent, &scratch, &row);
+	tr_op_encode(ops, TR_OP_PUT, TR_T_PULSE, &row);
+}
+
 void tr_effects_event(void *arg, const struct tr_event *ev)
 {
 	struct tr_effects *e = arg;
@@ -272,6 +303,8 @@ void tr_effects_event(void *arg, const struct tr_event *ev)
 		tr_log(lane == 1 ? TR_LOG_ERROR : TR_LOG_WARN, tr_event_name(ev->kind), "agent", tr_fmt_view(ev->agent_id),
 		       "source", tr_fmt_view(ev->source), "detail", tr_fmt_view(ev->detail), NULL);
 	tr_op_encode(&ops, TR_OP_APPEND, TR_T_EVENT, &row);
+	if (ev->kind == TR_EV_VERDICT && lane <= 3)
+		add_state(e->c->fleet, ev->agent, &ops);
 	if (audited(ev->kind))
 		add_audit(ev, &ops);
 	enqueue(e, lane, &ops);

@@ -466,6 +466,20 @@ static void events_wait_for_the_store_and_the_worst_stay(void **state)
 	assert_true(stored > worst);
 }
 
+static void at_the_end_nothing_waits(void **state)
+{
+	struct tr_event ev = { .kind = TR_EV_NOTICE, .agent = TR_NO_AGENT, .severity = 5 };
+
+	(void)state;
+	tr_effects_event(w.c.effects, &ev);
+	tr_effects_flush(w.c.effects); /* not answered yet */
+	for (unsigned i = 0; i < 5000; i++)
+		tr_effects_event(w.c.effects, &ev);
+	tr_effects_last(w.c.effects);
+	assert_int_equal(tr_effects_waiting(w.c.effects), 0);
+	assert_int_equal(store_answers(TR_OK, TR_T_EVENT, NULL), 5001);
+}
+
 static void a_row_that_is_refused_holds_up_nobody(void **state)
 {
 	struct tr_event ev = { .kind = TR_EV_NOTICE, .agent = TR_NO_AGENT, .severity = 5 };
@@ -641,6 +655,7 @@ int main(void)
 		TEST(a_recheck_without_result_proves_nothing),
 		TEST(garbage_costs_bounded_memory_and_changes_nobody),
 		TEST(events_wait_for_the_store_and_the_worst_stay),
+		TEST(at_the_end_nothing_waits),
 		TEST(a_row_that_is_refused_holds_up_nobody),
 		TEST(alerts_are_told_and_told_again),
 		TEST(the_fleet_follows_the_registry),

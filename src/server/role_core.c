@@ -401,7 +401,7 @@ static void stop(struct tr_core *c)
 {
 	c->stopping = true;
 	if (c->loaded && c->store) {
-		tr_effects_flush(c->effects);
+		tr_effects_last(c->effects);
 		tr_core_sweep_last(c);
 		tr_chan_flush(c->store, 2000);
 	}

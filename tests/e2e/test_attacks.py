@@ -292,6 +292,48 @@ def test_an_agent_that_changes_its_hash_all_the_time_does_not_fill_the_record(wo
     assert world.agent(a.node_id)["binary_unchanged"] is False
 
 
+def test_a_flood_of_bad_pulses_ends_in_front(world):
+    """Each is refused by name; beyond 50 a second and front, nobody but front hears of them one by one."""
+    agents = [world.enrol() for _ in range(4)]
+    before = world.server.metrics()
+    began, sent = time.monotonic(), 0
+    for a in agents:
+        for _ in range(3):
+            with a.mtls() as c:
+                bad = bytearray(a.build_pulse(c))
+                bad[-1] ^= 1
+                for _ in range(90):
+                    r = a.send_pulse(c, bytes(bad))
+                    assert (r.status, r.json()["code"]) == (403, "bad_signature"), r
+                    sent += 1
+    seconds = time.monotonic() - began
+    time.sleep(1.2)  # fronts report once a second
+    after = world.server.metrics()
+    told, flood = (after[f'troth_pulses_refused_total{{reason="{r}"}}'] -
+                   before.get(f'troth_pulses_refused_total{{reason="{r}"}}', 0) for r in ("bad_signature", "flood"))
+    fronts = sum(1 for role in world.server.roles().values() if role == "front")
+    assert told + flood == sent and told <= 50 * fronts * (seconds + 2), (told, flood, sent, seconds)
+    assert flood > 0 or seconds > 5, (told, flood, seconds)
+    rows = world.server.api("GET", "/api/v1/events?kind=bad_signature&limit=500").json()["events"]
+    assert 1 <= len(rows) <= 10 * (seconds / 60 + 2), len(rows)
+    assert len(world.server.api("GET", "/api/v1/alerts").json()["alerts"]) >= 1
+    for a in agents:
+        assert world.agent(a.node_id)["reachability"] == "never"
+        with a.mtls() as c:
+            assert a.pulse(c).status == 200
+
+
+def test_too_many_pulses_on_one_connection(world):
+    a = world.enrol()
+    with a.mtls() as c:
+        got = [a.pulse(c) for _ in range(150)]
+    late = [r for r in got if r.status == 429]
+    assert late and got.index(late[0]) >= 99, "a hundred at once are fine"
+    assert late[0].json()["code"] == "rate_limited" and late[0].headers["retry-after"] == "1"
+    with a.mtls() as c:
+        assert a.pulse(c).status == 200
+
+
 def test_an_agent_that_renews_all_the_time_does_not_fill_the_record(world):
     a, other = world.enrol(), world.enrol()
     got = []
