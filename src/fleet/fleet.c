@@ -46,7 +46,7 @@ struct tr_fleet *tr_fleet_free(struct tr_fleet *f)
 		forget_list(&a->findings);
 	}
 	for (uint32_t i = 0; i < f->n_chunks; i++)
-		free(f->chunks[i]);
+		tr_slab_free(f->chunks[i], TR_SLAB_LEN);
 	while (f->names) {
 		char *before;
 
@@ -97,7 +97,7 @@ static struct tr_fleet_agent *new_place(struct tr_fleet *f)
 		if (!grown)
 			return NULL;
 		f->chunks = grown;
-		f->chunks[f->n_chunks] = calloc(TR_CHUNK, sizeof(**grown));
+		f->chunks[f->n_chunks] = tr_slab_new(TR_SLAB_LEN, f->n_chunks > 0);
 		if (!f->chunks[f->n_chunks])
 			return NULL;
 		f->n_chunks++;
@@ -222,7 +222,7 @@ uint32_t tr_fleet_add(struct tr_fleet *f, const struct tr_instant *now, struct t
 	if (!name)
 		return TR_NO_AGENT;
 	*a = (struct tr_fleet_agent){ .id = name, .epoch = epoch, .active = active, .first_ms = now->ms };
-	memcpy(a->key_id, key_id, 32);
+	memcpy(a->key_id, key_id, sizeof(a->key_id));
 	a->partition = partition_of(f, partition);
 	a->interval_s = (uint16_t)f->cfg.interval_s;
 	a->loss_ppm = 1000;
@@ -311,7 +311,7 @@ void tr_fleet_reset(struct tr_fleet *f, const struct tr_instant *now, uint32_t n
 		f->stats.by_reach[a->axes.reach]++;
 	}
 	forget_chain(f, a);
-	memcpy(a->key_id, key_id, 32);
+	memcpy(a->key_id, key_id, sizeof(a->key_id));
 	a->epoch = epoch;
 	a->first_ms = now->ms;
 	tr_intern_set(f->values, &a->good, good_hash);
@@ -329,7 +329,7 @@ void tr_fleet_rekey(struct tr_fleet *f, uint32_t no, const uint8_t key_id[32])
 	struct tr_fleet_agent *a = tr_agent_at(f, no);
 
 	if (a)
-		memcpy(a->key_id, key_id, 32);
+		memcpy(a->key_id, key_id, sizeof(a->key_id));
 }
 
 void tr_fleet_move(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, struct tr_view partition)
@@ -351,6 +351,21 @@ void tr_fleet_move(struct tr_fleet *f, const struct tr_instant *now, uint32_t no
 const struct tr_fleet_agent *tr_fleet_agent(const struct tr_fleet *f, uint32_t no)
 {
 	return tr_agent_at(f, no);
+}
+
+void tr_fleet_soon(const struct tr_fleet *f, uint32_t no, bool again)
+{
+	const struct tr_fleet_agent *a = tr_agent_at(f, no);
+
+	if (!a)
+		return;
+	if (again) {
+		__builtin_prefetch(a->id);
+		tr_intern_soon(f->values, a->source);
+		return;
+	}
+	for (size_t at = 0; at < sizeof(*a); at += 64)
+		__builtin_prefetch((const char *)a + at, 1);
 }
 
 uint32_t tr_fleet_count(const struct tr_fleet *f)
@@ -443,7 +458,7 @@ void tr_fleet_stats(const struct tr_fleet *f, struct tr_fleet_stats *ret)
 	ret->incidents_open = 0;
 	for (uint16_t i = 0; i < f->n_partitions; i++)
 		ret->incidents_open += f->partitions[i].incident;
-	ret->bytes = (size_t)f->n_chunks * TR_CHUNK * sizeof(struct tr_fleet_agent) + tr_intern_bytes(f->values);
+	ret->bytes = (size_t)f->n * sizeof(struct tr_fleet_agent) + tr_intern_bytes(f->values);
 	ret->bytes_names = f->name_bytes;
 }
 

@@ -77,7 +77,7 @@ struct tr_fleet_agent {
 	struct tr_stray *stray;      /* NULL: none */
 	struct tr_buf *bpf_list;     /* record behind bpf_good; NULL: none */
 	struct tr_buf *findings;     /* JSON array; NULL: none */
-	uint8_t key_id[32];          /* SHA-256 of the enrolled SPKI */
+	uint8_t key_id[8];           /* beginning of the SHA-256 of the enrolled SPKI, for people */
 	uint8_t head[32], head_prev[32];
 	uint8_t boot_id[16], start_id[16];
 	int64_t last_ms;             /* last accepted pulse, steady; 0: never */
@@ -124,6 +124,9 @@ void tr_fleet_rekey(struct tr_fleet *f, uint32_t agent, const uint8_t key_id[32]
 void tr_fleet_move(struct tr_fleet *f, const struct tr_instant *now, uint32_t agent, struct tr_view partition);
 const struct tr_fleet_agent *tr_fleet_agent(const struct tr_fleet *f, uint32_t agent); /* NULL: no such */
 uint32_t tr_fleet_count(const struct tr_fleet *f);
+/* This agent's pulse is about to be judged: memory may fetch what that will read. Called again a little later, it has what
+ * the first call fetched lead to the rest. */
+void tr_fleet_soon(const struct tr_fleet *f, uint32_t agent, bool again);
 struct tr_view tr_fleet_value(const struct tr_fleet *f, uint32_t interned); /* empty for 0 */
 struct tr_view tr_fleet_partition(const struct tr_fleet *f, uint16_t partition);
 

@@ -3,6 +3,7 @@
 #ifndef TR_FLEET_INNER_H
 #define TR_FLEET_INNER_H
 
+#include "base/slab.h"
 #include "fleet/fleet.h"
 
 /* Beats are judged with this much on top of the interval: jitter of a tenth, then network and scheduling. */
@@ -29,6 +30,7 @@ uint32_t tr_intern(struct tr_intern *t, struct tr_view v); /* counts one use; 0 
 void tr_intern_drop(struct tr_intern *t, uint32_t n);
 void tr_intern_set(struct tr_intern *t, uint32_t *slot, struct tr_view v); /* drops what was there */
 struct tr_view tr_interned(const struct tr_intern *t, uint32_t n);
+void tr_intern_soon(const struct tr_intern *t, uint32_t n);
 size_t tr_intern_bytes(const struct tr_intern *t);
 
 /* Who sent refused messages lately: a bounded table, oldest out. */
@@ -44,7 +46,7 @@ void tr_offenders_tick(struct tr_fleet *f, const struct tr_instant *now); /* ref
 
 struct tr_window { char scope, target[65]; int64_t from_ms, until_ms; }; /* scope: 'a', 'p', 'f' */
 
-#define TR_CHUNK 4096 /* agents per slab: addresses stay */
+#define TR_CHUNK ((uint32_t)(TR_SLAB_LEN / sizeof(struct tr_fleet_agent))) /* agents per slab: addresses stay */
 
 struct tr_fleet {
 	struct tr_fleet_config cfg;

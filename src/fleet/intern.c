@@ -181,6 +181,12 @@ struct tr_view tr_interned(const struct tr_intern *t, uint32_t n)
 	return n && n < t->n ? tr_view(t->values[n].bytes, t->values[n].n) : tr_view(NULL, 0);
 }
 
+void tr_intern_soon(const struct tr_intern *t, uint32_t n)
+{
+	if (n < t->n)
+		__builtin_prefetch(&t->values[n]);
+}
+
 size_t tr_intern_bytes(const struct tr_intern *t)
 {
 	return t->bytes + t->cap * sizeof(*t->values) + t->index_cap * sizeof(*t->index);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/table.h"
 
+#include "base/slab.h"
+
 #include <stddef.h>
 
 /* ---- places ----
@@ -8,7 +10,7 @@
  * row follows the item; one that grows out of its room moves to the heap, the item stays. */
 
 #define GRANULE 8u
-#define BLOCK_GRANULES (1u << 17)
+#define BLOCK_GRANULES ((uint32_t)(TR_SLAB_LEN / GRANULE))
 #define PLACE_MAX 63u  /* granules of an item with its packed row */
 #define PLACE_MIN 4u   /* struct far fits */
 #define PLACE_FAR 64u  /* the room says where the row is */
@@ -194,7 +196,7 @@ static uint32_t new_place(struct tr_table_inner *in, size_t n)
 			if (!grown)
 				return 0;
 			in->blocks = grown;
-			grown[in->n_blocks] = malloc((size_t)BLOCK_GRANULES * GRANULE);
+			grown[in->n_blocks] = tr_slab_new(TR_SLAB_LEN, in->n_blocks > 0);
 			if (!grown[in->n_blocks])
 				return 0;
 			in->n_blocks++;
@@ -236,6 +238,14 @@ static uint32_t home_of(const struct index *x, uint64_t hash)
 	return (uint32_t)(((hash >> 32) * x->n_buckets) >> 32);
 }
 
+/* The row behind it comes in while the key is compared. */
+static bool is_key(const struct tr_item *i, int which, struct tr_view key)
+{
+	__builtin_prefetch((const char *)i + 64);
+	__builtin_prefetch((const char *)i + 128);
+	return tr_view_eq(key_of(i, which), key);
+}
+
 static uint32_t find(const struct tr_table_inner *in, int which, struct tr_view key)
 {
 	const struct index *x = &in->index[which];
@@ -250,8 +260,7 @@ static uint32_t find(const struct tr_table_inner *in, int which, struct tr_view 
 		const struct bucket *b = &x->buckets[at];
 
 		for (unsigned s = 0; s < SLOTS; s++)
-			if (b->place[s] && b->tag[s] == (uint8_t)hash &&
-			    tr_view_eq(key_of(item_at(in, b->place[s]), which), key))
+			if (b->place[s] && b->tag[s] == (uint8_t)hash && is_key(item_at(in, b->place[s]), which, key))
 				return b->place[s];
 		if (!b->passed)
 			return 0;
@@ -277,6 +286,32 @@ static void insert(struct index *x, uint64_t hash, uint32_t place)
 	}
 }
 
+/* Few buckets come from the heap, many from slabs. */
+static size_t buckets_len(uint32_t n)
+{
+	size_t len = n * sizeof(struct bucket);
+
+	return len < TR_SLAB_LEN ? len : (len + TR_SLAB_LEN - 1) / TR_SLAB_LEN * TR_SLAB_LEN;
+}
+
+static struct bucket *new_buckets(uint32_t n)
+{
+	size_t len = buckets_len(n);
+	struct bucket *b = len < TR_SLAB_LEN ? aligned_alloc(sizeof(*b), len) : tr_slab_new(len, true);
+
+	if (b && len < TR_SLAB_LEN)
+		memset(b, 0, len);
+	return b;
+}
+
+static void free_buckets(struct index *x)
+{
+	if (buckets_len(x->n_buckets) < TR_SLAB_LEN)
+		free(x->buckets);
+	else
+		tr_slab_free(x->buckets, buckets_len(x->n_buckets));
+}
+
 /* Room for one more; small steps, because each bucket is memory and nobody waits for the copying of a few. */
 static bool make_room(struct tr_table_inner *in, int which)
 {
@@ -286,16 +321,15 @@ static bool make_room(struct tr_table_inner *in, int which)
 	if ((uint64_t)(x->n + 1) * 6 <= (uint64_t)x->n_buckets * SLOTS * 5)
 		return true;
 	grown.n_buckets = x->n_buckets + x->n_buckets / 4 + 4;
-	grown.buckets = aligned_alloc(sizeof(struct bucket), grown.n_buckets * sizeof(struct bucket));
+	grown.buckets = new_buckets(grown.n_buckets);
 	if (!grown.buckets)
 		return false;
-	memset(grown.buckets, 0, grown.n_buckets * sizeof(struct bucket));
 	for (uint32_t at = 0; at < x->n_buckets; at++)
 		for (unsigned s = 0; s < SLOTS; s++)
 			if (x->buckets[at].place[s])
 				insert(&grown, hash_of(in, key_of(item_at(in, x->buckets[at].place[s]), which)),
 				       x->buckets[at].place[s]);
-	free(x->buckets);
+	free_buckets(x);
 	*x = grown;
 	return true;
 }
@@ -744,14 +778,14 @@ void tr_table_done(struct tr_table_mem *t)
 		for (size_t k = 0; k < in->order.n; k++)
 			forget_far(in, item_at(in, in->order.place[k]));
 		for (uint32_t k = 0; k < in->n_blocks; k++)
-			free(in->blocks[k]);
+			tr_slab_free(in->blocks[k], TR_SLAB_LEN);
 		for (uint32_t k = 0; k < in->n_shared; k++)
 			free((void *)(uintptr_t)in->shared[k].p);
 		free(in->blocks);
 		free(in->shared);
 		free(in->shared_at);
-		free(in->index[BY_KEY].buckets);
-		free(in->index[BY_ALT].buckets);
+		free_buckets(&in->index[BY_KEY]);
+		free_buckets(&in->index[BY_ALT]);
 		free(in->order.place);
 		free(in->use);
 		tr_buf_done(&in->pack);
@@ -879,8 +913,8 @@ size_t tr_table_bytes(const struct tr_table_mem *t, size_t *ret_keys)
 	const struct tr_table_inner *in = t->in;
 
 	*ret_keys = in->key_bytes;
-	return sizeof(*in) + (size_t)in->n_blocks * BLOCK_GRANULES * GRANULE + in->far_bytes + in->shared_bytes +
-	       (in->index[BY_KEY].n_buckets + in->index[BY_ALT].n_buckets) * sizeof(struct bucket) +
+	return sizeof(*in) + (in->n_blocks ? in->n_blocks - 1 : 0) * TR_SLAB_LEN + in->used * GRANULE + in->far_bytes + in->shared_bytes +
+	       buckets_len(in->index[BY_KEY].n_buckets) + buckets_len(in->index[BY_ALT].n_buckets) +
 	       in->order.cap * sizeof(*in->order.place) + in->cap_shared * sizeof(*in->shared) +
 	       in->n_shared_at * sizeof(*in->shared_at);
 }

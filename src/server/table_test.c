@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include "base/slab.h"
+
 /* The table's own allocations, so that any of them can fail. */
 static unsigned long allocations, fail_at;
 
@@ -36,11 +38,18 @@ static void *t_aligned_alloc(size_t a, size_t n)
 	return fails() ? NULL : aligned_alloc(a, n);
 }
 
+static void *t_slab_new(size_t n, bool huge)
+{
+	return fails() ? NULL : tr_slab_new(n, huge);
+}
+
+#define tr_slab_new t_slab_new
 #define malloc t_malloc
 #define calloc t_calloc
 #define realloc t_realloc
 #define aligned_alloc t_aligned_alloc
 #include "server/table.c"
+#undef tr_slab_new
 #undef malloc
 #undef calloc
 #undef realloc
