@@ -112,6 +112,9 @@ static void end_done(struct end *e)
 static int tear_down(void **state)
 {
 	(void)state;
+	/* Whoever still waits for an answer hears that there will be none. */
+	tr_calls_fail(w.c.calls, w.c.appraise);
+	tr_calls_fail(w.c.calls, w.c.store);
 	w.c.fleet = tr_fleet_free(w.c.fleet);
 	if (w.c.fronts[3].chan)
 		(void)tr_chan_free(w.c.fronts[3].chan);
