@@ -13,7 +13,7 @@ import time
 
 import cbor2
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization as ser
+from cryptography.hazmat.primitives import serialization as ser
 from OpenSSL import SSL, crypto
 
 import client
