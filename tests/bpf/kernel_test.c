@@ -18,9 +18,11 @@
 #include <linux/capability.h>
 #include <linux/magic.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -31,6 +33,7 @@
 #define TCX_INGRESS 46
 
 static char cgroup[128];
+static pid_t tenant;
 static int cgroup_fd = -1, own_net = -1, new_net = -1;
 static uint32_t lo_index = 1;
 
@@ -632,8 +635,30 @@ static void clean(void)
 
 	(void)snprintf(path, sizeof(path), "%s/child", cgroup);
 	(void)rmdir(path);
+	if (tenant > 0) {
+		(void)kill(tenant, SIGKILL);
+		(void)waitpid(tenant, NULL, 0);
+	}
 	if (*cgroup)
 		(void)rmdir(cgroup);
+}
+
+/* A manager of cgroups, where one runs, removes empty ones: somebody lives in ours. */
+static void move_in(void)
+{
+	char path[160];
+	tr_auto(tr_close) int fd = -1;
+
+	(void)snprintf(path, sizeof(path), "%s/cgroup.procs", cgroup);
+	tenant = fork();
+	if (tenant == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			(void)pause();
+	}
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd >= 0)
+		(void)!dprintf(fd, "%d", (int)tenant);
 }
 
 static int leave_out(const char *why)
@@ -674,6 +699,7 @@ static int prepare(void)
 		return leave_out("no cgroup v2 to make a leaf in");
 	}
 	cgroup_fd = open(cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	move_in();
 	errno = 0;
 	return cgroup_fd < 0 ? leave_out("cannot open its cgroup") : 0;
 }

@@ -56,11 +56,15 @@ class Host(AgentProgram):
         self.dir = self.mount / "troth"
         self.mount.mkdir()
         self.mounts = []
+        self.tenant = None
 
     def build(self):
         self.over("bpf", self.mount)
         self.dir.mkdir()
         self.cgroup.mkdir()
+        # A manager of cgroups, where one runs, removes empty ones.
+        self.tenant = subprocess.Popen(["sleep", "600"])
+        (self.cgroup / "cgroup.procs").write_text(str(self.tenant.pid))
         self.tool("map", self.dir / "cfg", "cfg", "1")
         self.tool("freeze", self.dir / "cfg")
         self.tool("map", self.dir / "table", "table", "7")
@@ -82,12 +86,19 @@ class Host(AgentProgram):
     def uncover(self):
         subprocess.run(["umount", "-l", str(self.mounts.pop())], check=True)
 
+    def remove_cgroup(self):
+        if self.tenant:
+            self.tenant.kill()
+            self.tenant.wait()
+            self.tenant = None
+        if self.cgroup.exists():
+            self.cgroup.rmdir()
+
     def clean(self):
         self.kill()
         while self.mounts:
             self.uncover()
-        if self.cgroup.exists():
-            self.cgroup.rmdir()
+        self.remove_cgroup()
 
     def enroll(self):
         assert self.do("init", "--id", self.id).returncode == 0
@@ -172,7 +183,7 @@ def mount_over_parent(h):
 
 
 def remove_cgroup(h):
-    h.cgroup.rmdir()
+    h.remove_cgroup()
 
 
 CHANGES = [
