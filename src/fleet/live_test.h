@@ -33,6 +33,7 @@ static struct {
 } heard;
 
 static struct tr_instant now;
+static uint32_t escalate_s; /* 0: no reminders, which would count as raised */
 
 static void on_event(void *arg, const struct tr_event *e)
 {
@@ -61,7 +62,8 @@ static void on_alert(void *arg, const struct tr_alert_row *r)
 
 static struct tr_fleet *empty_fleet(int64_t at_ms)
 {
-	const struct tr_fleet_config c = { .run = 77, .interval_s = I_MS / 1000, .keyset_epoch = 3 };
+	const struct tr_fleet_config c = { .run = 77, .interval_s = I_MS / 1000, .keyset_epoch = 3,
+					   .escalate_s = escalate_s };
 	const struct tr_fleet_sink sink = { .event = on_event, .alert = on_alert };
 
 	memset(&heard, 0, sizeof(heard));

@@ -90,8 +90,6 @@ static uint8_t reach_at(const struct tr_fleet *f, const struct tr_instant *now, 
 		is = TR_REACH_MISSED;
 	if (was == TR_REACH_ANNOUNCED)
 		return is == TR_REACH_LIVE ? was : is;
-	if (!a->heard && is < TR_REACH_LATE)
-		is = TR_REACH_LATE;
 	return is > was ? is : was;
 }
 

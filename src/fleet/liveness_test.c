@@ -148,6 +148,21 @@ static void an_outage_is_not_loss(void **state)
 	}
 }
 
+/* A run of four is no accident of the line, even of one so bad that it is not lost by then. */
+static void a_long_run_is_not_loss(void **state)
+{
+	tr_auto(tr_fleet_free) struct tr_fleet *f = live_fleet(1, "lab");
+
+	(void)state;
+	run(f, 5, nobody);
+	beat(f, 0);
+	tr_agent_at(f, 0)->loss_ppm = 400000;
+	run(f, 150, nobody);
+	assert_int_equal(reach(f, 0), TR_REACH_MISSED);
+	beat(f, 0);
+	assert_int_equal(tr_agent_at(f, 0)->loss_ppm, 400000);
+}
+
 /* ---- never, announced, maintenance ---- */
 
 static void an_agent_that_never_spoke_gets_ten_minutes(void **state)
@@ -160,6 +175,11 @@ static void an_agent_that_never_spoke_gets_ten_minutes(void **state)
 	run(f, 599, nobody);
 	assert_int_equal(tr_alerts_open(f->alerts, 0), 0);
 	assert_int_equal(tr_fleet_verdict(f, &now, 0, NULL), TR_V_PENDING);
+	/* Nobody could hear it while the server slept. */
+	step(60000);
+	tr_fleet_tick(f, &now);
+	run(f, 599, nobody);
+	assert_int_equal(tr_alerts_open(f->alerts, 0), 0);
 	run(f, 2, nobody);
 	assert_int_equal(heard.raised[4], 1);
 	run(f, 86400, nobody);
@@ -212,16 +232,20 @@ static void maintenance_delays_the_alert_not_the_truth(void **state)
 {
 	static const struct {
 		const char *label, *scope, *target;
+		int64_t from_s;
 		bool covers;
-	} cases[] = { { "fleet", "fleet", "", true },       { "its partition", "partition", "lab", true },
-		      { "another's", "partition", "office", false }, { "itself", "agent", "a0", true },
-		      { "another agent", "agent", "a1", false } };
+	} cases[] = { { "fleet", "fleet", "", 10, true },
+		      { "its partition", "partition", "lab", 10, true },
+		      { "another's", "partition", "office", 10, false },
+		      { "itself", "agent", "a0", 10, true },
+		      { "another agent", "agent", "a1", 10, false },
+		      { "too late", "agent", "a0", 3550, false } };
 
 	(void)state;
 	for (size_t i = 0; i < TR_ARRAY_LEN(cases); i++) {
 		tr_auto(tr_fleet_free) struct tr_fleet *f = live_fleet(1, "lab");
 		const struct tr_maintenance_row row = { .scope = tr_view_str(cases[i].scope), .target = tr_view_str(cases[i].target),
-							.from_at = START + 10000, .until_at = START + 3600000 };
+							.from_at = START + cases[i].from_s * 1000, .until_at = START + 3600000 };
 
 		tr_fleet_maintenance(f, &row, 1);
 		beat(f, 0);
@@ -323,7 +347,10 @@ static void a_partition_is_one_incident_from_cut_to_recovery(void **state)
 	assert_string_equal(heard.last_subject, "partition:lab");
 	assert_string_equal(heard.last_cause, "silence");
 	assert_int_equal(tr_alerts_find(f->alerts, "partition_silent", TR_VIEW_LIT("partition:lab"))->severity, 2);
-	assert_int_equal(heard.raised[2], before + 1 + (f->partitions[1].peak > 5));
+	/* Its sentence keeps up with its size. */
+	assert_true(tr_view_starts(tr_alerts_find(f->alerts, "partition_silent", TR_VIEW_LIT("partition:lab"))->summary,
+				   f->partitions[1].peak == 9 ? "9 of 19 agents" : "8 of 19 agents"));
+	assert_in_range(heard.raised[2], before + 2, before + 3);
 	/* All but two come back: those two are held for two beats more, then lost at once. */
 	back = 0;
 	while (f->partitions[1].incident && back < 600) {
@@ -361,13 +388,20 @@ static void one_wave_after_another_is_one_incident(void **state)
 	wave_to = 8;
 	run(f, 110, is_outside_the_wave);
 	wave_to = 16;
-	run(f, 40, is_outside_the_wave);
+	run(f, 15, is_outside_the_wave);
 	wave_from = 8;
+	while (f->partitions[1].silent >= 5)
+		run(f, 1, is_outside_the_wave);
 	run(f, 120, is_outside_the_wave);
 	assert_int_equal(f->partitions[1].silent, 8);
 	assert_int_equal(heard.incidents, 1);
 	assert_int_equal(heard.events[TR_EV_PARTITION_BACK], 0);
-	run(f, 120, always);
+	/* The two beats of the hold begin anew. */
+	while (f->partitions[1].silent >= 5)
+		run(f, 1, always);
+	run(f, 58, always);
+	assert_true(f->partitions[1].incident);
+	run(f, 60, always);
 	assert_int_equal(heard.events[TR_EV_PARTITION_BACK], 1);
 	assert_int_equal(silence_alerts(f), 0);
 }
@@ -456,7 +490,7 @@ static void what_the_server_slept_through_is_excused(void **state)
 		unsigned amnesties;
 	} cases[] = {
 		{ "a short pause", 5000, 5000, 0 },    { "a stall", 5001, 5001, 1 },        { "a night's sleep", 28800000, 28800000, 1 },
-		{ "clock set forward", 1000, 3601000, 1 }, { "clock set back", 1000, -3599000, 1 }, { "steady clock back", -60000, -60000, 1 },
+		{ "clock set forward", 1000, 3601000, 1 }, { "clock set back", 1000, -3599000, 1 }, { "steady clock back", -600000, -600000, 1 },
 	};
 
 	(void)state;
@@ -492,10 +526,13 @@ static void all_may_come_back_after_a_stall(void **state)
 
 	(void)state;
 	run(f, 60, always);
-	step(120000);
+	step(30000);
 	tr_fleet_tick(f, &now);
 	run(f, 35, nobody);
 	assert_int_equal(f->stats.by_reach[TR_REACH_LIVE], 40);
+	run(f, 35, always);
+	for (uint32_t no = 0; no < 40; no++)
+		assert_true(tr_agent_at(f, no)->loss_ppm <= 1000);
 	run(f, 600, always);
 	assert_int_equal(tr_alerts_open(f->alerts, 0), 0);
 }
@@ -590,6 +627,22 @@ static void a_restart_shows_nobody_better_or_worse(void **state)
 	run(f, 35, always);
 	assert_int_equal(tr_alerts_open(f->alerts, 0), 0);
 	assert_int_equal(f->stats.by_reach[TR_REACH_LIVE], 40);
+}
+
+/* It speaks before the restarted server has looked at it: the alert of the server before ends all the same. */
+static void the_alert_from_before_a_restart_ends(void **state)
+{
+	tr_auto(tr_fleet_free) struct tr_fleet *f = live_fleet(1, "lab");
+
+	(void)state;
+	beat(f, 0);
+	run(f, 120, nobody);
+	assert_int_equal(reach(f, 0), TR_REACH_MISSED);
+	f = restart(f, 1000, true);
+	assert_int_equal(tr_agent_at(f, 0)->silence_sev, 0);
+	assert_int_equal(tr_alerts_open(f->alerts, 4), 1);
+	beat(f, 0);
+	assert_int_equal(tr_alerts_open(f->alerts, 0), 0);
 }
 
 static void an_incident_goes_on_after_a_restart(void **state)
@@ -708,6 +761,27 @@ static void counts_are_exact_whatever_happens(void **state)
 	}
 }
 
+/* The tick is also the heart of the reminders and of the attacks that end. */
+static void the_tick_reminds_and_forgets(void **state)
+{
+	tr_auto(tr_fleet_free) struct tr_fleet *f = (escalate_s = 900, live_fleet(1, "lab"));
+	const struct tr_alert_row *row;
+
+	(void)state;
+	escalate_s = 0;
+	beat(f, 0);
+	tr_fleet_refused(f, &now, TR_EV_RELAYED, 0, TR_VIEW_LIT("a0"), TR_VIEW_LIT("192.0.2.7"), tr_view(NULL, 0));
+	assert_int_equal(tr_alerts_open(f->alerts, 0), 1);
+	run(f, 590, always);
+	assert_int_equal(tr_alerts_open(f->alerts, 0), 1);
+	run(f, 20, always);
+	assert_int_equal(tr_alerts_open(f->alerts, 0), 0);
+	run(f, 200 + 3 * 900, nobody);
+	row = tr_alerts_find(f->alerts, "silence", TR_VIEW_LIT("agent:a0"));
+	assert_non_null(row);
+	assert_int_equal(row->escalation, 3);
+}
+
 /* Past 20 000 agents a tick looks at a part; the bound says so. */
 static void a_large_fleet_is_looked_at_in_parts(void **state)
 {
@@ -735,6 +809,7 @@ int main(void)
 		cmocka_unit_test(k_follows_from_loss_and_fleet),
 		cmocka_unit_test(one_lost_beat_in_a_hundred_is_no_alarm),
 		cmocka_unit_test(an_outage_is_not_loss),
+		cmocka_unit_test(a_long_run_is_not_loss),
 		cmocka_unit_test(an_agent_that_never_spoke_gets_ten_minutes),
 		cmocka_unit_test(an_announced_silence_is_no_alarm_until_it_is_over),
 		cmocka_unit_test(maintenance_delays_the_alert_not_the_truth),
@@ -749,11 +824,13 @@ int main(void)
 		cmocka_unit_test(all_may_come_back_after_a_stall),
 		cmocka_unit_test(a_server_that_keeps_stopping_says_so),
 		cmocka_unit_test(a_restart_shows_nobody_better_or_worse),
+		cmocka_unit_test(the_alert_from_before_a_restart_ends),
 		cmocka_unit_test(an_incident_goes_on_after_a_restart),
 		cmocka_unit_test(a_cut_that_the_rows_do_not_know_yet_stays_one_incident),
 		cmocka_unit_test(a_slow_return_is_awaited),
 		cmocka_unit_test(a_quarantined_agent_is_not_silent),
 		cmocka_unit_test(counts_are_exact_whatever_happens),
+		cmocka_unit_test(the_tick_reminds_and_forgets),
 		cmocka_unit_test(a_large_fleet_is_looked_at_in_parts),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
