@@ -205,6 +205,7 @@ void tr_effects_notified(struct tr_effects *e, const struct tr_msg_notified *m);
 
 /* Once a second: clock, liveness, reminders. */
 void tr_core_watch_tick(struct tr_core *c);
+void tr_core_watch_clock(struct tr_core *c, const struct tr_instant *now, bool synchronised);
 
 /* A pulse as front saw it; answered through r. */
 void tr_core_pulse(struct tr_core *c, struct tr_req *r, const struct tr_msg_pulse *m);

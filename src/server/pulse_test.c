@@ -646,6 +646,89 @@ static void what_pulses_changed_is_swept(void **state)
 	tr_table_done(&w.c.seen);
 }
 
+/* ---- clocks ---- */
+
+static bool clock_alert(void)
+{
+	return tr_alerts_find(tr_fleet_alerts(w.c.fleet), "server_clock", TR_VIEW_LIT("server")) != NULL;
+}
+
+static void a_clock_that_nobody_keeps_is_told_after_ten_minutes(void **state)
+{
+	static char kernel[] = "kernel";
+	struct tr_instant now = tr_core_now(&w.c);
+
+	(void)state;
+	tr_core_watch_clock(&w.c, &now, false);
+	assert_true(w.c.clock_trusted); /* an operator vouches */
+	w.clock.source = kernel;
+	tr_core_watch_clock(&w.c, &now, false);
+	assert_false(w.c.clock_trusted);
+	now.ms += 600000;
+	tr_core_watch_clock(&w.c, &now, false);
+	assert_false(clock_alert());
+	now.ms += 1000;
+	tr_core_watch_clock(&w.c, &now, false);
+	assert_true(clock_alert());
+	tr_core_watch_clock(&w.c, &now, true);
+	assert_true(w.c.clock_trusted);
+	assert_false(clock_alert());
+	/* The ten minutes begin anew. */
+	tr_core_watch_clock(&w.c, &now, false);
+	assert_false(clock_alert());
+}
+
+/* A second passes, then so many until the silent agent is lost; 0: it is not within `most`. */
+static unsigned seconds_until_lost(struct tr_steady *s, int64_t *wall_ms, uint64_t *boot_ms, unsigned most)
+{
+	for (unsigned i = 1; i <= most; i++) {
+		struct tr_instant now = { .clock_trusted = true };
+		struct tr_axes axes;
+
+		*wall_ms += 1000;
+		*boot_ms += 1000;
+		now.ms = tr_steady_ms(s, *wall_ms, *boot_ms);
+		now.wall_ns = *wall_ms * 1000000;
+		tr_fleet_tick(w.c.fleet, &now);
+		(void)tr_fleet_verdict(w.c.fleet, &now, 0, &axes);
+		if (axes.reach == TR_REACH_LOST)
+			return i;
+	}
+	return 0;
+}
+
+/* Whatever happens to the wall clock, a silent agent is lost about as fast as ever: neither at once nor never. */
+static void a_set_clock_makes_nobody_lost_or_immortal(void **state)
+{
+	static const int64_t steps_ms[] = { 0, 3600000, -3600000, 30LL * 86400000, -30LL * 86400000, 2500, -2500 };
+
+	(void)state;
+	for (size_t i = 0; i < TR_ARRAY_LEN(steps_ms); i++) {
+		struct sent sent = { .first = false };
+		uint64_t boot_ms = tr_mono_ms();
+		int64_t wall_ms = tr_now_ms();
+		struct tr_fleet_stats before, after;
+		struct tr_steady s;
+		unsigned bound, got;
+
+		if (i) {
+			(void)tear_down(NULL);
+			(void)set_up(NULL);
+		}
+		tr_steady_start(&s, wall_ms, boot_ms);
+		assert_int_equal(pulse(&sent).status, 200);
+		assert_int_equal(seconds_until_lost(&s, &wall_ms, &boot_ms, 5), 0);
+		tr_fleet_stats(w.c.fleet, &before);
+		bound = tr_fleet_lost_after_s(w.c.fleet, 0);
+		wall_ms += steps_ms[i];
+		got = seconds_until_lost(&s, &wall_ms, &boot_ms, 2 * bound);
+		tr_fleet_stats(w.c.fleet, &after);
+		assert_true(got > 30 && got <= bound + bound / 16 + 2);
+		if (steps_ms[i] > 5000)
+			assert_true(after.amnesties > before.amnesties);
+	}
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 
 int main(void)
@@ -664,6 +747,8 @@ int main(void)
 		TEST(the_fleet_follows_the_registry),
 		TEST(the_next_key_takes_over_with_its_first_pulse),
 		TEST(what_pulses_changed_is_swept),
+		TEST(a_clock_that_nobody_keeps_is_told_after_ten_minutes),
+		TEST(a_set_clock_makes_nobody_lost_or_immortal),
 	};
 
 	tr_log_init("test", TR_LOG_ERROR);

@@ -173,7 +173,6 @@ void tr_core_tell_ready(struct tr_core *c)
 	if (c->ready_told || !c->loaded || !front || !c->up[TR_UP_KEYS] || !c->up[TR_UP_APPRAISE] ||
 	    !c->up[TR_UP_STORE_RO])
 		return;
-	/* A ticket that a restart would make worthless must not be given out. */
 	if (!c->ticket_kept) {
 		tr_core_keep_ticket_key(c);
 		return;
@@ -487,7 +486,8 @@ static void on_pulse(void *arg, struct tr_chan *ch, const struct tr_frame *f)
 		tr_log_err(TR_LOG_ERROR, "front_sent_nonsense", &err, NULL);
 		return;
 	}
-	if (!c->loaded) {
+	/* No ticket under a key that the store does not have yet: a restart would make it worthless. */
+	if (!c->loaded || !c->ticket_kept) {
 		tr_req_refuse(&r, 503, "starting", "the server is starting; try again in a second");
 		return;
 	}

@@ -13,7 +13,7 @@
 
 /* ---- the clock ---- */
 
-static void watch_clock(struct tr_core *c, const struct tr_instant *now)
+void tr_core_watch_clock(struct tr_core *c, const struct tr_instant *now, bool synchronised)
 {
 	struct tr_alerts *alerts = tr_fleet_alerts(c->fleet);
 	static const struct tr_alert what = {
@@ -23,7 +23,7 @@ static void watch_clock(struct tr_core *c, const struct tr_instant *now)
 	};
 	bool was = c->clock_trusted;
 
-	c->clock_trusted = tr_config_clock_trusted(c->cfg) || tr_kernel_clock_synchronised();
+	c->clock_trusted = tr_config_clock_trusted(c->cfg) || synchronised;
 	if (c->clock_trusted) {
 		c->clock_bad_ms = 0;
 		tr_alerts_resolve(alerts, now->ms, what.kind, what.subject, "the server's clock is synchronised again");
@@ -44,7 +44,7 @@ void tr_core_watch_tick(struct tr_core *c)
 	if (!c->loaded)
 		return;
 	now = tr_core_now(c);
-	watch_clock(c, &now);
+	tr_core_watch_clock(c, &now, tr_kernel_clock_synchronised());
 	now.clock_trusted = c->clock_trusted;
 	tr_fleet_tick(c->fleet, &now);
 	tr_alerts_tick(tr_fleet_alerts(c->fleet), now.ms);

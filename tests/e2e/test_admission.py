@@ -26,7 +26,7 @@ from client import (CLAIM, ES256, LEAKED, PS256, RS256, Agent, Connection, boots
                     make_key, native_body, now_ms, original_body, original_text, private_pem, public_pem, release, sign1,
                     spki)
 from harness import call, context, program
-from pulse import parse_answer
+from pulse import parse_answer, verify_time
 from world import REFUSALS, WAYS, World, name, provoke
 
 KEYS = {"ed25519": ("ed25519", None), "p256": ("p256", ES256), "rsa-pss": ("rsa", PS256), "rsa-pkcs1": ("rsa", RS256)}
@@ -910,6 +910,21 @@ def test_renewal_under_a_new_key(world, kind):
     row = world.agent(a.node_id)
     assert (row["heartbeats"], row["authenticity"], row["restarts"]) == (5, "ok", 0), row
     assert "agent.key_renewed" in [r["action"] for r in world.server.audit(match=a.node_id)]
+
+
+def test_signed_time(world):
+    """By the CA's key, over the asker's nonce, on both listeners, without any credential."""
+    ca = x509.load_pem_x509_certificate(world.server.ca.read_bytes()).public_key()
+    for port in (world.server.agents, world.server.operators):
+        for n in (16, 32, 64):
+            nonce = os.urandom(n)
+            text = base64.urlsafe_b64encode(nonce).decode().rstrip("=")
+            r = call(port, "GET", f"/api/v1/time?nonce={text}")
+            assert r.status == 200 and r.headers["content-type"] == "application/cose", r
+            assert abs(verify_time(r.body, ca, nonce) - time.time_ns()) < 5e9
+    for query in ("", "?nonce=", "?nonce=" + "A" * 20, "?nonce=" + "A" * 87, "?nonce=!" + "A" * 30, "?nonce=" + "A" * 43 + "&x=1"):
+        r = call(world.server.agents, "GET", "/api/v1/time" + query)
+        assert (r.status, r.json()["code"]) == (400, "malformed"), (query, r)
 
 
 def test_a_certificate_expires_on_an_open_connection(world):
