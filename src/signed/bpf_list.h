@@ -12,15 +12,17 @@
 /* What the agent could find out. Only TR_BPF_OK says anything about programs; the others are precise excuses, neither
  * green nor compromised. */
 enum tr_bpf_status { TR_BPF_UNKNOWN, TR_BPF_OK, TR_BPF_NO_KERNEL /* no bpf(2) */, TR_BPF_NO_BPFFS /* no bpffs mounted */,
-		     TR_BPF_NO_RIGHTS /* no CAP_BPF */, TR_BPF_OFF /* not configured */, TR_BPF_HIDDEN /* the path shows other pins than the directory opened at
-		     start: over-mounted */, TR_BPF_TOO_MANY, TR_BPF_FAILED, TR_BPF_STATUS_N };
+		     TR_BPF_NO_RIGHTS /* no CAP_BPF */, TR_BPF_OFF /* not configured */,
+		     TR_BPF_HIDDEN /* the path shows other pins than the directory opened at start: over-mounted */,
+		     TR_BPF_TOO_MANY, TR_BPF_FAILED, TR_BPF_STATUS_N };
 const char *tr_bpf_status_name(enum tr_bpf_status s);
 
 enum tr_bpf_kind { TR_BPF_PROG = 1, TR_BPF_MAP, TR_BPF_LINK, TR_BPF_KIND_N };
 enum tr_bpf_attach { TR_BPF_ATTACH_UNKNOWN, TR_BPF_ATTACHED, TR_BPF_DETACHED, TR_BPF_ATTACH_N };
 /* Why there is no normalised hash. */
-enum tr_bpf_norm { TR_BPF_NORM_OK, TR_BPF_NORM_HARDENED /* bpf_jit_harden blinds constants */, TR_BPF_NORM_HIDDEN /* kernel gives no
-		   instructions (kptr_restrict) */, TR_BPF_NORM_NONE /* not a program */, TR_BPF_NORM_N };
+enum tr_bpf_norm { TR_BPF_NORM_OK, TR_BPF_NORM_HARDENED /* bpf_jit_harden blinds constants */,
+		   TR_BPF_NORM_HIDDEN /* kernel gives no instructions (kptr_restrict) */,
+		   TR_BPF_NORM_NONE /* not a program */, TR_BPF_NORM_N };
 
 struct tr_bpf_item {
 	struct tr_view pin;      /* path below the bpffs mount, e.g. "troth/shield"; at most 128 bytes */

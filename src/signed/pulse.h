@@ -57,7 +57,7 @@ struct tr_pulse {
 	struct tr_view version;        /* tr_version_ok */
 	uint64_t bpf_status;           /* enum tr_bpf_status */
 	uint8_t bpf_digest[32];        /* SHA-256 of the canonical list; zeros unless the status is TR_BPF_OK */
-	struct tr_view bpf_list;       /* the list itself (CBOR of tr_bpf_list_put): at start, on change, on request; else empty */
+	struct tr_view bpf_list;       /* the list (CBOR of tr_bpf_list_put): at start, on change, on request; else empty */
 	uint64_t lsm;                  /* enum tr_lsm */
 	struct tr_view lsm_reason;     /* at most 64 bytes; empty when active */
 	uint64_t notice, notice_s;     /* enum tr_notice; how long the silence may last, seconds */

@@ -498,7 +498,8 @@ static void every_state_has_a_name_of_its_own(void **state)
 			assert_string_not_equal(tr_notice_name((enum tr_notice)i), tr_notice_name((enum tr_notice)j));
 	for (unsigned i = 0; i < TR_BPF_STATUS_N; i++)
 		for (unsigned j = i + 1; j < TR_BPF_STATUS_N; j++)
-			assert_string_not_equal(tr_bpf_status_name((enum tr_bpf_status)i), tr_bpf_status_name((enum tr_bpf_status)j));
+			assert_string_not_equal(tr_bpf_status_name((enum tr_bpf_status)i),
+						tr_bpf_status_name((enum tr_bpf_status)j));
 	assert_string_equal(tr_sync_name(TR_SYNC_YES), "yes");
 	assert_string_equal(tr_sync_name(TR_SYNC_NO), "no");
 	assert_string_equal(tr_lsm_name(TR_LSM_N), "unknown");

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The nonce ticket: the freshness value in every answer to a pulse (RFC 9334 §10: a nonce that is also an epoch id). It is a MAC under a
- * key that the nodes share, so a server checks it without remembering it, also after a restart and on another node; its
- * age is judged on the server's clock alone.
+/* The nonce ticket: the freshness value in every answer to a pulse (RFC 9334 §10: a nonce that is also an epoch id). It
+ * is a MAC under a key that the nodes share, so a server checks it without remembering it, also after a restart and on
+ * another node; its age is judged on the server's clock alone.
  *
  *   ticket = run (8) ‖ seq (8) ‖ issued, Unix ms (8) ‖ mac (16), integers big endian
- *   mac    = HMAC-SHA256(key, "troth/ticket/v1" ‖ len(agent id) (1) ‖ agent id ‖ epoch (4) ‖ run ‖ seq ‖ issued ‖ head (32))[0:16]
+ *   mac    = HMAC-SHA256(key, "troth/ticket/v1" ‖ len(agent id) (1) ‖ agent id ‖ epoch (4) ‖
+ *                        run ‖ seq ‖ issued ‖ head (32))[0:16]
  *
  * seq is the number of the pulse that was answered, 0 in a ticket that only asks for a resend (resync); head is the
  * digest of that pulse, which the next pulse names as its `prev`. So a valid ticket proves that this control plane once
