@@ -124,7 +124,7 @@ static const struct addrinfo *pick(const struct addrinfo *list, unsigned turn)
 
 	for (const struct addrinfo *i = list; i; i = i->ai_next)
 		n++;
-	for (turn %= n; turn--;)
+	for (turn = n ? turn % n : 0; turn; turn--)
 		list = list->ai_next;
 	return list;
 }
@@ -150,7 +150,7 @@ static bool dial(struct syslog *s)
 		rc = s->fd < 0 ? -1 : connect(s->fd, a->ai_addr, a->ai_addrlen);
 		freeaddrinfo(found);
 	}
-	if (rc && errno != EINPROGRESS) {
+	if (rc && (s->fd < 0 || errno != EINPROGRESS)) {
 		(void)snprintf(s->sink.why, sizeof(s->sink.why), "connect: %s", strerror(errno));
 		s->turn++;
 		hang_up(s);
