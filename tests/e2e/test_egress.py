@@ -399,6 +399,21 @@ def test_certificate_must_be_good(make_egress, receiver, pki, tmp_path, names, t
     assert r.requests == [] and "sink_failing sink=webhook" in e.server.read_log()
 
 
+def test_name_that_does_not_resolve_is_no_end(make_egress, tmp_path):
+    """The resolver's own sockets and files are within what the role may do."""
+    path = str(tmp_path / "journal")
+    with listen_unix(path) as journal:
+        e = make_egress(hook("https://receiver.invalid/", more=f"  journald: true\n  journald_socket: {path}\n")).start()
+        e.notify("v1")
+        assert entry(journal)["TROTH_ALERT_ID"] == b"v1"
+        end = time.monotonic() + 15
+        while "sink_failing sink=webhook" not in e.server.read_log() and time.monotonic() < end:
+            time.sleep(0.1)
+        assert 'why="receiver.invalid: ' in e.server.read_log()
+        e.send("TR_M_PROBE", struct.pack("<Q", 0) + text(""), 5)
+        assert e.receive("TR_M_PROBE_DONE", 15)[1] == 5
+
+
 def test_newer_revision_takes_the_place_of_a_queued_one(make_egress, receiver):
     r = receiver([(500, {})])
     e = make_egress(hook(f"http://127.0.0.1:{r.port}/")).start()
@@ -543,6 +558,23 @@ def test_syslog_tcp_waits_for_its_receiver(make_egress):
         with listener.accept()[0] as conn:
             assert b" trothd " in conn.recv(4096)
             assert e.notified() == ("w1", 1, True)
+
+
+def test_syslog_tcp_is_not_delivered_while_nobody_reads(make_egress):
+    """What lies in our own kernel's buffer is lost with this machine."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        listener.settimeout(10)
+        e = make_egress(f"  syslog: tcp://127.0.0.1:{listener.getsockname()[1]}\n").start()
+        for i in range(300):
+            e.notify(f"q{i}", summary="x" * 500, action="y" * 500)
+        with listener.accept()[0] as conn:
+            early = e.settled(300, 2)
+            assert len(early) < 200, "the receiver can have read none and its kernel only some"
+            threading.Thread(target=drain, args=(conn.dup(),), daemon=True).start()
+            assert len(early) + len(e.settled(300 - len(early), 15)) == 300
 
 
 def listen_unix(path):
