@@ -300,8 +300,8 @@ void tr_effects_event(void *arg, const struct tr_event *ev)
 		return;
 	}
 	if (lane <= 3)
-		tr_log(lane == 1 ? TR_LOG_ERROR : TR_LOG_WARN, tr_event_name(ev->kind), "agent", tr_fmt_view(ev->agent_id),
-		       "source", tr_fmt_view(ev->source), "detail", tr_fmt_view(ev->detail), NULL);
+		tr_log(ev->kind == TR_EV_FRONT_LIED ? TR_LOG_ERROR : TR_LOG_WARN, tr_event_name(ev->kind), "agent",
+		       tr_fmt_view(ev->agent_id), "source", tr_fmt_view(ev->source), "detail", tr_fmt_view(ev->detail), NULL);
 	tr_op_encode(&ops, TR_OP_APPEND, TR_T_EVENT, &row);
 	if (ev->kind == TR_EV_VERDICT && lane <= 3)
 		add_state(e->c->fleet, ev->agent, &ops);
