@@ -71,7 +71,7 @@ void tr_run_log_failure(struct tr_runner *r, const struct tr_pulse_result *res, 
 
 void tr_run_account(struct tr_runner *r, enum tr_outcome what)
 {
-	bool first = r->status.beats == 0, recovered = r->status.failures > 0;
+	bool recovered = r->status.failures > 0;
 
 	if (what != TR_OUT_ACCEPTED) {
 		r->status.failures++;
@@ -95,7 +95,7 @@ void tr_run_account(struct tr_runner *r, enum tr_outcome what)
 		tr_log(r->bpf_bad ? TR_LOG_WARN : TR_LOG_INFO, "bpf", "status",
 		       tr_bpf_status_name(r->pulser.bpf_status), "detail", r->bpf_bad ? r->pulser.bpf_why : "", NULL);
 	}
-	/* The handshake's garbage goes back once; a pulse itself needs next to nothing. */
-	if (first || recovered)
+	/* The garbage of a handshake and of a start goes back; a pulse itself needs next to nothing. */
+	if (recovered || r->status.beats <= 2 || r->status.beats % 256 == 0)
 		(void)malloc_trim(0);
 }

@@ -22,7 +22,7 @@ struct tr_client {
 	struct curl_slist *headers;
 	char error[CURL_ERROR_SIZE];
 	uint8_t peer[TR_SHA256_LEN];
-	bool has_peer, verified;
+	bool has_peer, verified, peer_names_host; /* the last of them is about peer */
 	/* of the running exchange */
 	const struct tr_client_request *r;
 	struct tr_client_answer *answer;
@@ -110,22 +110,32 @@ static SSL *ssl_of(struct tr_client *c)
 	return info->internals;
 }
 
-static void remember_peer(struct tr_client *c, const SSL *ssl)
+/* For a certificate that names no host libcurl falls back to the common name, which RFC 9525 forbids: any party with a
+ * certificate of our CA could be the server whose name it chose for itself. */
+static bool names_host(struct tr_view der)
 {
 	tr_auto(tr_cert_free) struct tr_cert *cert = NULL;
+	struct tr_err err;
+
+	return !tr_cert_parse(der, &cert, &err) && tr_cert_names_host(cert);
+}
+
+static void remember_peer(struct tr_client *c, const SSL *ssl)
+{
 	X509 *x = SSL_get1_peer_certificate(ssl);
 	unsigned char *der = NULL;
 	int n = x ? i2d_X509(x, &der) : -1;
-	struct tr_err err;
+	uint8_t sum[TR_SHA256_LEN];
 
 	c->no_host = c->verified;
 	if (n > 0) {
-		tr_sha256(tr_view(der, (size_t)n), c->peer);
+		tr_sha256(tr_view(der, (size_t)n), sum);
+		/* A kept-alive connection shows the same one with every request: looked into once. */
+		if (!c->peer_names_host || memcmp(sum, c->peer, sizeof(sum)) != 0)
+			c->peer_names_host = names_host(tr_view(der, (size_t)n));
+		memcpy(c->peer, sum, sizeof(sum));
 		c->has_peer = true;
-		/* For a certificate that names no host libcurl falls back to the common name, which RFC 9525 forbids: any
-		 * party with a certificate of our CA could be the server whose name it chose for itself. */
-		if (c->verified && !tr_cert_parse(tr_view(der, (size_t)n), &cert, &err))
-			c->no_host = !tr_cert_names_host(cert);
+		c->no_host = c->verified && !c->peer_names_host;
 	}
 	OPENSSL_free(der);
 	X509_free(x);

@@ -71,6 +71,11 @@ def test_what_a_pulse_says(pair):
     s = status(agent)
     assert s["state"] == "ok" and s["seq"] >= 1026 and len(s["prev"]) == 16 and s["tls_time"] == "wall"
     assert s["clock_sync"] in ("yes", "no", "unknown") and s["lsm"] == "unavailable"
+    text = agent.do("status").stdout
+    for line in ("pulse         ok", "chain         number 10", "clock         ", "judged by: wall", "bpf           ",
+                 "lsm           unavailable: not installed"):
+        assert line in text, text
+    assert "announced" not in text and "device key" not in text
 
 
 def test_resync_is_answered_at_once(pair):
