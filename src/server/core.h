@@ -210,7 +210,7 @@ void tr_core_watch_clock(struct tr_core *c, const struct tr_instant *now, bool s
 /* A pulse as front saw it; answered through r. */
 void tr_core_pulse(struct tr_core *c, struct tr_req *r, const struct tr_msg_pulse *m);
 /* Has front's word on this pulse checked by appraise, now and then. */
-void tr_core_recheck(struct tr_core *c, const struct tr_req *r, struct tr_view spki, const struct tr_msg_pulse *m,
+void tr_core_recheck(struct tr_core *c, const struct tr_req *r, const struct tr_item *i, const struct tr_msg_pulse *m,
 		     const struct tr_pulse *p, const struct tr_pulse_result *res);
 /* The front that said so is not to be believed: it is cut off, and the supervisor replaces it. */
 void tr_core_end_front(struct tr_core *c, unsigned front);
@@ -294,6 +294,7 @@ struct tr_item *tr_agent_named(struct tr_core *c, struct tr_req *r);
 struct tr_item *tr_agent_named_active(struct tr_core *c, struct tr_req *r);
 /* Windows in force. */
 size_t tr_maintenance_running(const struct tr_core *c);
+bool tr_maintenance_covers(const struct tr_core *c, const struct tr_agent_row *agent);
 /* The agent of the path's {id}; NULL: refused. The second also refuses one that was revoked or removed. */
 struct tr_item *tr_agent_named(struct tr_core *c, struct tr_req *r);
 struct tr_item *tr_agent_named_active(struct tr_core *c, struct tr_req *r);

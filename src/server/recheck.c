@@ -83,10 +83,11 @@ static void on_rechecked(void *arg, const void *answer)
 	recheck_free(k);
 }
 
-void tr_core_recheck(struct tr_core *c, const struct tr_req *r, struct tr_view spki, const struct tr_msg_pulse *m,
+void tr_core_recheck(struct tr_core *c, const struct tr_req *r, const struct tr_item *i, const struct tr_msg_pulse *m,
 		     const struct tr_pulse *p, const struct tr_pulse_result *res)
 {
-	const struct tr_msg_recheck q = { .spki = spki, .raw = m->raw, .pulse = m->pulse, .digest = m->digest };
+	struct tr_msg_recheck q = { .raw = m->raw, .pulse = m->pulse, .digest = m->digest };
+	const struct tr_agent_row *row;
 	struct recheck *k;
 
 	if (!m->first && !res->changed && !chosen(c))
@@ -95,11 +96,13 @@ void tr_core_recheck(struct tr_core *c, const struct tr_req *r, struct tr_view s
 		c->metrics.rechecks_skipped++;
 		return;
 	}
+	row = TR_ROW(&c->agents, i);
+	q.spki = r->next_key ? row->next_spki : row->spki;
 	c->rechecks++;
 	k->core = c;
 	k->front = r->front;
 	k->front_gen = r->front_gen;
-	k->agent = tr_table_get(&c->agents, r->q.agent_id) ? tr_table_get(&c->agents, r->q.agent_id)->no : TR_NO_AGENT;
+	k->agent = i->no;
 	k->seq = p->seq;
 	k->accepted = res->accepted;
 	tr_buf_add(&k->raw, m->raw.p, m->raw.n < TR_MSG_PULSE_REFUSED_RAW ? m->raw.n : TR_MSG_PULSE_REFUSED_RAW);

@@ -174,6 +174,11 @@ struct tr_view tr_item_key(const struct tr_item *i)
 	return key_of(i, BY_KEY);
 }
 
+struct tr_view tr_item_alt(const struct tr_item *i)
+{
+	return key_of(i, BY_ALT);
+}
+
 static bool fits_beside(size_t n, unsigned granules)
 {
 	return sizeof(struct tr_item) + n <= (size_t)granules * GRANULE;
@@ -243,6 +248,7 @@ static bool is_key(const struct tr_item *i, int which, struct tr_view key)
 {
 	__builtin_prefetch((const char *)i + 64);
 	__builtin_prefetch((const char *)i + 128);
+	__builtin_prefetch((const char *)i + 192);
 	return tr_view_eq(key_of(i, which), key);
 }
 

@@ -47,8 +47,9 @@ struct tr_item *tr_table_get_alt(const struct tr_table_mem *t, struct tr_view al
 const void *tr_item_row(const struct tr_table_mem *t, const struct tr_item *i, struct tr_row_room *room);
 /* The same with a room of its own, which lives as long as the enclosing block. */
 #define TR_ROW(t, i) tr_item_row((t), (i), &(struct tr_row_room){ .text = { 0 } })
-/* Its key alone, which costs nothing. */
+/* One of its keys alone, which costs nothing; alt only in a table that has it. */
 struct tr_view tr_item_key(const struct tr_item *i);
+struct tr_view tr_item_alt(const struct tr_item *i);
 
 /* Key order: tr_table_after gives the first position whose key is greater than `after` (empty: 0), positions go up to
  * tr_table_end. Rows may be deleted while one goes through them (their position then gives NULL), not added. */

@@ -152,6 +152,7 @@ static void same_row(const struct tr_table_mem *t, const struct naive *w)
 	assert_int_equal(w->item->reserved, w->reserved);
 	assert_int_equal(w->item->no, w->no);
 	assert_true(tr_view_is(tr_item_key(w->item), w->id));
+	assert_true(tr_view_eq(tr_item_alt(w->item), tr_view(w->key_id, w->n_key)));
 }
 
 static int by_id(const void *a, const void *b)

@@ -386,7 +386,6 @@ static void serve(struct tr_view frame, struct tr_buf *out)
 	struct tr_pulse p;
 	struct tr_pulse_result res;
 	struct tr_err err = { 0 };
-	const struct tr_agent_row *row;
 	struct tr_item *i;
 	uint8_t body[256];
 	struct tr_buf cbor = { .p = body, .cap = sizeof(body), .max = sizeof(body) - 1 };
@@ -396,9 +395,8 @@ static void serve(struct tr_view frame, struct tr_buf *out)
 	i = tr_table_get(&reg.agents, m.agent_id);
 	must(i != NULL, "agent");
 	tr_fleet_soon(reg.fleet, i->no, false);
-	row = TR_ROW(&reg.agents, i);
+	must(tr_view_eq(tr_item_alt(i), m.key_id) && tr_fleet_agent(reg.fleet, i->no)->active, "agent");
 	tr_fleet_soon(reg.fleet, i->no, true);
-	must(row && tr_view_is(row->state, "active") && tr_view_eq(row->key_id, m.key_id), "agent");
 	must(!tr_pulse_decode(m.pulse, &p, &err), "pulse");
 	seen.digest = m.digest.p;
 	seen.raw = m.raw;
