@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """SIGHUP takes a renewed certificate into service without a failed request; SIGTERM ends without losing any (OP-5)."""
 
+import ctypes
 import http.client
 import os
 import signal
@@ -284,3 +285,23 @@ def test_renewed_certificate_keeps_its_names(make_server):
     after = subprocess.run(["openssl", "x509", "-in", s.dir / "tls/server.crt", "-noout", "-ext", "subjectAltName"],
                            capture_output=True, text=True, check=True).stdout
     assert before == after
+
+
+def test_a_front_that_core_does_not_believe_is_replaced(make_server):
+    """Core's word to the supervisor, said here in core's place: that front is ended, another takes its seat."""
+    s = make_server(config="fronts: 2\n").start()
+    old = fronts(s)
+    core = next(pid for pid, role in s.roles().items() if role == "core")
+    pidfd = os.pidfd_open(core)
+    fd = ctypes.CDLL(None, use_errno=True).syscall(438, pidfd, 3, 0)  # pidfd_getfd: core's end of the control socket
+    os.close(pidfd)
+    if fd < 0:
+        pytest.skip(f"no right to core's descriptor: {os.strerror(ctypes.get_errno())}")
+    with socket.socket(fileno=fd) as control:
+        control.send(b"\x81")  # the second front that was started
+    wait_for(lambda: s.read_log().count("event=role_died role=front") == 1)
+    wait_for(lambda: len(fronts(s)) == 2 and fronts(s) != old)
+    assert len(fronts(s) & old) == 1
+    assert core in s.roles()
+    for _ in range(10):
+        assert call(s.agents, "GET", "/livez").status == 200
