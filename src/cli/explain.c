@@ -17,6 +17,20 @@ static int fetch(struct tr_cli *c, const char *below, struct tr_json **ret)
 	return tr_api_send(c, "GET", &path, NULL, ret);
 }
 
+/* What exactly differs, one line each: "detached troth/shield: …". */
+static void put_findings(struct tr_buf *b, tr_jnode findings)
+{
+	for (size_t i = 0; i < tr_json_len(findings); i++) {
+		tr_jnode f = tr_json_at(findings, i);
+
+		tr_buf_adds(b, "  found:     ");
+		tr_out_cell(b, tr_json_get(f, "finding"), TR_CELL_TEXT, true, 0);
+		tr_buf_adds(b, " ");
+		tr_out_cell(b, f, TR_CELL_TEXT, true, 0);
+		tr_buf_adds(b, "\n");
+	}
+}
+
 /* What is not as it should be, in full: the table cuts long cells. */
 static void put_advice(struct tr_buf *b, tr_jnode checks)
 {
@@ -40,6 +54,7 @@ static void put_advice(struct tr_buf *b, tr_jnode checks)
 		tr_out_cell(b, tr_json_get(check, "state"), TR_CELL_TEXT, true, 0);
 		tr_buf_adds(b, "\n");
 		tr_out_lines(b, cols, TR_ARRAY_LEN(cols), check, false, 0);
+		put_findings(b, tr_json_get(check, "findings"));
 	}
 	if (!any)
 		tr_buf_adds(b, "\nNothing to do.\n");
@@ -57,7 +72,7 @@ int tr_agent_explain(struct tr_cli *c)
 	static const struct tr_col cols[] = {
 		{ "CHECK", "check", TR_CELL_TEXT },	  { "STATE", "state", TR_CELL_STATE },
 		{ "SINCE", "since", TR_CELL_TIME },	  { "EXPECTED", "expected", TR_CELL_TEXT },
-		{ "SEEN", "seen", TR_CELL_TEXT },
+		{ "SEEN", "seen", TR_CELL_TEXT },	  { "TIER", "tier", TR_CELL_TEXT },
 	};
 	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
 	tr_auto(tr_json_free) struct tr_json *answer = NULL;
@@ -77,7 +92,7 @@ int tr_agent_explain(struct tr_cli *c)
 		rows[i] = tr_json_at(checks, i);
 	tr_buf_adds(&b, "\n");
 	tr_out_table(&b, cols, TR_ARRAY_LEN(cols), rows, n,
-		     &(struct tr_out_look){ c->colour, tr_out_screen(), "expected seen", tr_now_ms() });
+		     &(struct tr_out_look){ c->colour, tr_out_screen(), "tier expected seen", tr_now_ms() });
 	put_advice(&b, checks);
 	return tr_out_print(&b) ? TR_CLI_EXIT_OK : TR_CLI_EXIT_FILE;
 }

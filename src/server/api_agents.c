@@ -114,10 +114,8 @@ static void put_pulses(const struct tr_core *c, const struct tr_fleet_agent *a, 
 
 	put_time(b, "last_seen", a->wall_good_ms);
 	tr_buf_addf(b,
-		    ",\"heartbeats\":%llu,\"restarts\":%u,\"interval_s\":%u,\"skew_ms\":%d,\"rtt_ms\":%u,\"loss_ppm\":%u,"
-		    "\"in_maintenance\":%s",
-		    (unsigned long long)a->accepted, a->restarts, a->interval_s, a->skew_ms, a->rtt_ms, a->loss_ppm,
-		    a->in_maintenance ? "true" : "false");
+		    ",\"heartbeats\":%llu,\"restarts\":%u,\"interval_s\":%u,\"skew_ms\":%d,\"rtt_ms\":%u,\"loss_ppm\":%u",
+		    (unsigned long long)a->accepted, a->restarts, a->interval_s, a->skew_ms, a->rtt_ms, a->loss_ppm);
 	put_hex(b, "running_hash", running);
 	put_hex(b, "good_hash", good);
 	tr_buf_addf(b, ",\"binary_unchanged\":%s", !running.n ? "null" : tr_view_eq(running, good) ? "true" : "false");
@@ -161,6 +159,7 @@ void tr_agent_json(const struct tr_core *c, const struct tr_item *i, struct tr_b
 	if (!open_row(&shown_def, &row, b))
 		return;
 	put_live(c, i, &row, b);
+	tr_buf_addf(b, ",\"in_maintenance\":%s", tr_maintenance_covers(c, &row) ? "true" : "false");
 	if (a) {
 		put_hex(b, "expected_hash", tr_fleet_value(c->fleet, a->expected));
 		put_time(b, "expected_until", (int64_t)a->expected_until_s * 1000);

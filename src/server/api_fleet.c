@@ -22,9 +22,11 @@ static int by_silence(const void *x, const void *y)
 	return (a->agents < b->agents) - (a->agents > b->agents);
 }
 
-static void put_partitions(const struct tr_core *c, struct tr_buf *b)
+/* Also finds the agent whose silence takes the longest to be called a loss: the one that loses the most. */
+static void put_partitions(const struct tr_core *c, struct tr_buf *b, uint32_t *ret_patient)
 {
 	tr_auto(tr_free) struct partition_count *v = calloc(UINT16_MAX + 1, sizeof(*v));
+	uint64_t most = 0;
 	size_t n = 0, used = 0;
 
 	tr_buf_adds(b, ",\"partitions\":[");
@@ -33,6 +35,10 @@ static void put_partitions(const struct tr_core *c, struct tr_buf *b)
 
 		if (!a || !a->active)
 			continue;
+		if ((uint64_t)a->interval_s * ((uint64_t)a->loss_ppm + 1) > most) {
+			most = (uint64_t)a->interval_s * ((uint64_t)a->loss_ppm + 1);
+			*ret_patient = no;
+		}
 		v[a->partition].agents++;
 		v[a->partition].silent += a->axes.reach == TR_REACH_MISSED || a->axes.reach == TR_REACH_LOST;
 		n = a->partition >= n ? a->partition + 1u : n;
@@ -85,7 +91,7 @@ void tr_api_fleet(struct tr_core *c, struct tr_req *r)
 	struct tr_fleet_stats s = { 0 };
 	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
 	uint64_t active = 0;
-	uint32_t lost_after = 0;
+	uint32_t patient = 0;
 
 	tr_fleet_stats(c->fleet, &s);
 	for (unsigned k = 0; k < TR_REACH_N; k++)
@@ -98,18 +104,14 @@ void tr_api_fleet(struct tr_core *c, struct tr_req *r)
 	for (unsigned k = 0; k < TR_REACH_N; k++)
 		tr_buf_addf(&b, "%s\"%s\":%llu", k ? "," : "", tr_reach_name((enum tr_reach)k), (unsigned long long)s.by_reach[k]);
 	tr_buf_adds(&b, "}");
-	put_partitions(c, &b);
+	put_partitions(c, &b, &patient);
 	put_alerts(c, &b);
-	for (uint32_t no = 0; no < tr_fleet_count(c->fleet); no++) {
-		uint32_t l = tr_fleet_agent(c->fleet, no)->active ? tr_fleet_lost_after_s(c->fleet, no) : 0;
-
-		lost_after = l > lost_after ? l : lost_after;
-	}
 	tr_buf_addf(&b,
 		    ",\"maintenance\":%zu,\"incidents\":%llu,\"amnesties\":%llu,\"clock_trusted\":%s,\"store_ok\":%s,"
 		    "\"heartbeat_seconds\":%u,\"lost_after_s\":%u,\"run_age_s\":%lld,\"run_started_at\":\"",
 		    tr_maintenance_running(c), (unsigned long long)s.incidents_open, (unsigned long long)s.amnesties,
-		    now.clock_trusted ? "true" : "false", c->store_ok ? "true" : "false", c->cfg->heartbeat_seconds, lost_after,
+		    now.clock_trusted ? "true" : "false", c->store_ok ? "true" : "false", c->cfg->heartbeat_seconds,
+		    tr_fleet_count(c->fleet) ? tr_fleet_lost_after_s(c->fleet, patient) : 0,
 		    (long long)((tr_now_ms() - c->started_at) / 1000));
 	tr_rfc3339_add(&b, c->started_at);
 	tr_buf_adds(&b, "\",\"server_time\":\"");

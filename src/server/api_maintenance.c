@@ -35,6 +35,22 @@ size_t tr_maintenance_running(const struct tr_core *c)
 	return n;
 }
 
+bool tr_maintenance_covers(const struct tr_core *c, const struct tr_agent_row *agent)
+{
+	int64_t now = tr_now_ms();
+	const struct tr_item *i;
+
+	TR_EACH_ITEM(&c->maintenance, i) {
+		const struct tr_maintenance_row *m = TR_ROW(&c->maintenance, i);
+
+		if (*state_of(m, now) == 'r' &&
+		    (tr_view_is(m->scope, "fleet") ||
+		     tr_view_eq(m->target, tr_view_is(m->scope, "agent") ? agent->id : agent->partition)))
+			return true;
+	}
+	return false;
+}
+
 void tr_core_tell_maintenance(struct tr_core *c)
 {
 	int64_t now = tr_now_ms();

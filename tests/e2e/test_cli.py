@@ -325,8 +325,8 @@ def test_the_way_of_a_binary(cli, server, tmp_path):
     shown = cli("agent", "show", "way-1")
     assert f"vouched by key    {key}" in shown and "trust tier        self-asserted" in shown
     row = next(r for r in rows(cli("agent", "list", "--state", "active")) if r["AGENT"] == "way-1")
-    assert (row["STATE"], row["REACH"], row["VERDICT"], row["TIER"]) == ("active", "never", "ok", "self-asserted")
-    assert row["BINARY"] == digest[:12]
+    assert (row["STATE"], row["REACH"], row["VERDICT"], row["TIER"]) == ("active", "never", "pending", "self-asserted")
+    assert row["BINARY"] == "-" and f"admitted sha256   {digest}" in shown
 
     said = cli.error(REFUSED, "key", "retire", key[:8])
     assert "key_in_use" in said and "way-1" in said
