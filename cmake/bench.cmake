@@ -6,7 +6,7 @@ function(tr_bench name)
 	set_target_properties(bench_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
 endfunction()
 
-tr_bench(load troth_signed PkgConfig::SSL PkgConfig::OPENSSL)
+tr_bench(load troth_swarm PkgConfig::SSL PkgConfig::OPENSSL)
 tr_bench(bare PkgConfig::MHD PkgConfig::GNUTLS)
 tr_bench(crypto troth_signed PkgConfig::GNUTLS)
 tr_bench(pulse troth_signed)
