@@ -2,7 +2,7 @@
 # bash completion of troth(1)
 _troth()
 {
-	local nouns='login token agent attestation key release policy audit alert maintenance status version'
+	local nouns='login token agent attestation key release policy audit alert event maintenance status version'
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} noun='' verb='' verbs=''
 	local i w
 
@@ -24,6 +24,7 @@ _troth()
 	policy) verbs='show set' ;;
 	audit) verbs='tail' ;;
 	alert) verbs='list show ack resolve' ;;
+	event) verbs='list show' ;;
 	maintenance) verbs='add list end' ;;
 	esac
 	if [[ $cur == -* ]]; then

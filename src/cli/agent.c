@@ -83,9 +83,18 @@ static int show(struct tr_cli *c)
 		{ "next key until", "next_until", TR_CELL_TIME },
 		{ "certificate", "cert_serial", TR_CELL_TEXT },
 		{ "certificate ends", "cert_not_after", TR_CELL_TIME },
-		{ "health", "health", TR_CELL_TEXT },
 		{ "ended", "ended_at", TR_CELL_TIME },
 		{ "reason", "end_reason", TR_CELL_TEXT },
+	};
+	static const struct tr_col health[] = {
+		{ "load (1/1000)", "load_milli", TR_CELL_COUNT },
+		{ "memory (MiB)", "mem_total_mib", TR_CELL_COUNT },
+		{ "memory free", "mem_free_mib", TR_CELL_COUNT },
+		{ "disk (MiB)", "disk_total_mib", TR_CELL_COUNT },
+		{ "disk free", "disk_free_mib", TR_CELL_COUNT },
+		{ "host up (s)", "uptime_s", TR_CELL_COUNT },
+		{ "agent RSS (KiB)", "agent_rss_kib", TR_CELL_COUNT },
+		{ "agent CPU (ms)", "agent_cpu_ms", TR_CELL_COUNT },
 	};
 	tr_auto(tr_buf_done) struct tr_buf path = TR_BUF_INIT;
 	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
@@ -101,6 +110,8 @@ static int show(struct tr_cli *c)
 	if (c->json)
 		return tr_out_json(tr_json_root(answer));
 	tr_out_lines(&b, cols, TR_ARRAY_LEN(cols), tr_json_root(answer), c->colour, tr_now_ms());
+	tr_buf_adds(&b, "\nAs the host says of itself:\n");
+	tr_out_lines(&b, health, TR_ARRAY_LEN(health), tr_json_get(tr_json_root(answer), "health"), false, 0);
 	return tr_out_print(&b) ? TR_CLI_EXIT_OK : TR_CLI_EXIT_FILE;
 }
 

@@ -70,7 +70,7 @@ struct tr_noun {
 };
 
 extern const struct tr_noun tr_noun_login, tr_noun_token, tr_noun_agent, tr_noun_attestation, tr_noun_key,
-	tr_noun_release, tr_noun_policy, tr_noun_audit, tr_noun_alert, tr_noun_maintenance, tr_noun_status;
+	tr_noun_release, tr_noun_policy, tr_noun_audit, tr_noun_alert, tr_noun_maintenance, tr_noun_status, tr_noun_event;
 
 /* Verbs of `agent` that live in files of their own. */
 int tr_agent_explain(struct tr_cli *c); /* explain.c */

@@ -20,13 +20,17 @@ static int fetch(struct tr_cli *c, const char *below, struct tr_json **ret)
 /* What exactly differs, one line each: "detached troth/shield: …". */
 static void put_findings(struct tr_buf *b, tr_jnode findings)
 {
+	static const char *const members[] = { "finding", "pin", "expected", "seen" };
+	static const char *const before[] = { "", " ", ": expected ", ", seen " };
+
 	for (size_t i = 0; i < tr_json_len(findings); i++) {
 		tr_jnode f = tr_json_at(findings, i);
 
 		tr_buf_adds(b, "  found:     ");
-		tr_out_cell(b, tr_json_get(f, "finding"), TR_CELL_TEXT, true, 0);
-		tr_buf_adds(b, " ");
-		tr_out_cell(b, f, TR_CELL_TEXT, true, 0);
+		for (size_t k = 0; k < TR_ARRAY_LEN(members); k++) {
+			tr_buf_adds(b, before[k]);
+			tr_out_cell(b, tr_json_get(f, members[k]), TR_CELL_TEXT, true, 0);
+		}
 		tr_buf_adds(b, "\n");
 	}
 }

@@ -14,7 +14,7 @@
 static const struct tr_noun *const nouns[] = { &tr_noun_login,	   &tr_noun_token,   &tr_noun_agent,
 					       &tr_noun_attestation, &tr_noun_key,   &tr_noun_release,
 					       &tr_noun_policy,	   &tr_noun_audit,   &tr_noun_alert,
-					       &tr_noun_maintenance, &tr_noun_status };
+					       &tr_noun_event,   &tr_noun_maintenance, &tr_noun_status };
 
 static const struct argp_option common[] = {
 	{ "output", 'o', "FORMAT", 0, "table (default) or json", 2 },

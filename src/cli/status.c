@@ -106,7 +106,9 @@ static void put_server(struct tr_buf *b, tr_jnode f)
 	tr_out_span(b, (uint64_t)number(f, "run_age_s"));
 	tr_buf_adds(b, writable ? "; store writable" : "; STORE NOT WRITABLE: see the server's log");
 	tr_buf_adds(b, trusted ? "; clock synchronised\n" : "; CLOCK NOT SYNCHRONISED: no agent's clock is judged (chronyc tracking)\n");
-	tr_buf_addf(b, "silence      an agent that stops is called lost after at most %lld s\n", (long long)number(f, "lost_after_s"));
+	if (number(f, "lost_after_s"))
+		tr_buf_addf(b, "silence      an agent that stops is called lost after at most %lld s\n",
+			    (long long)number(f, "lost_after_s"));
 }
 
 static int status(struct tr_cli *c)

@@ -101,9 +101,9 @@ static enum tr_verdict put_axes(const struct tr_core *c, const struct tr_item *i
 static void put_health(const struct tr_fleet_agent *a, struct tr_buf *b)
 {
 	tr_buf_addf(b,
-		    ",\"health\":{\"load\":%u.%03u,\"mem_total_mib\":%u,\"mem_free_mib\":%u,\"disk_total_mib\":%u,"
+		    ",\"health\":{\"load_milli\":%u,\"mem_total_mib\":%u,\"mem_free_mib\":%u,\"disk_total_mib\":%u,"
 		    "\"disk_free_mib\":%u,\"uptime_s\":%u,\"agent_rss_kib\":%u,\"agent_cpu_ms\":%u}",
-		    a->health.load_milli / 1000, a->health.load_milli % 1000, a->health.mem_total_mib, a->health.mem_free_mib,
+		    a->health.load_milli, a->health.mem_total_mib, a->health.mem_free_mib,
 		    a->health.disk_total_mib, a->health.disk_free_mib, a->health.uptime_s, a->health.agent_rss_kib,
 		    a->health.agent_cpu_ms);
 }

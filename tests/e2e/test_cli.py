@@ -611,7 +611,7 @@ def test_old_keys_are_pointed_out(impostor):
 
 NOUNS = {"token": "create list revoke", "agent": "list show explain watch events bpf expect accept reset-identity revoke remove", "attestation": "list explain",
          "key": "list add retire revoke", "release": "sign show add list withdraw", "policy": "show set", "audit": "tail",
-         "alert": "list show ack resolve", "maintenance": "add list end"}
+         "alert": "list show ack resolve", "maintenance": "add list end", "event": "list show"}
 
 
 def test_help(stranger):
@@ -642,7 +642,7 @@ def test_help(stranger):
     ["agent", "explain"], ["agent", "events", "a", "-n", "0"], ["agent", "watch", "--interval", "0"],
     ["agent", "watch", "--verdict", "bad"], ["agent", "bpf", "a/b"],
     ["alert", "list", "--severity", "6"], ["alert", "list", "--all", "-n", "x"], ["alert", "show", "../x"],
-    ["alert", "resolve", "a"], ["alert", "ack"],
+    ["event", "show", "x"], ["event", "list", "-n", "0"], ["alert", "resolve", "a"], ["alert", "ack"],
     ["maintenance", "add", "world", "--for", "1h", "--reason", "r"], ["maintenance", "add", "agent", "--for", "1h", "--reason", "r"],
     ["maintenance", "add", "fleet", "x", "--for", "1h", "--reason", "r"], ["maintenance", "add", "fleet", "--reason", "r"],
     ["maintenance", "add", "fleet", "--for", "1h"], ["maintenance", "add", "fleet", "--for", "90s", "--reason", "r"],

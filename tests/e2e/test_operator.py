@@ -119,7 +119,7 @@ def test_an_agent_and_its_axes(world):
     assert row["heartbeats"] == 1 and row["last_seen"] and row["interval_s"] == 1 and abs(row["skew_ms"]) < 1000
     assert row["running_hash"] == row["good_hash"] == row["binary_hash"] == a.sha256.hex()
     assert row["binary_unchanged"] is True and row["source"] == "127.0.0.1" and row["version"] == a.version
-    assert row["health"]["load"] == 0.1 and row["epoch"] == 1 and row["lost_after_s"] > 10
+    assert row["health"]["load_milli"] == 100 and row["epoch"] == 1 and row["lost_after_s"] > 10
     assert set(row["since"]) == {"reachability", "authenticity", "clock", "integrity", "config", "updating"}
     assert row["since"]["reachability"]
     checks = {c["check"]: c for c in row["checks"]}
@@ -179,6 +179,9 @@ def test_events_are_kept_with_their_evidence(world, cli):
     refused(world, "/api/v1/events/999999", None, 404, "event_not_found", "GET")
     refused(world, "/api/v1/events/x", None, 400, "out_of_range", "GET")
     refused(world, "/api/v1/events?limit=501", None, 400, "out_of_range", "GET")
+    assert one["evidence"] in cli("event", "show", e["seq"])
+    assert "event_not_found" in cli.error(REFUSED, "event", "show", "999999")
+    assert str(e["seq"]) in cli("event", "list", "--agent", a.node_id, "--kind", "replay", "-q").split()
     row = next(r for r in rows(cli("agent", "events", a.node_id, "-n", "1", "--kind", "replay")))
     assert row["SEQ"] == str(e["seq"]) and row["KIND"] == "replay" and row["FROM"] == "127.0.0.1"
 
