@@ -27,7 +27,8 @@ void tr_bpf_entries_digest(uint8_t *entries, uint32_t n, uint32_t k, uint32_t v,
 
 	for (size_t i = 0; i < sizeof(head); i++)
 		head[i] = (uint8_t)(numbers[i / 4] >> 8 * (i % 4));
-	qsort_r(entries, n, stride, by_bytes, &stride);
+	if (n)
+		qsort_r(entries, n, stride, by_bytes, &stride);
 	tr_sha256_add(h, TR_VIEW_ARRAY(head));
 	tr_sha256_add(h, tr_view(entries, n * stride));
 	tr_sha256_end(h, out);

@@ -237,6 +237,17 @@ static void settle(const struct at *at, const struct tr_bpf_findings *found)
 
 /* ---- the last good list ---- */
 
+/* front has checked it; what is kept for later comparisons is checked here again. */
+static bool is_sound(struct tr_view list)
+{
+	tr_auto(tr_bpf_findings_done) struct tr_bpf_findings none = { .n_mismatches = 0 };
+	struct tr_bpf_list l;
+	struct tr_err err;
+
+	return tr_record_decode(&tr_bpf_list_def, list, &l, &err) == TR_OK &&
+	       tr_bpf_compare(&l, &l, NULL, NULL, &none, &err) == TR_OK;
+}
+
 static void take_as_good(const struct at *at, struct tr_view digest, struct tr_view list)
 {
 	tr_intern_set(at->f->values, &at->a->bpf_good, digest);
@@ -278,6 +289,8 @@ static enum tr_integrity judge_good(const struct at *at, struct tr_view digest, 
 	struct tr_bpf_list l;
 	struct tr_err err;
 
+	if (list.n && !is_sound(list))
+		list.n = 0;
 	if (list.n)
 		take_as_good(at, digest, list);
 	at->a->want_bpf_list = !at->a->bpf_list || (at->a->want_bpf_list && !list.n);
@@ -307,11 +320,9 @@ static enum tr_integrity judge_list(const struct at *at, struct tr_view digest, 
 	struct tr_bpf_list good, seen;
 	struct tr_err err;
 
-	if (tr_record_decode(&tr_bpf_list_def, list, &seen, &err)) {
-		a->want_bpf_list = true;
+	a->want_bpf_list = !is_sound(list) || tr_record_decode(&tr_bpf_list_def, list, &seen, &err);
+	if (a->want_bpf_list)
 		return has_mismatch(a) ? TR_INTEGRITY_BPF_MISMATCH : TR_INTEGRITY_UNKNOWN;
-	}
-	a->want_bpf_list = false;
 	if (a->bpf_good && !a->bpf_list) {
 		tr_bpf_mismatch(&found, "changed", tr_view(NULL, 0), "the list that an operator accepted", "another one");
 	} else if (a->bpf_list) {

@@ -51,7 +51,7 @@ static const struct {
 	  false, "detached t/link,detached t/prog" },
 	{ "link unpinned", K1, { GOOD_MAP, PROG(.id = 10, .loaded = 100, .tag = 1, .norm = 1) }, false,
 	  "missing t/link,detached t/prog" },
-	{ "all unpinned", K1, { { NULL } }, false, "missing t/cfg,missing t/link,missing t/prog" },
+	{ "all unpinned", K1, { { .pin = NULL } }, false, "missing t/cfg,missing t/link,missing t/prog" },
 	{ "program swapped within the link", K1,
 	  { GOOD_MAP, LINK(.id = 20, .prog = 11, .attach = TR_BPF_ATTACHED), PROG(.id = 10, .loaded = 100, .tag = 1, .norm = 1) },
 	  false, "replaced t/link,detached t/prog" },
