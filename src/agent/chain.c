@@ -8,7 +8,8 @@
 
 enum key { KEY_SEQ = 1, KEY_BOOTCOUNT, KEY_BOOT_ID, KEY_PREV, KEY_TICKET, KEY_SERVER_NS, KEY_BOOT_NS, KEY_N };
 
-/* A map, and behind it the SHA-256 of its bytes: rename makes the file whole, the sum shows a disk that lost some. */
+/* A map, and behind it the SHA-256 of its bytes: rename makes the file whole, the sum shows a disk that lost
+ * some. */
 void tr_chain_encode(const struct tr_chain *c, struct tr_buf *out)
 {
 	size_t start = out->n;
@@ -125,7 +126,8 @@ void tr_chain_start(struct tr_chain *c, const uint8_t boot_id[16])
 	static const uint8_t unknown[16];
 
 	c->seq += TR_CHAIN_SKIP;
-	if (memcmp(boot_id, unknown, sizeof(unknown)) == 0 || memcmp(boot_id, c->boot_id, sizeof(c->boot_id)) == 0)
+	if (memcmp(boot_id, unknown, sizeof(unknown)) == 0 ||
+	    memcmp(boot_id, c->boot_id, sizeof(c->boot_id)) == 0)
 		return;
 	c->bootcount++;
 	memcpy(c->boot_id, boot_id, sizeof(c->boot_id));
@@ -149,7 +151,8 @@ bool tr_chain_must_save(const struct tr_chain *c)
 	return c->seq - c->stored_seq >= TR_CHAIN_SKIP / 2;
 }
 
-enum tr_chain_next tr_chain_answered(struct tr_chain *c, const struct tr_pulse_answer *a, const uint8_t digest[32])
+enum tr_chain_next tr_chain_answered(struct tr_chain *c, const struct tr_pulse_answer *a,
+				     const uint8_t digest[32])
 {
 	bool was_resync = c->has_fresh;
 

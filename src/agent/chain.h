@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What makes the pulses of one agent a chain: the number of each, the digest of the last one whose answer came, the
- * ticket that came with it. Survives restarts in chain.cbor, written whole and synced after every accepted answer.
+/* What makes the pulses of one agent a chain: the number of each, the digest of the last one whose answer
+ * came, the ticket that came with it. Survives restarts in chain.cbor, written whole and synced after every
+ * accepted answer.
  *
- * The numbers are never used twice: each try takes the next, and a start skips TR_CHAIN_SKIP of them, for those that a
- * crash kept from the disk. Without a file (lost, damaged) the chain begins anew with zeros; the server calls such an
- * agent restored and lets an operator decide. */
+ * The numbers are never used twice: each try takes the next, and a start skips TR_CHAIN_SKIP of them, for
+ * those that a crash kept from the disk. Without a file (lost, damaged) the chain begins anew with zeros; the
+ * server calls such an agent restored and lets an operator decide. */
 #ifndef TR_AGENT_CHAIN_H
 #define TR_AGENT_CHAIN_H
 
@@ -50,15 +51,16 @@ bool tr_chain_must_save(const struct tr_chain *c);
 
 enum tr_chain_next {
 	TR_CHAIN_ACCEPTED, /* the chain grew: save it */
-	TR_CHAIN_AGAIN,    /* send the next try at once, on this connection */
+	TR_CHAIN_AGAIN,	   /* send the next try at once, on this connection */
 	TR_CHAIN_GIVE_UP,  /* asked twice in a row: not before the next beat */
 };
 /* An answer of status 200 to the try whose pulse has this digest. */
-enum tr_chain_next tr_chain_answered(struct tr_chain *c, const struct tr_pulse_answer *a, const uint8_t digest[32]);
+enum tr_chain_next tr_chain_answered(struct tr_chain *c, const struct tr_pulse_answer *a,
+				     const uint8_t digest[32]);
 /* Any other end of a try. The chain stays where it is. */
 void tr_chain_failed(struct tr_chain *c);
-/* Refused as a replay: somebody else has used our ticket, or this process was set back. The next try asks for a fresh one;
- * what it then says is a proof, and the server can tell which of two it is. */
+/* Refused as a replay: somebody else has used our ticket, or this process was set back. The next try asks for
+ * a fresh one; what it then says is a proof, and the server can tell which of two it is. */
 void tr_chain_replayed(struct tr_chain *c);
 
 #endif

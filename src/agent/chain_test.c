@@ -15,7 +15,9 @@ static char dir[] = "/tmp/troth-chain-XXXXXX";
 
 static struct tr_chain sample(void)
 {
-	struct tr_chain c = { .seq = 7000, .bootcount = 3, .has_ticket = true,
+	struct tr_chain c = { .seq = 7000,
+			      .bootcount = 3,
+			      .has_ticket = true,
 			      .time = { .server_ns = INT64_C(1795312800000000000), .boot_ns = 77 } };
 
 	memset(c.boot_id, 0xb0, sizeof(c.boot_id));
@@ -38,7 +40,9 @@ static void assert_same(const struct tr_chain *a, const struct tr_chain *b)
 
 static void what_is_written_is_read(void **state)
 {
-	const struct tr_chain cases[] = { sample(), { 0 }, { .seq = UINT64_MAX, .time = { .boot_ns = UINT64_MAX } } };
+	const struct tr_chain cases[] = { sample(),
+					  { 0 },
+					  { .seq = UINT64_MAX, .time = { .boot_ns = UINT64_MAX } } };
 
 	(void)state;
 	for (size_t i = 0; i < TR_ARRAY_LEN(cases); i++) {
@@ -80,7 +84,9 @@ static void a_torn_file_is_seen(void **state)
 /* The sum is no secret: a file with a right sum is still checked. */
 static void a_file_of_somebody_else_is_refused(void **state)
 {
-	static const uint8_t maps[][8] = { { 0xa0 }, { 0xa1, 0x01, 0x01 }, { 0xa1, 0x18, 0x63, 0x01 }, { 0x80 }, { 0xa1, 0x01, 0x20 } };
+	static const uint8_t maps[][8] = {
+		{ 0xa0 }, { 0xa1, 0x01, 0x01 }, { 0xa1, 0x18, 0x63, 0x01 }, { 0x80 }, { 0xa1, 0x01, 0x20 }
+	};
 	static const size_t lens[] = { 1, 3, 4, 1, 3 };
 
 	(void)state;
@@ -149,7 +155,7 @@ static void answers_move_the_chain(void **state)
 	static const struct {
 		const char *label;
 		int answer;
-		uint8_t ticket; /* in the answer */
+		uint8_t ticket;				  /* in the answer */
 		uint8_t says_ticket, says_old, says_prev; /* what the try before it says; 0: none */
 		enum tr_chain_next want;
 	} steps[] = {
@@ -171,7 +177,8 @@ static void answers_move_the_chain(void **state)
 	(void)state;
 	for (size_t i = 0; i < TR_ARRAY_LEN(steps); i++) {
 		uint8_t ticket[TR_TICKET_LEN], digest[32];
-		const struct tr_pulse_answer a = { .ticket = TR_VIEW_ARRAY(ticket), .resync = steps[i].answer == RESYNC };
+		const struct tr_pulse_answer a = { .ticket = TR_VIEW_ARRAY(ticket),
+						   .resync = steps[i].answer == RESYNC };
 		struct tr_pulse p = { 0 };
 
 		memset(ticket, steps[i].ticket, sizeof(ticket));
@@ -187,6 +194,30 @@ static void answers_move_the_chain(void **state)
 			fail_msg("%s", steps[i].label);
 	}
 	assert_int_equal(c.resyncs, 5);
+}
+
+/* A copy of us was faster, or we were set back: the ticket is spent, and the way on is to ask for another. */
+static void a_spent_ticket_is_not_sent_again(void **state)
+{
+	uint8_t ticket[TR_TICKET_LEN] = { 9 }, digest[32] = { 8 };
+	struct tr_pulse_answer a = { .ticket = TR_VIEW_ARRAY(ticket), .resync = true };
+	struct tr_chain c = sample();
+	struct tr_pulse p = { 0 };
+
+	(void)state;
+	tr_chain_try(&c, &p);
+	tr_chain_replayed(&c);
+	tr_chain_try(&c, &p);
+	assert_int_equal(p.ticket.n, 0);
+	assert_int_equal(p.old_ticket.n, 0);
+	assert_int_equal(p.prev[0], 0xaa);
+	assert_int_equal(tr_chain_answered(&c, &a, digest), TR_CHAIN_AGAIN);
+	tr_chain_try(&c, &p);
+	assert_int_equal(p.ticket.p[0], 9);
+	assert_int_equal(p.old_ticket.p[0], 0x77);
+	a.resync = false;
+	assert_int_equal(tr_chain_answered(&c, &a, digest), TR_CHAIN_ACCEPTED);
+	assert_int_equal(c.prev[0], 8);
 }
 
 static void numbers_are_saved_before_a_crash_could_repeat_them(void **state)
@@ -233,6 +264,7 @@ int main(void)
 		cmocka_unit_test(a_folder_keeps_it),
 		cmocka_unit_test(a_start_skips_numbers_and_counts_boots),
 		cmocka_unit_test(answers_move_the_chain),
+		cmocka_unit_test(a_spent_ticket_is_not_sent_again),
 		cmocka_unit_test(numbers_are_saved_before_a_crash_could_repeat_them),
 	};
 

@@ -24,7 +24,8 @@ int64_t tr_clock_known_ns(const struct tr_known_time *k, uint64_t boot_ns)
 	return since > (uint64_t)(INT64_MAX - k->server_ns) ? INT64_MAX : k->server_ns + (int64_t)since;
 }
 
-int64_t tr_clock_effective_ns(int64_t wall_ns, const struct tr_known_time *k, uint64_t boot_ns, int64_t build_ns)
+int64_t tr_clock_effective_ns(int64_t wall_ns, const struct tr_known_time *k, uint64_t boot_ns,
+			      int64_t build_ns)
 {
 	int64_t known = tr_clock_known_ns(k, boot_ns), t = wall_ns > known ? wall_ns : known;
 

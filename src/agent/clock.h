@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which time it is, for an agent whose wall clock may be years off. The wall clock is what a pulse reports, raw; what
- * certificates are checked against is the effective time: never before anything that is known to lie in the past. */
+/* Which time it is, for an agent whose wall clock may be years off. The wall clock is what a pulse reports,
+ * raw; what certificates are checked against is the effective time: never before anything that is known to
+ * lie in the past. */
 #ifndef TR_AGENT_CLOCK_H
 #define TR_AGENT_CLOCK_H
 
@@ -15,11 +16,14 @@ struct tr_known_time {
 /* When this program's source was committed (or SOURCE_DATE_EPOCH): no run of it is earlier. 0: not known. */
 int64_t tr_clock_build_ns(void);
 
-/* The known time plus what passed since; 0 when there is none. A boot clock that went backwards counts as no time. */
+/* The known time plus what passed since; 0 when there is none. A boot clock that went backwards counts as no
+ * time. */
 int64_t tr_clock_known_ns(const struct tr_known_time *k, uint64_t boot_ns);
 /* max(wall, known, build): what goes before expiry when nobody can be asked. */
-int64_t tr_clock_effective_ns(int64_t wall_ns, const struct tr_known_time *k, uint64_t boot_ns, int64_t build_ns);
-/* Takes a server's word. Only forwards, measured against what is known: a late or replayed answer moves nothing back. */
+int64_t tr_clock_effective_ns(int64_t wall_ns, const struct tr_known_time *k, uint64_t boot_ns,
+			      int64_t build_ns);
+/* Takes a server's word. Only forwards, measured against what is known: a late or replayed answer moves
+ * nothing back. */
 void tr_clock_learn(struct tr_known_time *k, int64_t server_ns, uint64_t boot_ns);
 /* The machine was started again since k was written: its boot clock began at 0. */
 void tr_clock_rebooted(struct tr_known_time *k);

@@ -25,9 +25,10 @@ static void the_effective_time_is_never_before_what_is_past(void **state)
 		{ "battery is empty: 1970, known", 0, NOW, 0, (uint64_t)(60 * S), NOW - YEAR, NOW + 60 * S },
 		{ "1970, nothing known but the build", 0, 0, 0, 60, NOW - YEAR, NOW - YEAR },
 		{ "1970, nothing at all", 7 * S, 0, 0, 60, 0, 7 * S },
-		{ "ten years ahead: the wall wins, the server is asked", NOW + 10 * YEAR, NOW, 0, 60, NOW - YEAR,
-		  NOW + 10 * YEAR },
-		{ "ten years behind", NOW - 10 * YEAR, NOW, 100, 100 + (uint64_t)DAY, NOW - 20 * YEAR, NOW + DAY },
+		{ "ten years ahead: the wall wins, the server is asked", NOW + 10 * YEAR, NOW, 0, 60,
+		  NOW - YEAR, NOW + 10 * YEAR },
+		{ "ten years behind", NOW - 10 * YEAR, NOW, 100, 100 + (uint64_t)DAY, NOW - 20 * YEAR,
+		  NOW + DAY },
 		{ "the boot clock went backwards (another machine)", 0, NOW, (uint64_t)DAY, 5, 0, NOW },
 		{ "newer program than last contact", 0, NOW - YEAR, 0, 5, NOW, NOW },
 		{ "absurd uptime does not wrap", 0, NOW, 0, UINT64_MAX, 0, INT64_MAX },
@@ -77,9 +78,14 @@ static void boot_ids_are_read_strictly(void **state)
 	static const uint8_t want[16] = { 0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef,
 					  0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54, 0x32, 0x10 };
 	static const uint8_t zeros[16];
-	static const char *const bad[] = { "", "\n", "01234567-89ab-cdef-fedc-ba987654321", "01234567-89ab-cdef-fedc-ba98765432100",
-					   "01234567089ab0cdef0fedc0ba9876543210", "01234567-89ab-cdef-fedc-ba987654321g",
-					   "-1234567-89ab-cdef-fedc-ba9876543210", "01234567-89ab-cdef-fedc-ba9876543210\n\n" };
+	static const char *const bad[] = { "",
+					   "\n",
+					   "01234567-89ab-cdef-fedc-ba987654321",
+					   "01234567-89ab-cdef-fedc-ba98765432100",
+					   "01234567089ab0cdef0fedc0ba9876543210",
+					   "01234567-89ab-cdef-fedc-ba987654321g",
+					   "-1234567-89ab-cdef-fedc-ba9876543210",
+					   "01234567-89ab-cdef-fedc-ba9876543210\n\n" };
 	uint8_t id[16];
 
 	(void)state;

@@ -117,8 +117,8 @@ static void status_pulse(const struct tr_agent_status *st)
 	if (st->last_ok_at)
 		printf("%-13s %+lld ms against the server, there and back in %llu us\n", "clock",
 		       (long long)st->clock_skew_ms, (unsigned long long)st->rtt_us);
-	printf("%-13s synchronised: %.*s; certificates are judged by: %.*s\n", "", TR_VIEW_FMT(st->clock_sync),
-	       TR_VIEW_FMT(st->tls_time));
+	printf("%-13s synchronised: %.*s; certificates are judged by: %.*s\n", "",
+	       TR_VIEW_FMT(st->clock_sync), TR_VIEW_FMT(st->tls_time));
 	print_state("bpf", st->bpf, st->bpf_why);
 	print_state("lsm", st->lsm, st->lsm_why);
 	if (st->notice.n && !tr_view_is(st->notice, "none"))

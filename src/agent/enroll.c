@@ -207,10 +207,11 @@ static int check_reset(const struct enrolment *e)
 
 	if (!e->o->reset_identity || (e->o->token && !e->o->original && !e->o->replay))
 		return TR_AGENT_EXIT_OK;
-	(void)tr_err_set(&err, TR_E_INVALID,
-			 e->o->token ? "--reset-identity goes with a native enrolment only"
-				     : "--reset-identity needs the token that `troth agent reset-identity` printed",
-			 "reset");
+	(void)tr_err_set(
+		&err, TR_E_INVALID,
+		e->o->token ? "--reset-identity goes with a native enrolment only"
+			    : "--reset-identity needs the token that `troth agent reset-identity` printed",
+		"reset");
 	return tr_agent_fail(TR_AGENT_EXIT_USAGE, &err);
 }
 

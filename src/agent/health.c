@@ -96,7 +96,8 @@ static struct tr_view look(const char *path, char *to, size_t size)
 	return tr_view(to, n > 0 ? (size_t)n : 0);
 }
 
-/* Where /proc shows processes only (a hardened unit), the kernel still tells by a call. It knows no MemAvailable. */
+/* Where /proc shows processes only (a hardened unit), the kernel still tells by a call. It knows no
+ * MemAvailable. */
 static void by_call(struct tr_health *h)
 {
 	struct sysinfo s;
@@ -123,7 +124,8 @@ void tr_health_read(const char *dir, struct tr_health *ret)
 	by_call(&h);
 	(void)tr_health_load_of(look("/proc/loadavg", text, sizeof(text)), &h.load_milli);
 	(void)tr_health_mem_of(look("/proc/meminfo", text, sizeof(text)), &h.mem_total_kib, &h.mem_free_kib);
-	(void)tr_health_rss_of(look("/proc/self/statm", text, sizeof(text)), (uint64_t)getpagesize(), &h.agent_rss_kib);
+	(void)tr_health_rss_of(look("/proc/self/statm", text, sizeof(text)), (uint64_t)getpagesize(),
+			       &h.agent_rss_kib);
 	h.uptime_s = tr_mono_ms() / 1000;
 	if (getrusage(RUSAGE_SELF, &own) == 0)
 		h.agent_cpu_ms = ms_of(own.ru_utime) + ms_of(own.ru_stime);

@@ -15,10 +15,14 @@ static void load_averages(void **state)
 		bool ok;
 		uint64_t want;
 	} cases[] = {
-		{ "0.20 0.18 0.12 1/80 11206\n", true, 200 }, { "12.05 1.00 1.00 1/2 3", true, 12050 },
-		{ "", false, 0 },			      { ".5 1", false, 0 },
-		{ "1", false, 0 },			      { "1.", false, 0 },
-		{ "1.5 1", false, 0 },			      { "-1.50 1", false, 0 },
+		{ "0.20 0.18 0.12 1/80 11206\n", true, 200 },
+		{ "12.05 1.00 1.00 1/2 3", true, 12050 },
+		{ "", false, 0 },
+		{ ".5 1", false, 0 },
+		{ "1", false, 0 },
+		{ "1.", false, 0 },
+		{ "1.5 1", false, 0 },
+		{ "-1.50 1", false, 0 },
 		{ "99999999999999999999.00", false, 0 },
 	};
 
@@ -38,9 +42,9 @@ static void memory(void **state)
 	uint64_t total = 0, free_kib = 0;
 
 	(void)state;
-	assert_true(tr_health_mem_of(
-		tr_view_str("MemTotal:       16303428 kB\nMemFree:          1 kB\nMemAvailable:   900 kB\nBuffers: 3 kB\n"),
-		&total, &free_kib));
+	assert_true(tr_health_mem_of(tr_view_str("MemTotal:       16303428 kB\nMemFree:          1 "
+						 "kB\nMemAvailable:   900 kB\nBuffers: 3 kB\n"),
+				     &total, &free_kib));
 	assert_int_equal(total, 16303428);
 	assert_int_equal(free_kib, 900);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)

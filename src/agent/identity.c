@@ -20,7 +20,8 @@ static uint64_t epoch_of(struct tr_view keyset)
 
 TR_RC tr_run_load_cert(struct tr_runner *r, struct tr_err *err)
 {
-	tr_auto(tr_buf_done) struct tr_buf pem = TR_BUF_INIT, der = TR_BUF_INIT, ca = TR_BUF_INIT, keyset = TR_BUF_INIT;
+	tr_auto(tr_buf_done) struct tr_buf pem = TR_BUF_INIT, der = TR_BUF_INIT, ca = TR_BUF_INIT,
+					   keyset = TR_BUF_INIT;
 	tr_auto(tr_cert_free) struct tr_cert *cert = NULL;
 	struct tr_view label, rest;
 	enum tr_code rc;
@@ -86,9 +87,11 @@ void tr_run_reload(struct tr_runner *r)
 		tr_state_done(&fresh);
 		return;
 	}
-	/* What is pinned in the folder of BPF is opened once and kept: only another setting opens it again. */
+	/* What is pinned in the folder of BPF is opened once and kept: only another setting opens it again.
+	 */
 	if ((!tr_view_eq(old.conf.bpf_dirs, r->state.conf.bpf_dirs) ||
-	     !tr_view_eq(old.conf.bpf_content, r->state.conf.bpf_content)) && tr_run_open_eye(r, &err))
+	     !tr_view_eq(old.conf.bpf_content, r->state.conf.bpf_content)) &&
+	    tr_run_open_eye(r, &err))
 		tr_log_err(TR_LOG_ERROR, "bpf_setting_invalid", &err, "hint", err.pub, NULL);
 	tr_state_done(&old);
 	tr_link_close(&r->link);

@@ -68,7 +68,8 @@ const char *tr_link_time_name(const struct tr_link *l, const struct tr_known_tim
 
 	if (l->told.server_ns)
 		return "signed";
-	return tr_clock_effective_ns(wall, known, tr_boot_ns(), tr_clock_build_ns()) > wall ? "floor" : "wall";
+	return tr_clock_effective_ns(wall, known, tr_boot_ns(), tr_clock_build_ns()) > wall ? "floor"
+											    : "wall";
 }
 
 /* Any CA that the roots named may have signed it. */
@@ -87,8 +88,9 @@ static TR_RC verify(const struct tr_link *l, struct tr_view answer, struct tr_vi
 			rc = tr_cert_parse(tr_buf_view(&der), &ca, err);
 		if (rc)
 			return rc;
-		rc = tr_cert_key(ca) ? tr_time_verify(answer, tr_cert_key(ca), nonce, ret_ns, err)
-				     : tr_err_set(err, TR_E_DENIED, "the CA's key is of no kind that we know", "CA");
+		rc = tr_cert_key(ca)
+			     ? tr_time_verify(answer, tr_cert_key(ca), nonce, ret_ns, err)
+			     : tr_err_set(err, TR_E_DENIED, "the CA's key is of no kind that we know", "CA");
 	}
 	return rc;
 }
@@ -101,7 +103,8 @@ static TR_RC fetch(const struct tr_link *l, const char *url, struct tr_view nonc
 	const struct tr_client_config config = {
 		.base_url = url,
 		.ca_pem = tr_buf_view(&l->ca_pem),
-		/* No key: nothing is proven or told on a connection whose server may hold a certificate of the past. */
+		/* No key: nothing is proven or told on a connection whose server may hold a certificate of
+		   the past. */
 		.ignore_dates = true,
 		.user_agent = TR_AGENT_USER_AGENT,
 		.timeout_s = TR_AGENT_TIMEOUT_S,
@@ -129,19 +132,21 @@ TR_RC tr_link_ask_time(struct tr_link *l, const char *url, struct tr_err *err)
 	enum tr_code rc;
 
 	if (l->asked_ms && now - l->asked_ms < ASK_EVERY_MS)
-		return tr_err_set(err, TR_E_BUSY, "the server was asked for the time a moment ago", "%s", url);
+		return tr_err_set(err, TR_E_BUSY, "the server was asked for the time a moment ago", "%s",
+				  url);
 	l->asked_ms = now ? now : 1;
 	tr_random(nonce, sizeof(nonce));
 	before = tr_boot_ns();
 	rc = fetch(l, url, TR_VIEW_ARRAY(nonce), &a, err);
 	if (!rc && a.status != 200)
-		rc = tr_err_set(err, TR_E_UNAVAIL, "the server does not tell the time", "%s: status %d", url, a.status);
+		rc = tr_err_set(err, TR_E_UNAVAIL, "the server does not tell the time", "%s: status %d", url,
+				a.status);
 	if (!rc)
 		rc = verify(l, tr_buf_view(&a.body), TR_VIEW_ARRAY(nonce), &ns, err);
 	if (rc)
 		return tr_err_wrap(err, "signed time");
-	/* As of the question: an answer held up on its way can put us ahead by that, never behind, where a certificate
-	 * that has ended would count again. */
+	/* As of the question: an answer held up on its way can put us ahead by that, never behind, where a
+	 * certificate that has ended would count again. */
 	l->told = (struct tr_known_time){ .server_ns = ns, .boot_ns = before };
 	return TR_OK;
 }
@@ -153,6 +158,7 @@ void tr_link_learn(struct tr_link *l, int64_t server_ns)
 	if (!l->told.server_ns)
 		return;
 	/* Somebody has set our clock: it will do again. */
-	l->told = off > -CLOSE_NS && off < CLOSE_NS ? (struct tr_known_time){ 0 }
-						    : (struct tr_known_time){ .server_ns = server_ns, .boot_ns = tr_boot_ns() };
+	l->told = off > -CLOSE_NS && off < CLOSE_NS
+			  ? (struct tr_known_time){ 0 }
+			  : (struct tr_known_time){ .server_ns = server_ns, .boot_ns = tr_boot_ns() };
 }

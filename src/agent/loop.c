@@ -37,8 +37,8 @@ static const struct tr_privkey *key_in_use(const struct tr_runner *r)
 
 static TR_RC open_link(struct tr_runner *r, const char *url, struct tr_err *err)
 {
-	return tr_link_open(&r->link, url, key_in_use(r), tr_buf_view(r->use_next ? &r->next.cert_pem : &r->cert_pem),
-			    err);
+	return tr_link_open(&r->link, url, key_in_use(r),
+			    tr_buf_view(r->use_next ? &r->next.cert_pem : &r->cert_pem), err);
 }
 
 static enum tr_outcome pulse_once(struct tr_runner *r, unsigned timeout_ms)
@@ -53,8 +53,13 @@ static enum tr_outcome pulse_once(struct tr_runner *r, unsigned timeout_ms)
 		tr_log_err(TR_LOG_WARN, "certificate_dates_disagree", &err, "server", r->link.url, NULL);
 		if (!tr_link_ask_time(&r->link, r->link.url, &err)) {
 			tr_log(TR_LOG_WARN, "clock_not_trusted", "server", r->link.url, "off_ms",
-			       tr_fmt("%lld", (long long)(tr_now_ms() - tr_link_verify_ms(&r->link, &r->pulser.chain.time))), "hint",
-			       "certificates are judged by the server's signed time until this clock is right", NULL);
+			       tr_fmt("%lld",
+				      (long long)(tr_now_ms() -
+						  tr_link_verify_ms(&r->link, &r->pulser.chain.time))),
+			       "hint",
+			       "certificates are judged by the server's signed time until this clock is "
+			       "right",
+			       NULL);
 			at = tr_link_verify_ms(&r->link, &r->pulser.chain.time);
 			tr_pulse_send(&r->pulser, r->link.client, key_in_use(r), at, timeout_ms, res, &err);
 		}
@@ -70,7 +75,7 @@ static enum tr_outcome pulse_once(struct tr_runner *r, unsigned timeout_ms)
 		if (!*tr_signals_stop())
 			tr_run_log_failure(r, res, &err);
 		/* A connection that failed is not trusted to come back, and none is kept open for minutes. */
-		if (res->what != TR_OUT_REFUSED)
+		if (res->what != TR_OUT_REFUSED && res->what != TR_OUT_REPLAYED)
 			tr_link_close(&r->link);
 	}
 	return res->what;
@@ -87,7 +92,8 @@ static enum tr_outcome round_of_servers(struct tr_runner *r)
 	r->last.retry_after_s = 0;
 	if (r->link.client) {
 		(void)snprintf(tried, sizeof(tried), "%s", r->link.url);
-		/* An idle connection dies often and means nothing: its server gets one fresh try in its turn. */
+		/* An idle connection dies often and means nothing: its server gets one fresh try in its turn.
+		 */
 		what = pulse_once(r, 0);
 	}
 	while (what == TR_OUT_UNREACHABLE && !*tr_signals_stop() && tr_servers_next(&list, url)) {
@@ -125,7 +131,8 @@ static void take_request(struct tr_runner *r)
 		r->rotate_asked = r->next.key == NULL;
 		return;
 	}
-	r->pulser.announced = (struct tr_announcement){ .what = q.notice, .until_ms = tr_mono_ms() + q.seconds * 1000 };
+	r->pulser.announced =
+		(struct tr_announcement){ .what = q.notice, .until_ms = tr_mono_ms() + q.seconds * 1000 };
 	tr_log(TR_LOG_INFO, "announced", "what", tr_notice_name(q.notice), "seconds",
 	       tr_fmt("%llu", (unsigned long long)q.seconds), NULL);
 }
@@ -234,8 +241,10 @@ static void start_chain(struct tr_runner *r)
 		tr_log(TR_LOG_INFO, "chain_begins", NULL);
 	else if (rc)
 		tr_log_err(TR_LOG_ERROR, "chain_lost", &err, "hint",
-			   "the chain of pulses begins anew; the server will call this agent restored until an operator "
-			   "accepts it", NULL);
+			   "the chain of pulses begins anew; the server will call this agent restored until "
+			   "an operator "
+			   "accepts it",
+			   NULL);
 	if (!tr_boot_id(boot_id))
 		tr_log(TR_LOG_WARN, "boot_id_unknown", "path", "/proc/sys/kernel/random/boot_id", NULL);
 	tr_chain_start(c, boot_id);

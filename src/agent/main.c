@@ -88,7 +88,8 @@ static int64_t whole(const char *text, const char *option, const char *unit, lon
 	errno = 0;
 	v = strtoll(text, &end, 10);
 	if (errno || *end || end == text || v < min || v > max)
-		argp_error(state, "%s takes whole %s from %lld to %lld, not \"%s\"", option, unit, min, max, text);
+		argp_error(state, "%s takes whole %s from %lld to %lld, not \"%s\"", option, unit, min, max,
+			   text);
 	return v;
 }
 
@@ -130,7 +131,8 @@ static error_t parse_enroll(int key, char *arg, struct argp_state *state)
 	case OPT_ORIGINAL: e->original = true; return 0;
 	case OPT_FLEET_KEY: e->fleet_key = arg; return 0;
 	case OPT_OFFSET:
-		e->claim_time_offset_s = whole(arg, "--claim-time-offset", "seconds", -315360000, 315360000, state);
+		e->claim_time_offset_s =
+			whole(arg, "--claim-time-offset", "seconds", -315360000, 315360000, state);
 		return 0;
 	case OPT_SAVE: e->save_request = arg; return 0;
 	case OPT_REPLAY: e->replay = arg; return 0;
@@ -155,7 +157,9 @@ static error_t parse_configure(int key, char *arg, struct argp_state *state)
 	case OPT_SERVER: c->servers = arg; return 0;
 	case OPT_BPF_DIRS: c->bpf_dirs = arg; return 0;
 	case OPT_BPF_CONTENT: c->bpf_content = arg; return 0;
-	case OPT_ROTATE_DAYS: c->rotate_key_days = whole(arg, "--rotate-key-days", "days", 0, 36500, state); return 0;
+	case OPT_ROTATE_DAYS:
+		c->rotate_key_days = whole(arg, "--rotate-key-days", "days", 0, 36500, state);
+		return 0;
 	default: return parse_common(key, arg, state);
 	}
 }
@@ -222,7 +226,8 @@ static const struct argp_option enroll_options[] = {
 	{ "version", OPT_VERSION, "V", 0,
 	  "version to claim (environment AGENT_VERSION; default: the statement's, or this program's)", 1 },
 	{ "reset-identity", OPT_RESET, 0, 0,
-	  "make a fresh device key under the same agent id and begin a new chain; needs the token that `troth agent "
+	  "make a fresh device key under the same agent id and begin a new chain; needs the token that "
+	  "`troth agent "
 	  "reset-identity` gave",
 	  1 },
 	OPTIONS_BPF,
@@ -247,8 +252,8 @@ static const struct argp_option run_options[] = {
 
 static const struct argp_option announce_options[] = {
 	OPTION_STATE,
-	{ "for", OPT_FOR, "MIN", 0, "minutes of silence to expect (default: reboot, update 15; restart 2; shutdown 1440)",
-	  1 },
+	{ "for", OPT_FOR, "MIN", 0,
+	  "minutes of silence to expect (default: reboot, update 15; restart 2; shutdown 1440)", 1 },
 	{ 0 },
 };
 
@@ -256,8 +261,8 @@ static const struct argp_option configure_options[] = {
 	OPTION_STATE,
 	{ "server", OPT_SERVER, "URL[,URL]", 0, "https://host:port, tried in this order", 1 },
 	OPTIONS_BPF,
-	{ "rotate-key-days", OPT_ROTATE_DAYS, "DAYS", 0, "change the device key when it is this old; 0: only when asked",
-	  1 },
+	{ "rotate-key-days", OPT_ROTATE_DAYS, "DAYS", 0,
+	  "change the device key when it is this old; 0: only when asked", 1 },
 	{ 0 },
 };
 
@@ -362,21 +367,24 @@ static const struct command {
 	  "say that silence is planned: shutdown, reboot, update, restart",
 	  command_announce,
 	  { announce_options, parse_announce, "shutdown|reboot|update|restart|none",
-	    "Makes the running agent tell its server, at once and with every pulse until then, that a silence is no "
+	    "Makes the running agent tell its server, at once and with every pulse until then, that a "
+	    "silence is no "
 	    "incident. `none` takes it back." EXITS,
 	    NULL, NULL, NULL } },
 	{ "rotate-key",
 	  "change the device key of the running agent",
 	  command_rotate,
 	  { rotate_options, parse_common, NULL,
-	    "Makes the running agent exchange its device key for a fresh one. Both are good for the server until the "
+	    "Makes the running agent exchange its device key for a fresh one. Both are good for the server "
+	    "until the "
 	    "first pulse with the new one, and the chain of pulses goes on." EXITS,
 	    NULL, NULL, NULL } },
 	{ "configure",
 	  "change what agent.json says about this host",
 	  command_configure,
 	  { configure_options, parse_configure, NULL,
-	    "Changes settings of an agent that is not running; without options, shows them." EXITS, NULL, NULL, NULL } },
+	    "Changes settings of an agent that is not running; without options, shows them." EXITS, NULL,
+	    NULL, NULL } },
 	{ "version",
 	  "show version and hash of the running image",
 	  command_version,

@@ -6,15 +6,15 @@
 
 #define SCHEDULED "/run/systemd/shutdown/scheduled"
 #define NOLOGIN "/run/nologin"
-#define BEFORE_MS INT64_C(60000)  /* a schedule that is this near is being carried out */
+#define BEFORE_MS INT64_C(60000) /* a schedule that is this near is being carried out */
 #define AFTER_MS INT64_C(600000) /* one that is this old was called off, or another clock wrote it */
 
 static const struct {
 	const char *name;
 	uint64_t seconds;
 } kinds[TR_NOTICE_N] = {
-	[TR_NOTICE_NONE] = { "none", 0 },	    [TR_NOTICE_SHUTDOWN] = { "shutdown", 86400 },
-	[TR_NOTICE_REBOOT] = { "reboot", 900 },	    [TR_NOTICE_UPDATE] = { "update", 900 },
+	[TR_NOTICE_NONE] = { "none", 0 },	  [TR_NOTICE_SHUTDOWN] = { "shutdown", 86400 },
+	[TR_NOTICE_REBOOT] = { "reboot", 900 },	  [TR_NOTICE_UPDATE] = { "update", 900 },
 	[TR_NOTICE_RESTART] = { "restart", 120 },
 };
 
@@ -76,8 +76,10 @@ enum tr_notice tr_notice_of_stop(struct tr_view scheduled, bool nologin, int64_t
 	static const struct {
 		const char *mode;
 		enum tr_notice what;
-	} modes[] = { { "reboot", TR_NOTICE_REBOOT },	 { "kexec", TR_NOTICE_REBOOT },
-		      { "soft-reboot", TR_NOTICE_REBOOT }, { "poweroff", TR_NOTICE_SHUTDOWN },
+	} modes[] = { { "reboot", TR_NOTICE_REBOOT },
+		      { "kexec", TR_NOTICE_REBOOT },
+		      { "soft-reboot", TR_NOTICE_REBOOT },
+		      { "poweroff", TR_NOTICE_SHUTDOWN },
 		      { "halt", TR_NOTICE_SHUTDOWN } };
 	struct tr_view mode = value(scheduled, "MODE=");
 	enum tr_notice what = TR_NOTICE_RESTART;
@@ -87,8 +89,9 @@ enum tr_notice tr_notice_of_stop(struct tr_view scheduled, bool nologin, int64_t
 			if (tr_view_is(mode, modes[i].mode))
 				what = modes[i].what;
 	*ret_s = tr_notice_default_s(what);
-	/* A schedule explains closed logins: they are closed minutes before. Without one the host goes down, and whether
-	 * it comes back is not known: called a shutdown, but only for as long as a reboot takes. */
+	/* A schedule explains closed logins: they are closed minutes before. Without one the host goes down,
+	 * and whether it comes back is not known: called a shutdown, but only for as long as a reboot takes.
+	 */
 	if (what == TR_NOTICE_RESTART && nologin && !scheduled.n) {
 		what = TR_NOTICE_SHUTDOWN;
 		*ret_s = tr_notice_default_s(TR_NOTICE_REBOOT);

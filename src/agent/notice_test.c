@@ -18,14 +18,18 @@ static void a_stop_is_told_apart(void **state)
 	} cases[] = {
 		{ "service stopped", "", false, TR_NOTICE_RESTART, 120 },
 		{ "going down, who knows for how long", "", true, TR_NOTICE_SHUTDOWN, 900 },
-		{ "reboot now", "USEC=1795312800000000\nWARN_WALL=1\nMODE=reboot\n", true, TR_NOTICE_REBOOT, 900 },
-		{ "power off now", "USEC=1795312799000000\nMODE=poweroff\n", true, TR_NOTICE_SHUTDOWN, 86400 },
+		{ "reboot now", "USEC=1795312800000000\nWARN_WALL=1\nMODE=reboot\n", true, TR_NOTICE_REBOOT,
+		  900 },
+		{ "power off now", "USEC=1795312799000000\nMODE=poweroff\n", true, TR_NOTICE_SHUTDOWN,
+		  86400 },
 		{ "halt now", "USEC=1795312799000000\nMODE=halt\n", true, TR_NOTICE_SHUTDOWN, 86400 },
 		{ "kexec now", "USEC=1795312799000000\nMODE=kexec", true, TR_NOTICE_REBOOT, 900 },
 		{ "a restart before a reboot in 3 minutes", "USEC=1795312980000000\nMODE=reboot\n", true,
 		  TR_NOTICE_RESTART, 120 },
-		{ "a schedule of yesterday", "USEC=1795226400000000\nMODE=poweroff\n", false, TR_NOTICE_RESTART, 120 },
-		{ "a rehearsal", "USEC=1795312800000000\nDRY_RUN=1\nMODE=dry-poweroff\n", false, TR_NOTICE_RESTART, 120 },
+		{ "a schedule of yesterday", "USEC=1795226400000000\nMODE=poweroff\n", false,
+		  TR_NOTICE_RESTART, 120 },
+		{ "a rehearsal", "USEC=1795312800000000\nDRY_RUN=1\nMODE=dry-poweroff\n", false,
+		  TR_NOTICE_RESTART, 120 },
 		{ "damaged", "USEC=soon\nMODE=poweroff\n", false, TR_NOTICE_RESTART, 120 },
 		{ "absurd", "USEC=99999999999999999999999\nMODE=poweroff\n", false, TR_NOTICE_RESTART, 120 },
 		{ "no mode", "USEC=1795312800000000\n", false, TR_NOTICE_RESTART, 120 },
@@ -35,7 +39,8 @@ static void a_stop_is_told_apart(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		uint64_t seconds = 0;
 
-		if (tr_notice_of_stop(tr_view_str(cases[i].scheduled), cases[i].nologin, NOW, &seconds) != cases[i].want ||
+		if (tr_notice_of_stop(tr_view_str(cases[i].scheduled), cases[i].nologin, NOW, &seconds) !=
+			    cases[i].want ||
 		    seconds != cases[i].seconds)
 			fail_msg("%s", cases[i].label);
 	}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The commands that tell an agent something: announce and rotate-key while it runs, configure while it does not. */
+/* The commands that tell an agent something: announce and rotate-key while it runs, configure while it does
+ * not. */
 #include "agent/agent.h"
 #include "agent/eye.h"
 #include "agent/request.h"
@@ -13,7 +14,8 @@
 
 static int asked(const struct tr_err *err)
 {
-	return tr_agent_fail(err->code == TR_E_UNAVAIL ? TR_AGENT_EXIT_UNREACHABLE : TR_AGENT_EXIT_STATE, err);
+	return tr_agent_fail(err->code == TR_E_UNAVAIL ? TR_AGENT_EXIT_UNREACHABLE : TR_AGENT_EXIT_STATE,
+			     err);
 }
 
 int tr_agent_announce(const char *state_dir, const char *what, uint64_t minutes)
@@ -23,7 +25,8 @@ int tr_agent_announce(const char *state_dir, const char *what, uint64_t minutes)
 	struct tr_err err = { 0 };
 
 	if (!tr_notice_of(tr_view_str(what), &q.notice)) {
-		(void)tr_err_set(&err, TR_E_INVALID, "announce shutdown, reboot, update, restart or none", "\"%s\"", what);
+		(void)tr_err_set(&err, TR_E_INVALID, "announce shutdown, reboot, update, restart or none",
+				 "\"%s\"", what);
 		return tr_agent_fail(TR_AGENT_EXIT_USAGE, &err);
 	}
 	q.seconds = minutes && q.notice != TR_NOTICE_NONE ? minutes * 60 : tr_notice_default_s(q.notice);
@@ -49,7 +52,8 @@ int tr_agent_rotate_key(const char *state_dir)
 	if (tr_request_make(&s, &q, ROTATE_WAIT_MS, &err) || tr_state_load_conf(&s, &err))
 		return asked(&err);
 	if (memcmp(before, s.conf.key_id.p, sizeof(before)) == 0) {
-		(void)tr_err_set(&err, TR_E_DENIED, "the device key was not changed; the agent's log says why",
+		(void)tr_err_set(&err, TR_E_DENIED,
+				 "the device key was not changed; the agent's log says why",
 				 "the key id is the same");
 		return tr_agent_fail(TR_AGENT_EXIT_REFUSED, &err);
 	}
@@ -63,7 +67,8 @@ int tr_agent_rotate_key(const char *state_dir)
 static void show(const struct tr_agent_conf *c)
 {
 	printf("servers          %.*s\n", TR_VIEW_FMT(c->servers));
-	printf("bpf-dirs         %.*s\n", c->bpf_dirs.n ? (int)c->bpf_dirs.n : (int)sizeof(TR_BPF_DIR_DEFAULT) - 1,
+	printf("bpf-dirs         %.*s\n",
+	       c->bpf_dirs.n ? (int)c->bpf_dirs.n : (int)sizeof(TR_BPF_DIR_DEFAULT) - 1,
 	       c->bpf_dirs.n ? (const char *)c->bpf_dirs.p : TR_BPF_DIR_DEFAULT);
 	printf("bpf-content      %.*s\n", TR_VIEW_FMT(c->bpf_content));
 	printf("rotate-key-days  %llu\n", (unsigned long long)c->rotate_key_days);
@@ -80,7 +85,8 @@ int tr_agent_configure(const struct tr_configure_opts *o)
 
 	if (o->servers && tr_servers_check(o->servers, &servers, &err))
 		return tr_agent_fail(TR_AGENT_EXIT_USAGE, &err);
-	if (tr_state_open(o->state_dir, &s, &err) || (changes && tr_state_lock(&s, &err)) || tr_state_load_conf(&s, &err))
+	if (tr_state_open(o->state_dir, &s, &err) || (changes && tr_state_lock(&s, &err)) ||
+	    tr_state_load_conf(&s, &err))
 		return tr_agent_fail(TR_AGENT_EXIT_STATE, &err);
 	c = s.conf;
 	if (o->servers)

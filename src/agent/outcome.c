@@ -7,18 +7,16 @@
 
 #define BARRED_WAIT_MS UINT64_C(300000)
 
-/* The answers that no later pulse can change by itself. */
+/* The answers that mean something of their own. */
 static const struct {
 	int status;
 	const char *code;
 	enum tr_outcome what;
-} final[] = {
-	{ 403, "quarantined", TR_OUT_BARRED },
-	{ 403, "agent_revoked", TR_OUT_REVOKED },
-	{ 401, "agent_revoked", TR_OUT_REVOKED },
-	{ 401, "agent_unknown", TR_OUT_BARRED },
-	{ 403, "agent_unknown", TR_OUT_BARRED },
-	{ 401, "key_mismatch", TR_OUT_BARRED },
+} special[] = {
+	{ 409, "replay", TR_OUT_REPLAYED },
+	{ 403, "quarantined", TR_OUT_BARRED },	  { 403, "agent_revoked", TR_OUT_REVOKED },
+	{ 401, "agent_revoked", TR_OUT_REVOKED }, { 401, "agent_unknown", TR_OUT_BARRED },
+	{ 403, "agent_unknown", TR_OUT_BARRED },  { 401, "key_mismatch", TR_OUT_BARRED },
 	{ 403, "key_mismatch", TR_OUT_BARRED },
 };
 
@@ -26,16 +24,17 @@ enum tr_outcome tr_outcome_of(int status, const char *code)
 {
 	if (status == 200)
 		return TR_OUT_ACCEPTED;
-	for (size_t i = 0; i < TR_ARRAY_LEN(final); i++)
-		if (final[i].status == status && strcmp(final[i].code, code) == 0)
-			return final[i].what;
+	for (size_t i = 0; i < TR_ARRAY_LEN(special); i++)
+		if (special[i].status == status && strcmp(special[i].code, code) == 0)
+			return special[i].what;
 	/* A redirect is nothing a server of ours sends: some other program answers there. */
 	return status >= 400 && status < 500 ? TR_OUT_REFUSED : TR_OUT_UNREACHABLE;
 }
 
 bool tr_outcome_is_key(int status, const char *code)
 {
-	return (status == 401 || status == 403) && (strcmp(code, "key_mismatch") == 0 || strcmp(code, "agent_unknown") == 0);
+	return (status == 401 || status == 403) &&
+	       (strcmp(code, "key_mismatch") == 0 || strcmp(code, "agent_unknown") == 0);
 }
 
 static uint64_t at_least(uint64_t wait, unsigned retry_after_s)
@@ -48,8 +47,8 @@ static uint64_t at_least(uint64_t wait, unsigned retry_after_s)
 	return wait > told ? wait : told + wait % (told / 4 + 1);
 }
 
-uint64_t tr_outcome_wait_ms(enum tr_outcome what, unsigned failures, uint64_t interval_s, unsigned retry_after_s,
-			    uint32_t random)
+uint64_t tr_outcome_wait_ms(enum tr_outcome what, unsigned failures, uint64_t interval_s,
+			    unsigned retry_after_s, uint32_t random)
 {
 	uint64_t interval_ms = tr_interval_clamp_s(interval_s) * 1000;
 
@@ -66,7 +65,8 @@ const char *tr_outcome_name(enum tr_outcome what)
 {
 	switch (what) {
 	case TR_OUT_ACCEPTED: return "ok";
-	case TR_OUT_REFUSED: return "refused";
+	case TR_OUT_REFUSED:
+	case TR_OUT_REPLAYED: return "refused";
 	case TR_OUT_BARRED: return "barred";
 	case TR_OUT_REVOKED: return "revoked";
 	default: return "unreachable";

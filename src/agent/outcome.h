@@ -9,9 +9,10 @@
 enum tr_outcome {
 	TR_OUT_ACCEPTED,
 	TR_OUT_UNREACHABLE, /* no server answered, or none was able: soon again */
-	TR_OUT_REFUSED,     /* an answer of 4xx: with the next beat */
-	TR_OUT_BARRED,      /* only an operator can change that: every 5 minutes */
-	TR_OUT_REVOKED,     /* barred, by revocation */
+	TR_OUT_REFUSED,	    /* an answer of 4xx: with the next beat */
+	TR_OUT_REPLAYED,    /* refused because its ticket or number was used: soon again, with a fresh ticket */
+	TR_OUT_BARRED,	    /* only an operator can change that: every 5 minutes */
+	TR_OUT_REVOKED,	    /* barred, by revocation */
 };
 
 /* What an HTTP answer means. */
@@ -19,8 +20,8 @@ enum tr_outcome tr_outcome_of(int status, const char *code);
 /* Is it the key that the server does not know? Then the other key of a rotation may be the right one. */
 bool tr_outcome_is_key(int status, const char *code);
 /* How long to wait after it; failures counts this one. */
-uint64_t tr_outcome_wait_ms(enum tr_outcome what, unsigned failures, uint64_t interval_s, unsigned retry_after_s,
-			    uint32_t random);
+uint64_t tr_outcome_wait_ms(enum tr_outcome what, unsigned failures, uint64_t interval_s,
+			    unsigned retry_after_s, uint32_t random);
 /* For status.json: "ok", "unreachable", … */
 const char *tr_outcome_name(enum tr_outcome what);
 

@@ -28,7 +28,7 @@ static void answers_mean_what_they_say(void **state)
 		{ 403, "wrong_agent", TR_OUT_REFUSED },
 		{ 403, "relayed", TR_OUT_REFUSED },
 		{ 403, "wrong_partition", TR_OUT_REFUSED },
-		{ 409, "replay", TR_OUT_REFUSED },
+		{ 409, "replay", TR_OUT_REPLAYED },
 		{ 409, "chain_conflict", TR_OUT_REFUSED },
 		{ 401, "", TR_OUT_REFUSED },
 		{ 403, "certificate_expired", TR_OUT_REFUSED },
@@ -60,10 +60,13 @@ static void waits_follow_the_outcome(void **state)
 		{ "no interval told", TR_OUT_ACCEPTED, 0, 0, 0, 27000, 33000 },
 		{ "an absurd interval", TR_OUT_ACCEPTED, 0, UINT64_MAX, 0, 3240000, 3960000 },
 		{ "first failure", TR_OUT_UNREACHABLE, 1, 30, 0, 1000, 5000 },
-		{ "many failures: back before it is called lost", TR_OUT_UNREACHABLE, 99, 30, 0, 30000, 60000 },
+		{ "many failures: back before it is called lost", TR_OUT_UNREACHABLE, 99, 30, 0, 30000,
+		  60000 },
 		{ "many failures, a slow beat", TR_OUT_UNREACHABLE, 99, 3600, 0, 150000, 300000 },
 		{ "many failures, a fast beat", TR_OUT_UNREACHABLE, 99, 1, 0, 1000, 5000 },
 		{ "refused", TR_OUT_REFUSED, 1, 30, 0, 27000, 33000 },
+		{ "replayed: soon", TR_OUT_REPLAYED, 1, 30, 0, 1000, 5000 },
+		{ "replayed again and again", TR_OUT_REPLAYED, 9, 30, 0, 30000, 60000 },
 		{ "refused, fast beat", TR_OUT_REFUSED, 9, 1, 0, 900, 1100 },
 		{ "barred", TR_OUT_BARRED, 1, 1, 0, 270000, 330000 },
 		{ "told when to come back", TR_OUT_REFUSED, 1, 30, 60, 60000, 75000 },
@@ -74,8 +77,9 @@ static void waits_follow_the_outcome(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		for (unsigned n = 0; n < 64; n++) {
-			uint64_t ms = tr_outcome_wait_ms(cases[i].what, cases[i].failures, cases[i].interval_s,
-						      cases[i].retry_after_s, n * (UINT32_MAX / 63));
+			uint64_t ms =
+				tr_outcome_wait_ms(cases[i].what, cases[i].failures, cases[i].interval_s,
+						   cases[i].retry_after_s, n * (UINT32_MAX / 63));
 
 			if (ms < cases[i].low || ms > cases[i].high)
 				fail_msg("%s: %llu", cases[i].label, (unsigned long long)ms);

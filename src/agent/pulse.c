@@ -70,10 +70,12 @@ static void save_chain(struct tr_pulser *p)
 {
 	struct tr_err err;
 
-	/* A full disk is no reason to fall silent; a crash would then look like a restored snapshot, so it is told. */
+	/* A full disk is no reason to fall silent; a crash would then look like a restored snapshot, so it is
+	 * told. */
 	if (tr_chain_save(p->state, &p->chain, &err))
 		tr_log_err(TR_LOG_ERROR, "chain_not_saved", &err, "hint",
-			   "until the state folder can be written, a crash of this host breaks the chain", NULL);
+			   "until the state folder can be written, a crash of this host breaks the chain",
+			   NULL);
 }
 
 static void accepted(struct attempt *a, const struct tr_pulse_answer *told, uint64_t took_ns,
@@ -93,14 +95,16 @@ static void accepted(struct attempt *a, const struct tr_pulse_answer *told, uint
 	r->received_ns = told->received_ns;
 	r->sent_ns = told->sent_ns;
 	/* What the way there and back took belongs to neither clock. */
-	r->skew_ms = ((a->wall_ns - told->received_ns) + (a->wall_ns + (int64_t)took_ns - told->sent_ns)) / 2 / 1000000;
+	r->skew_ms = ((a->wall_ns - told->received_ns) + (a->wall_ns + (int64_t)took_ns - told->sent_ns)) /
+		     2 / 1000000;
 	tr_clock_learn(&p->chain.time, told->sent_ns, tr_boot_ns());
 	save_chain(p);
 }
 
 static uint64_t rtt_us_of(uint64_t took_ns, const struct tr_pulse_answer *told)
 {
-	uint64_t inside = told->sent_ns > told->received_ns ? (uint64_t)(told->sent_ns - told->received_ns) : 0;
+	uint64_t inside =
+		told->sent_ns > told->received_ns ? (uint64_t)(told->sent_ns - told->received_ns) : 0;
 
 	uint64_t us = took_ns > inside ? (took_ns - inside) / 1000 : 0;
 
@@ -125,9 +129,12 @@ static bool take_answer(struct attempt *a, const struct tr_client_answer *got, u
 	tr_refusal_read(got->status == 200 ? tr_view(NULL, 0) : tr_buf_view(&got->body), &r->why);
 	r->what = tr_outcome_of(got->status, r->why.code);
 	if (r->what != TR_OUT_ACCEPTED) {
-		tr_chain_failed(&a->p->chain);
-		(void)tr_err_set(err, TR_E_DENIED, "the server did not take the pulse", "status %d %s: %s", got->status,
-				 r->why.code, r->why.detail);
+		if (r->what == TR_OUT_REPLAYED)
+			tr_chain_replayed(&a->p->chain);
+		else
+			tr_chain_failed(&a->p->chain);
+		(void)tr_err_set(err, TR_E_DENIED, "the server did not take the pulse", "status %d %s: %s",
+				 got->status, r->why.code, r->why.detail);
 		return false;
 	}
 	if (tr_pulse_answer_get(tr_buf_view(&got->body), &told, err) || told.ticket.n != TR_TICKET_LEN ||
@@ -146,12 +153,14 @@ static bool take_answer(struct attempt *a, const struct tr_client_answer *got, u
 	}
 	r->what = TR_OUT_REFUSED;
 	r->interval_s = told.interval_s;
-	(void)tr_err_set(err, TR_E_DENIED, "the server asked for a fresh start of the chain twice in a row", "resync");
+	(void)tr_err_set(err, TR_E_DENIED, "the server asked for a fresh start of the chain twice in a row",
+			 "resync");
 	return next == TR_CHAIN_AGAIN;
 }
 
-void tr_pulse_send(struct tr_pulser *p, struct tr_client *c, const struct tr_privkey *key, int64_t verify_time_ms,
-		   unsigned timeout_ms, struct tr_pulse_result *ret, struct tr_err *err)
+void tr_pulse_send(struct tr_pulser *p, struct tr_client *c, const struct tr_privkey *key,
+		   int64_t verify_time_ms, unsigned timeout_ms, struct tr_pulse_result *ret,
+		   struct tr_err *err)
 {
 	struct attempt a = { .p = p, .key = key };
 	const struct tr_client_request req = {

@@ -34,7 +34,7 @@ TR_DEFINE_AUTO_DONE(struct tr_pulser, tr_pulser_done)
 /* How a pulse went. */
 struct tr_pulse_result {
 	enum tr_outcome what;
-	int status; /* 0: no answer */
+	int status;	       /* 0: no answer */
 	struct tr_refusal why; /* of an answer that is no 200 */
 	unsigned retry_after_s;
 	bool by_date; /* unreachable: the server's certificate is not valid at the time that was given */
@@ -45,9 +45,10 @@ struct tr_pulse_result {
 	bool renew;
 };
 
-/* Sends one over c, signed by the key whose certificate c presents; once more when the server asks for a resync. Saves
- * the chain when it grew. Logs what went wrong. timeout_ms 0: the client's. */
-void tr_pulse_send(struct tr_pulser *p, struct tr_client *c, const struct tr_privkey *key, int64_t verify_time_ms,
-		   unsigned timeout_ms, struct tr_pulse_result *ret, struct tr_err *err);
+/* Sends one over c, signed by the key whose certificate c presents; once more when the server asks for a
+ * resync. Saves the chain when it grew. Logs what went wrong. timeout_ms 0: the client's. */
+void tr_pulse_send(struct tr_pulser *p, struct tr_client *c, const struct tr_privkey *key,
+		   int64_t verify_time_ms, unsigned timeout_ms, struct tr_pulse_result *ret,
+		   struct tr_err *err);
 
 #endif

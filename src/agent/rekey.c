@@ -27,13 +27,14 @@ void tr_run_renew_if_due(struct tr_runner *r)
 	if (r->next.key || mono < r->renew_not_before || (!r->renew_told && best_now_ms(r) < r->renew_due_ms))
 		return;
 	/* Signals stay out: a certificate that the server has issued should also reach the disk. */
-	rc = tr_agent_renew(r->link.client, &r->state, r->state.key, "cert.pem", tr_buf_view(&r->link.ca_pem), &status,
-			    &err);
+	rc = tr_agent_renew(r->link.client, &r->state, r->state.key, "cert.pem", tr_buf_view(&r->link.ca_pem),
+			    &status, &err);
 	if (!rc)
 		rc = tr_run_load_cert(r, &err);
 	if (rc) {
 		r->renew_failures++;
-		r->renew_not_before = mono + tr_backoff_ms(r->renew_failures + 2, TR_BACKOFF_CAP_MS, tr_random32());
+		r->renew_not_before =
+			mono + tr_backoff_ms(r->renew_failures + 2, TR_BACKOFF_CAP_MS, tr_random32());
 		tr_log_err(TR_LOG_ERROR, "renew_failed", &err, "server", r->link.url, "status",
 			   tr_fmt("%d", status), NULL);
 		return;
@@ -52,7 +53,8 @@ static bool rotation_is_due(const struct tr_runner *r)
 	if (r->rotate_asked)
 		return true;
 	/* Up to a twentieth later, so that agents set up together do not rotate together. */
-	return days > 0 && days < 36500 && best_now_ms(r) >= since + days * DAY_MS + days * (DAY_MS / 20) * (r->spread % 1000) / 1000;
+	return days > 0 && days < 36500 &&
+	       best_now_ms(r) >= since + days * DAY_MS + days * (DAY_MS / 20) * (r->spread % 1000) / 1000;
 }
 
 void tr_run_finish_request(struct tr_runner *r, enum tr_request_kind kind)
@@ -70,7 +72,8 @@ bool tr_run_rotate_if_due(struct tr_runner *r)
 	int status = 0;
 	enum tr_code rc;
 
-	if (r->next.key || !r->link.client || !rotation_is_due(r) || (!r->rotate_asked && mono < r->rotate_not_before))
+	if (r->next.key || !r->link.client || !rotation_is_due(r) ||
+	    (!r->rotate_asked && mono < r->rotate_not_before))
 		return false;
 	r->rotate_asked = false;
 	r->rotate_not_before = mono + TR_BACKOFF_CAP_MS;
@@ -101,7 +104,8 @@ void tr_run_settle_rotation(struct tr_runner *r)
 		return;
 	if (!r->use_next) {
 		/* It was refused, and the old one was taken. */
-		tr_log(TR_LOG_WARN, "key_not_rotated", "detail", "the server does not know the next key", NULL);
+		tr_log(TR_LOG_WARN, "key_not_rotated", "detail", "the server does not know the next key",
+		       NULL);
 		tr_rotate_drop(&r->state, &r->next);
 	} else if (tr_rotate_finish(&r->state, &r->next, &err) || tr_run_load_cert(r, &err)) {
 		/* The pair stays where it is, and in use: the next start finishes what is missing. */

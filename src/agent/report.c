@@ -63,10 +63,11 @@ void tr_run_log_failure(struct tr_runner *r, const struct tr_pulse_result *res, 
 		return;
 	}
 	tr_run_note_error(r, res->status == 200 ? err->pub
-					 : tr_fmt("status %d %s: %s", res->status, res->why.code, res->why.detail));
+						: tr_fmt("status %d %s: %s", res->status, res->why.code,
+							 res->why.detail));
 	tr_log(TR_LOG_ERROR, event, "server", r->link.url, "status", tr_fmt("%d", res->status), "code",
-	       res->status == 200 ? "resync" : res->why.code, "detail", res->status == 200 ? err->pub : res->why.detail,
-	       NULL);
+	       res->status == 200 ? "resync" : res->why.code, "detail",
+	       res->status == 200 ? err->pub : res->why.detail, NULL);
 }
 
 void tr_run_account(struct tr_runner *r, enum tr_outcome what)
@@ -86,14 +87,16 @@ void tr_run_account(struct tr_runner *r, enum tr_outcome what)
 	tr_run_save_status(r, "ok");
 	if (recovered)
 		tr_log(TR_LOG_INFO, "pulse_recovered", "server", r->link.url, NULL);
-	tr_log(TR_LOG_DEBUG, "pulse", "server", r->link.url, "n", tr_fmt("%llu", (unsigned long long)r->status.beats),
-	       "seq", tr_fmt("%llu", (unsigned long long)r->pulser.chain.seq), "rtt_us",
+	tr_log(TR_LOG_DEBUG, "pulse", "server", r->link.url, "n",
+	       tr_fmt("%llu", (unsigned long long)r->status.beats), "seq",
+	       tr_fmt("%llu", (unsigned long long)r->pulser.chain.seq), "rtt_us",
 	       tr_fmt("%llu", (unsigned long long)r->pulser.rtt_us), "skew_ms",
 	       tr_fmt("%lld", (long long)r->status.clock_skew_ms), NULL);
 	if ((r->pulser.bpf_status != TR_BPF_OK && r->pulser.bpf_status != TR_BPF_OFF) != r->bpf_bad) {
 		r->bpf_bad = !r->bpf_bad;
 		tr_log(r->bpf_bad ? TR_LOG_WARN : TR_LOG_INFO, "bpf", "status",
-		       tr_bpf_status_name(r->pulser.bpf_status), "detail", r->bpf_bad ? r->pulser.bpf_why : "", NULL);
+		       tr_bpf_status_name(r->pulser.bpf_status), "detail",
+		       r->bpf_bad ? r->pulser.bpf_why : "", NULL);
 	}
 	/* The garbage of a handshake and of a start goes back; a pulse itself needs next to nothing. */
 	if (recovered || r->status.beats <= 2 || r->status.beats % 256 == 0)

@@ -56,7 +56,8 @@ TR_RC tr_request_get(const struct tr_state *s, struct tr_request *ret, struct tr
 	r.seconds = w.seconds;
 	if (tr_view_is(w.order, "rotate-key"))
 		r.kind = TR_REQUEST_ROTATE;
-	else if (tr_view_is(w.order, "announce") && tr_notice_of(w.notice, &r.notice) && r.seconds <= TR_NOTICE_MAX_S)
+	else if (tr_view_is(w.order, "announce") && tr_notice_of(w.notice, &r.notice) &&
+		 r.seconds <= TR_NOTICE_MAX_S)
 		r.kind = TR_REQUEST_ANNOUNCE;
 	else
 		return tr_err_set(err, TR_E_INVALID, "the request is none that this agent knows", FILE_NAME);
@@ -89,7 +90,8 @@ static TR_RC find_agent(const struct tr_state *s, pid_t *ret, struct tr_err *err
 	enum tr_code rc;
 
 	if (!tr_state_in_use(s))
-		return tr_err_set(err, TR_E_NOTFOUND, "no agent runs on this state folder", "%s is not locked", s->dir);
+		return tr_err_set(err, TR_E_NOTFOUND, "no agent runs on this state folder",
+				  "%s is not locked", s->dir);
 	rc = tr_status_load(s, &doc, &arena, &st, err);
 	if (rc)
 		return rc;
@@ -99,7 +101,8 @@ static TR_RC find_agent(const struct tr_state *s, pid_t *ret, struct tr_err *err
 	return TR_OK;
 }
 
-TR_RC tr_request_make(const struct tr_state *s, const struct tr_request *r, uint64_t wait_ms, struct tr_err *err)
+TR_RC tr_request_make(const struct tr_state *s, const struct tr_request *r, uint64_t wait_ms,
+		      struct tr_err *err)
 {
 	uint64_t until = tr_mono_ms() + wait_ms;
 	pid_t pid = 0;
@@ -116,9 +119,10 @@ TR_RC tr_request_make(const struct tr_state *s, const struct tr_request *r, uint
 	}
 	while (is_there(s)) {
 		if (tr_mono_ms() >= until)
-			return tr_err_set(err, TR_E_UNAVAIL,
-					  "the agent could not do it yet; it goes on trying, see `troth-agent status`",
-					  "process %d", (int)pid);
+			return tr_err_set(
+				err, TR_E_UNAVAIL,
+				"the agent could not do it yet; it goes on trying, see `troth-agent status`",
+				"process %d", (int)pid);
 		(void)usleep(20000);
 	}
 	return TR_OK;

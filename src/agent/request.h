@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a command asks of the agent that runs on the same state folder: a small file, and SIGUSR1. Whoever can write
- * into the folder holds the device key anyway. */
+/* What a command asks of the agent that runs on the same state folder: a small file, and SIGUSR1. Whoever can
+ * write into the folder holds the device key anyway. */
 #ifndef TR_AGENT_REQUEST_H
 #define TR_AGENT_REQUEST_H
 
@@ -20,8 +20,9 @@ TR_RC tr_request_put(const struct tr_state *s, const struct tr_request *r, struc
 TR_RC tr_request_get(const struct tr_state *s, struct tr_request *ret, struct tr_err *err);
 void tr_request_drop(const struct tr_state *s);
 
-/* For the command: leaves the request, wakes the agent and waits until it was carried out. TR_E_NOTFOUND: no agent
- * runs here; TR_E_UNAVAIL: not carried out in that time. */
-TR_RC tr_request_make(const struct tr_state *s, const struct tr_request *r, uint64_t wait_ms, struct tr_err *err);
+/* For the command: leaves the request, wakes the agent and waits until it was carried out. TR_E_NOTFOUND: no
+ * agent runs here; TR_E_UNAVAIL: not carried out in that time. */
+TR_RC tr_request_make(const struct tr_state *s, const struct tr_request *r, uint64_t wait_ms,
+		      struct tr_err *err);
 
 #endif

@@ -52,7 +52,8 @@ static bool start_again(struct tr_state *s, const uint8_t old[32], const uint8_t
 
 	assert_int_equal(tr_state_open(s->dir, &again, &err), TR_OK);
 	assert_int_equal(tr_rotate_recover(&again, &err), TR_OK);
-	assert_int_equal(tr_state_load(&again, &err), TR_OK); /* checks key, device.pub and agent.json together */
+	assert_int_equal(tr_state_load(&again, &err),
+			 TR_OK); /* checks key, device.pub and agent.json together */
 	is_new = memcmp(again.conf.key_id.p, new, 32) == 0;
 	assert_true(is_new || memcmp(again.conf.key_id.p, old, 32) == 0);
 	assert_int_equal(tr_state_read(&again, "cert.pem", 100, &cert, &err), TR_OK);
@@ -72,7 +73,8 @@ static void every_point_of_the_switch_survives(void **state)
 		id_of(s.key, old);
 		assert_int_equal(tr_rotate_begin(&s, &n, &err), TR_OK);
 		id_of(n.key, new);
-		assert_int_equal(tr_pubkey_type(tr_privkey_pub(n.key)), tr_pubkey_type(tr_privkey_pub(s.key)));
+		assert_int_equal(tr_pubkey_type(tr_privkey_pub(n.key)),
+				 tr_pubkey_type(tr_privkey_pub(s.key)));
 		assert_int_equal(tr_state_write(&s, TR_NEXT_CERT, tr_view_str("new"), &err), TR_OK);
 		for (unsigned i = 0; i < done; i++)
 			assert_int_equal(tr_rotate_step(&s, i, &err), TR_OK);
@@ -167,16 +169,21 @@ static void requests_are_read_strictly(void **state)
 		enum tr_code rc;
 		enum tr_request_kind kind;
 	} cases[] = {
-		{ "{\"order\":\"announce\",\"notice\":\"reboot\",\"seconds\":900}", TR_OK, TR_REQUEST_ANNOUNCE },
+		{ "{\"order\":\"announce\",\"notice\":\"reboot\",\"seconds\":900}", TR_OK,
+		  TR_REQUEST_ANNOUNCE },
 		{ "{\"order\":\"rotate-key\"}", TR_OK, TR_REQUEST_ROTATE },
-		{ "{\"order\":\"announce\",\"notice\":\"party\",\"seconds\":900}", TR_E_INVALID, TR_REQUEST_NONE },
-		{ "{\"order\":\"announce\",\"notice\":\"reboot\",\"seconds\":604801}", TR_E_INVALID, TR_REQUEST_NONE },
+		{ "{\"order\":\"announce\",\"notice\":\"party\",\"seconds\":900}", TR_E_INVALID,
+		  TR_REQUEST_NONE },
+		{ "{\"order\":\"announce\",\"notice\":\"reboot\",\"seconds\":604801}", TR_E_INVALID,
+		  TR_REQUEST_NONE },
 		{ "{\"order\":\"shutdown\"}", TR_E_INVALID, TR_REQUEST_NONE },
 		{ "{\"order\":\"rotate-key\",\"x\":1}", TR_E_INVALID, TR_REQUEST_NONE },
 		{ "{}", TR_E_INVALID, TR_REQUEST_NONE },
 		{ "", TR_E_INVALID, TR_REQUEST_NONE },
 	};
-	const struct tr_request put = { .kind = TR_REQUEST_ANNOUNCE, .notice = TR_NOTICE_UPDATE, .seconds = 60 };
+	const struct tr_request put = { .kind = TR_REQUEST_ANNOUNCE,
+					.notice = TR_NOTICE_UPDATE,
+					.seconds = 60 };
 	tr_auto(tr_state_done) struct tr_state s = made(30);
 	struct tr_request q;
 

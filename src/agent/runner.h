@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the run loop share: the state of the one process that runs. report.c tells it, identity.c reads it
- * from the folder, rekey.c changes certificate and key, loop.c does the rest. Nobody else includes this. */
+/* What the files of the run loop share: the state of the one process that runs. report.c tells it, identity.c
+ * reads it from the folder, rekey.c changes certificate and key, loop.c does the rest. Nobody else includes
+ * this. */
 #ifndef TR_AGENT_RUNNER_H
 #define TR_AGENT_RUNNER_H
 
@@ -27,7 +28,7 @@ struct tr_runner {
 	uint32_t spread; /* of this process's start, so that a fleet does not rotate in step */
 	struct tr_pulse_result last;
 	bool in_touch; /* the last round ended with a pulse that was accepted */
-	bool bpf_bad; /* said in the log */
+	bool bpf_bad;  /* said in the log */
 	struct tr_agent_status status;
 	char status_server[TR_URL_MAX + 1], status_error[512], status_prev[17], status_code[64];
 };
@@ -56,7 +57,8 @@ void tr_run_renew_if_due(struct tr_runner *r);
 bool tr_run_rotate_if_due(struct tr_runner *r);
 /* The server took a pulse: which of the two keys is in force is decided. */
 void tr_run_settle_rotation(struct tr_runner *r);
-/* After a refusal: the server knows only one of two keys, and which one a crash made us forget. True: try the other. */
+/* After a refusal: the server knows only one of two keys, and which one a crash made us forget. True: try the
+ * other. */
 bool tr_run_other_key(struct tr_runner *r);
 void tr_run_finish_request(struct tr_runner *r, enum tr_request_kind kind);
 

@@ -127,7 +127,7 @@ def test_an_answer_that_is_none(pair, bad):
 
 
 @pytest.mark.parametrize("status_,code", [(400, "malformed_pulse"), (403, "bad_signature"), (403, "wrong_partition"),
-                                          (403, "relayed"), (409, "replay"), (409, "chain_conflict")])
+                                          (403, "relayed"), (409, "chain_conflict")])
 def test_refused_goes_on_with_the_next_beat(pair, status_, code):
     server, agent = pair
     server.script = [accept(), refuse(status_, code)]
@@ -135,6 +135,15 @@ def test_refused_goes_on_with_the_next_beat(pair, status_, code):
     p = server.wait(3)
     assert p[2].prev == p[0].digest and p[2].ticket == p[1].ticket
     assert f"code={code}" in agent.log()
+
+
+def test_a_spent_ticket_is_not_sent_again(pair):
+    server, agent = pair
+    server.script = [accept(), refuse(409, "replay"), resync()]
+    agent.start()
+    p = server.wait(4)
+    assert p[2].prev == p[0].digest and p[2].ticket == p[2].old_ticket == b""
+    assert (p[3].prev, p[3].ticket, p[3].old_ticket) == (p[0].digest, b"\x67" * 40, p[1].ticket)
 
 
 @pytest.mark.parametrize("status_,code,state", [(403, "quarantined", "barred"), (403, "agent_revoked", "revoked"),
