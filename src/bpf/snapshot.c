@@ -357,7 +357,7 @@ static bool place_of(int dirfd, const char *path, int flags, struct place *ret)
 
 	if (statx(dirfd, path, flags | AT_NO_AUTOMOUNT, STATX_BASIC_STATS | STATX_MNT_ID, &s) != 0)
 		return false;
-	*ret = (struct place){ s.stx_ino, s.stx_mask & STATX_MNT_ID ? s.stx_mnt_id : 0, s.stx_dev_major, s.stx_dev_minor,
+	*ret = (struct place){ s.stx_ino, (s.stx_mask & STATX_MNT_ID) ? s.stx_mnt_id : 0, s.stx_dev_major, s.stx_dev_minor,
 			       s.stx_nlink, s.stx_mode };
 	return true;
 }

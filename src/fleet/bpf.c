@@ -83,7 +83,7 @@ static struct tr_bpf_ref *ref_put(struct tr_fleet *f, const struct tr_bpf_ref *r
 	size_t at = ref_place(f, r->key, &there);
 	struct tr_bpf_ref *more;
 
-	if (there) {
+	if (there && f->refs) {
 		f->refs[at] = *r;
 		return &f->refs[at];
 	}
@@ -350,6 +350,8 @@ enum tr_integrity tr_bpf_judge(struct tr_fleet *f, const struct tr_instant *now,
 	struct tr_view digest = TR_VIEW_ARRAY(s->pulse->bpf_digest);
 	bool changed;
 
+	if (!a)
+		return TR_INTEGRITY_UNKNOWN;
 	a->bpf_status = (uint8_t)(s->pulse->bpf_status < TR_BPF_STATUS_N ? s->pulse->bpf_status : TR_BPF_UNKNOWN);
 	if (!same_boot)
 		other_boot(a);

@@ -525,6 +525,43 @@ static void without_rights_it_says_so(void **state)
 	assert_int_equal(beat(), TR_INTEGRITY_OK);
 }
 
+/* As a service that is not root: CAP_BPF alone, and the permissions of the pins (links only open for writing too). */
+static enum tr_bpf_status look_as_nobody(void)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct bpf[2] = { { 0, 0, 0 }, { 0, 0, 0 } };
+	int status;
+	pid_t child = fork();
+
+	if (child == 0) {
+		bpf[1].permitted = bpf[1].effective = CAP_TO_MASK(CAP_BPF);
+		if (prctl(PR_SET_KEEPCAPS, 1) != 0 || setresgid(65534, 65534, 65534) != 0 || setresuid(65534, 65534, 65534) != 0 ||
+		    syscall(SYS_capset, &head, bpf) != 0)
+			_exit(99);
+		_exit((int)look());
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	return (enum tr_bpf_status)WEXITSTATUS(status);
+}
+
+static void cap_bpf_and_file_permissions_are_enough(void **state)
+{
+	static const char *const pins[] = { "", "/cfg", "/table", "/xdp", "/skb", "/xdp_link", "/skb_link" };
+	char path[256];
+
+	(void)state;
+	assert_int_equal(chmod(ROOT, 0755), 0);
+	assert_int_equal(look_as_nobody(), TR_BPF_NO_RIGHTS);
+	for (size_t i = 0; i < TR_ARRAY_LEN(pins); i++) {
+		(void)snprintf(path, sizeof(path), DIR "%s", pins[i]);
+		assert_int_equal(chown(path, 0, 65534), 0);
+		assert_int_equal(chmod(path, i ? 0660 : 0750), 0);
+	}
+	assert_int_equal(look_as_nobody(), TR_BPF_OK);
+	assert_int_equal(chmod(DIR "/xdp_link", 0640), 0);
+	assert_int_equal(look_as_nobody(), TR_BPF_NO_RIGHTS);
+}
+
 static void there_are_bounds(void **state)
 {
 	char path[512] = DIR, name[64];
@@ -727,6 +764,7 @@ int main(void)
 		ON_KERNEL(other_links_are_understood),
 		ON_KERNEL(what_is_not_there_is_no_alarm),
 		ON_KERNEL(without_rights_it_says_so),
+		ON_KERNEL(cap_bpf_and_file_permissions_are_enough),
 		ON_KERNEL(there_are_bounds),
 		ON_KERNEL(tries_and_large_maps_are_digested),
 	};
