@@ -73,8 +73,8 @@ static void on_rows(void *arg, const void *answer)
 	if (!one)
 		tr_buf_addf(&b, "],\"last_seq\":%llu}", (unsigned long long)last);
 	if (one && n == 0)
-		tr_req_problem(r, &(struct tr_problem){ .status = l->status, .slug = l->slug, .title = tr_http_status_title(l->status),
-							.detail = l->unknown });
+		tr_req_problem(r, &(struct tr_problem){ .status = l->status, .slug = l->slug,
+							.title = tr_http_status_title(l->status), .detail = l->unknown });
 	else
 		tr_req_answer_json(r, &b);
 }

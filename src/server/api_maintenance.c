@@ -117,7 +117,8 @@ static const char *read_when(const struct tr_in_maintenance *in, int64_t now, st
 	ret->until_at = in->until ? in->until : ret->from_at + (int64_t)in->minutes * 60000;
 	if (ret->from_at < now - 60000 || ret->from_at > now + AHEAD_MAX_MS)
 		return "maintenance begins now or within a year";
-	if (ret->until_at <= ret->from_at || ret->until_at <= now || ret->until_at - ret->from_at > (int64_t)MINUTES_MAX * 60000)
+	if (ret->until_at <= ret->from_at || ret->until_at <= now ||
+	    ret->until_at - ret->from_at > (int64_t)MINUTES_MAX * 60000)
 		return "maintenance ends after it began, and lasts at most 31 days";
 	return NULL;
 }
