@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a heartbeat costs at least: libmicrohttpd with TLS 1.3 and a requested client certificate on an epoll loop of
+/* What a pulse costs at least: libmicrohttpd with TLS 1.3 and a requested client certificate on an epoll loop of
  * our own, which suspends each request, sends its body over a socket pair to an echo process, and answers when that
  * does. No check, no limit, no parsing. It has as many front processes as the server has.
  *
