@@ -535,8 +535,8 @@ static enum tr_bpf_status look_as_nobody(void)
 
 	if (child == 0) {
 		bpf[1].permitted = bpf[1].effective = CAP_TO_MASK(CAP_BPF);
-		if (prctl(PR_SET_KEEPCAPS, 1) != 0 || setresgid(65534, 65534, 65534) != 0 || setresuid(65534, 65534, 65534) != 0 ||
-		    syscall(SYS_capset, &head, bpf) != 0)
+		if (prctl(PR_SET_KEEPCAPS, 1) != 0 || setresgid(65534, 65534, 65534) != 0 ||
+		    setresuid(65534, 65534, 65534) != 0 || syscall(SYS_capset, &head, bpf) != 0)
 			_exit(99);
 		_exit((int)look());
 	}
