@@ -91,11 +91,12 @@ static int list(struct tr_cli *c)
 		{ "USES", "uses", TR_CELL_COUNT },	 { "OF", "max_uses", TR_CELL_COUNT },
 		{ "EXPIRES", "expires_at", TR_CELL_TIME }, { "PARTITION", "partition", TR_CELL_TEXT },
 		{ "TYPE", "agent_type", TR_CELL_TEXT },	 { "CREATED", "created_at", TR_CELL_TIME },
-		{ "BY", "created_by", TR_CELL_TEXT },	 { "NOTE", "note", TR_CELL_TEXT },
+		{ "BY", "created_by", TR_CELL_TEXT },	 { "ONLY FOR", "for_agent", TR_CELL_TEXT },
+		{ "NOTE", "note", TR_CELL_TEXT },
 	};
 
 	return tr_list_run(c, &(struct tr_list){ .path = "/api/v1/tokens", .member = "tokens", .cols = cols,
-						 .n = TR_ARRAY_LEN(cols), .drop = "agent_type created_by created_at" });
+						 .n = TR_ARRAY_LEN(cols), .drop = "agent_type created_by created_at for_agent" });
 }
 
 static int revoke_one(struct tr_cli *c)

@@ -9,12 +9,20 @@
 #include "codec/text.h"
 
 #define PAGE 500
+#define KNOWN_MAX 4096 /* alerts whose last revision is remembered; past it one may be shown again */
+
+struct known {
+	char id[24];
+	int64_t rev;
+};
 
 struct watching {
 	struct tr_cli *c;
 	uint64_t seq;       /* last event shown */
 	int64_t alerts_ms;  /* newest change of an alert that was shown; server's clock */
 	const char *verdict; /* NULL: all */
+	struct known known[KNOWN_MAX];
+	size_t n_known, next_known;
 };
 
 static bool is(tr_jnode n, const char *text)
@@ -90,6 +98,29 @@ static void put_alert(const struct watching *w, tr_jnode a, struct tr_buf *b)
 	tr_buf_adds(b, "]\n");
 }
 
+/* A repetition changes an alert's count, not its revision: it is no news. */
+static bool is_news(struct watching *w, tr_jnode a)
+{
+	struct known *k = w->known;
+	struct tr_view id = { 0 };
+	int64_t rev = 0;
+	bool news;
+
+	(void)tr_json_str(tr_json_get(a, "id"), &id);
+	(void)tr_json_int(tr_json_get(a, "rev"), &rev);
+	while (k < w->known + w->n_known && !tr_view_is(id, k->id))
+		k++;
+	if (k == w->known + w->n_known) {
+		k = &w->known[w->next_known++ % KNOWN_MAX];
+		w->n_known += w->n_known < KNOWN_MAX;
+		(void)snprintf(k->id, sizeof(k->id), "%.*s", TR_VIEW_FMT(id));
+		k->rev = INT64_MIN;
+	}
+	news = rev > k->rev;
+	k->rev = rev;
+	return news;
+}
+
 static bool wanted(const struct watching *w, tr_jnode e)
 {
 	tr_jnode detail = tr_json_get(e, "detail");
@@ -130,7 +161,8 @@ static int show_events(struct watching *w)
 	return TR_CLI_EXIT_OK;
 }
 
-static int show_alerts(struct watching *w)
+/* At the start those from before it are only remembered. */
+static int show_alerts(struct watching *w, bool start)
 {
 	tr_auto(tr_json_free) struct tr_json *answer = NULL;
 	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
@@ -139,7 +171,8 @@ static int show_alerts(struct watching *w)
 	tr_jnode alerts;
 	int rc;
 
-	tr_rfc3339_add(&since, w->alerts_ms);
+	/* Once more what changed in the last moment shown: another may have changed in it too. */
+	tr_rfc3339_add(&since, start ? 0 : w->alerts_ms - 1);
 	tr_buf_adds(&path, "/api/v1/alerts?limit=500");
 	tr_cli_query(&path, "changed_after", tr_buf_cstr(&since));
 	rc = tr_api_send(w->c, "GET", &path, NULL, &answer);
@@ -149,10 +182,14 @@ static int show_alerts(struct watching *w)
 	for (size_t i = 0; i < tr_json_len(alerts); i++) {
 		tr_jnode a = tr_json_at(alerts, i);
 		struct tr_view text = { 0 };
-		int64_t ms;
+		int64_t ms = 0;
 
-		put_alert(w, a, &b);
-		if (tr_json_str(tr_json_get(a, "updated_at"), &text) && tr_rfc3339_get(text, &ms) && ms > w->alerts_ms)
+		(void)(tr_json_str(tr_json_get(a, "updated_at"), &text) && tr_rfc3339_get(text, &ms));
+		if (start && ms > w->alerts_ms)
+			continue;
+		if (is_news(w, a) && !start)
+			put_alert(w, a, &b);
+		if (ms > w->alerts_ms)
 			w->alerts_ms = ms;
 	}
 	return tr_out_print(&b) ? TR_CLI_EXIT_OK : TR_CLI_EXIT_FILE;
@@ -176,8 +213,9 @@ static int begin(struct watching *w)
 		w->seq = (uint64_t)seq;
 	if (!tr_json_str(tr_json_get(tr_json_root(fleet), "server_time"), &now) || !tr_rfc3339_get(now, &w->alerts_ms))
 		return tr_cli_fail(TR_CLI_EXIT_UNREACHABLE, "the server's answer has no time: is it of another version?");
-	if (w->c->quiet)
-		return TR_CLI_EXIT_OK;
+	rc = show_alerts(w, true);
+	if (rc || w->c->quiet)
+		return rc;
 	if (w->c->json) {
 		tr_buf_adds(&b, "{\"fleet\":");
 		tr_json_dump(tr_json_root(fleet), &b);
@@ -194,13 +232,18 @@ static int begin(struct watching *w)
 int tr_agent_watch(struct tr_cli *c)
 {
 	const char *interval = tr_cli_opt(c, TR_OPT_INTERVAL);
-	struct watching w = { .c = c, .verdict = tr_cli_opt(c, TR_OPT_VERDICT) };
+	tr_auto(tr_free) struct watching *w = calloc(1, sizeof(*w));
 	struct timespec pause = { .tv_sec = 2 };
 	double s;
+	bool begun;
 	char *end;
 	int rc;
 
-	if (!tr_cli_word("--verdict", w.verdict, TR_CLI_VERDICTS))
+	if (!w)
+		return tr_cli_fail(TR_CLI_EXIT_FILE, "out of memory");
+	w->c = c;
+	w->verdict = tr_cli_opt(c, TR_OPT_VERDICT);
+	if (!tr_cli_word("--verdict", w->verdict, TR_CLI_VERDICTS))
 		return TR_CLI_EXIT_USAGE;
 	if (interval) {
 		s = strtod(interval, &end);
@@ -209,15 +252,16 @@ int tr_agent_watch(struct tr_cli *c)
 		pause.tv_sec = (time_t)s;
 		pause.tv_nsec = (long)((s - (double)pause.tv_sec) * 1e9);
 	}
-	rc = begin(&w);
+	rc = begin(w);
+	begun = !rc;
 	while (!rc || rc == TR_CLI_EXIT_UNREACHABLE) {
-		if (rc && !w.alerts_ms)
+		if (rc && !begun)
 			return rc; /* it never answered */
 		(void)nanosleep(&pause, NULL);
 		/* Watching outlives a restart of the server; any other failure would only repeat itself. */
-		rc = show_events(&w);
-		if (!rc && !w.verdict)
-			rc = show_alerts(&w);
+		rc = show_events(w);
+		if (!rc && !w->verdict)
+			rc = show_alerts(w, false);
 	}
 	return rc;
 }
