@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-#define NAMES_BLOCK 65536
+#define NAMES_BLOCK TR_SLAB_LEN
 
 struct tr_fleet *tr_fleet_new(const struct tr_fleet_config *c, const struct tr_fleet_sink *sink,
 			      const struct tr_instant *now)
@@ -51,7 +51,7 @@ struct tr_fleet *tr_fleet_free(struct tr_fleet *f)
 		char *before;
 
 		memcpy(&before, f->names, sizeof(before));
-		free(f->names);
+		tr_slab_free(f->names, NAMES_BLOCK);
 		f->names = before;
 	}
 	free(f->chunks);
@@ -73,7 +73,7 @@ static const char *keep_name(struct tr_fleet *f, struct tr_view id)
 	char *at;
 
 	if (f->names_left < id.n + 1) {
-		char *block = malloc(NAMES_BLOCK);
+		char *block = tr_slab_new(NAMES_BLOCK, f->names != NULL);
 
 		if (!block)
 			return NULL;
@@ -227,6 +227,8 @@ uint32_t tr_fleet_add(struct tr_fleet *f, const struct tr_instant *now, struct t
 	a->interval_s = (uint16_t)f->cfg.interval_s;
 	a->loss_ppm = 1000;
 	a->good = tr_intern(f->values, good_hash);
+	if ((good_hash.n && !a->good) || (partition.n && !a->partition))
+		return TR_NO_AGENT;
 	for (unsigned i = 0; i < 6; i++)
 		a->since[i] = (uint32_t)(now->ms / 1000);
 	if (row && row->epoch == epoch)

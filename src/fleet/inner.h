@@ -28,7 +28,7 @@ struct tr_intern *tr_intern_new(uint64_t seed);
 void tr_intern_free(struct tr_intern *t);
 uint32_t tr_intern(struct tr_intern *t, struct tr_view v); /* counts one use; 0 for empty or when out of memory */
 void tr_intern_drop(struct tr_intern *t, uint32_t n);
-void tr_intern_set(struct tr_intern *t, uint32_t *slot, struct tr_view v); /* drops what was there */
+void tr_intern_set(struct tr_intern *t, uint32_t *slot, struct tr_view v); /* drops what was there, or keeps it when out of memory */
 struct tr_view tr_interned(const struct tr_intern *t, uint32_t n);
 void tr_intern_soon(const struct tr_intern *t, uint32_t n);
 size_t tr_intern_bytes(const struct tr_intern *t);

@@ -3,20 +3,37 @@
  * new one in each pulse costs one at a time. */
 #include "fleet/inner.h"
 
+#define SMALL 16 /* bytes: addresses and versions need no memory of their own */
+
 struct value {
-	uint8_t *bytes; /* NULL: free place */
+	union {
+		uint8_t small[SMALL];
+		uint8_t *bytes;
+	};
 	uint32_t refs, hash, next_free;
-	uint16_t n;
+	uint16_t n; /* 0: free place */
 };
 
+#define PER_SLAB ((uint32_t)(TR_SLAB_LEN / sizeof(struct value)))
+
 struct tr_intern {
-	struct value *values; /* 0 is not used: it means "none" */
-	uint32_t n, cap, free_at;
+	struct value **slabs; /* value 0 is not used: it means "none" */
+	uint32_t n, n_slabs, free_at;
 	uint32_t *index; /* open addressing, 0: empty; half full at most */
 	uint32_t index_cap, used;
 	uint32_t seed;
 	size_t bytes;
 };
+
+static struct value *value_at(const struct tr_intern *t, uint32_t n)
+{
+	return &t->slabs[n / PER_SLAB][n % PER_SLAB];
+}
+
+static struct tr_view view_of(const struct value *v)
+{
+	return tr_view(v->n <= SMALL ? v->small : v->bytes, v->n);
+}
 
 struct tr_intern *tr_intern_new(uint64_t seed)
 {
@@ -34,8 +51,11 @@ void tr_intern_free(struct tr_intern *t)
 	if (!t)
 		return;
 	for (uint32_t i = 1; i < t->n; i++)
-		free(t->values[i].bytes);
-	free(t->values);
+		if (value_at(t, i)->n > SMALL)
+			free(value_at(t, i)->bytes);
+	for (uint32_t i = 0; i < t->n_slabs; i++)
+		tr_slab_free(t->slabs[i], TR_SLAB_LEN);
+	free(t->slabs);
 	free(t->index);
 	free(t);
 }
@@ -57,9 +77,9 @@ static uint32_t slot_of(const struct tr_intern *t, struct tr_view v, uint32_t ha
 	uint32_t at = hash & (t->index_cap - 1);
 
 	for (; t->index[at]; at = (at + 1) & (t->index_cap - 1)) {
-		const struct value *x = &t->values[t->index[at]];
+		const struct value *x = value_at(t, t->index[at]);
 
-		if (x->hash == hash && tr_view_eq(tr_view(x->bytes, x->n), v))
+		if (x->hash == hash && tr_view_eq(view_of(x), v))
 			break;
 	}
 	return at;
@@ -73,9 +93,9 @@ static bool grow_index(struct tr_intern *t)
 	if (!index)
 		return false;
 	for (uint32_t i = 1; i < t->n; i++) {
-		uint32_t at = t->values[i].hash & (cap - 1);
+		uint32_t at = value_at(t, i)->hash & (cap - 1);
 
-		if (!t->values[i].bytes)
+		if (!value_at(t, i)->n)
 			continue;
 		while (index[at])
 			at = (at + 1) & (cap - 1);
@@ -92,17 +112,19 @@ static uint32_t new_place(struct tr_intern *t)
 	uint32_t at = t->free_at;
 
 	if (at) {
-		t->free_at = t->values[at].next_free;
+		t->free_at = value_at(t, at)->next_free;
 		return at;
 	}
-	if (t->n >= t->cap) {
-		uint32_t cap = t->cap ? t->cap * 2 : 32;
-		struct value *grown = realloc(t->values, cap * sizeof(*grown));
+	if (t->n >= t->n_slabs * PER_SLAB) {
+		struct value **grown = realloc(t->slabs, (t->n_slabs + 1) * sizeof(*grown));
 
 		if (!grown)
 			return 0;
-		t->values = grown;
-		t->cap = cap;
+		t->slabs = grown;
+		grown[t->n_slabs] = tr_slab_new(TR_SLAB_LEN, t->n_slabs > 0);
+		if (!grown[t->n_slabs])
+			return 0;
+		t->n_slabs++;
 	}
 	return t->n++;
 }
@@ -110,39 +132,44 @@ static uint32_t new_place(struct tr_intern *t)
 uint32_t tr_intern(struct tr_intern *t, struct tr_view v)
 {
 	uint32_t hash, at, place;
-	uint8_t *copy;
+	uint8_t *copy = NULL;
+	struct value *x;
 
 	if (v.n == 0 || v.n > UINT16_MAX || (t->used * 2 >= t->index_cap && !grow_index(t)))
 		return 0;
 	hash = hash_of(t, v);
 	at = slot_of(t, v, hash);
 	if (t->index[at]) {
-		t->values[t->index[at]].refs++;
+		value_at(t, t->index[at])->refs++;
 		return t->index[at];
 	}
-	copy = malloc(v.n);
-	place = copy ? new_place(t) : 0;
+	if (v.n > SMALL && !(copy = malloc(v.n)))
+		return 0;
+	place = new_place(t);
 	if (!place) {
 		free(copy);
 		return 0;
 	}
-	memcpy(copy, v.p, v.n);
-	t->values[place] = (struct value){ .bytes = copy, .refs = 1, .hash = hash, .n = (uint16_t)v.n };
+	x = value_at(t, place);
+	*x = (struct value){ .refs = 1, .hash = hash, .n = (uint16_t)v.n };
+	if (copy)
+		x->bytes = copy;
+	memcpy(copy ? copy : x->small, v.p, v.n);
 	t->index[at] = place;
 	t->used++;
-	t->bytes += v.n;
+	t->bytes += copy ? v.n : 0;
 	return place;
 }
 
 /* Taken out of open addressing by moving back what would otherwise not be found any more. */
 static void unindex(struct tr_intern *t, uint32_t place)
 {
-	uint32_t mask = t->index_cap - 1, hole = t->values[place].hash & mask, at;
+	uint32_t mask = t->index_cap - 1, hole = value_at(t, place)->hash & mask, at;
 
 	while (t->index[hole] != place)
 		hole = (hole + 1) & mask;
 	for (at = (hole + 1) & mask; t->index[at]; at = (at + 1) & mask) {
-		uint32_t home = t->values[t->index[at]].hash & mask;
+		uint32_t home = value_at(t, t->index[at])->hash & mask;
 
 		if (((at - home) & mask) < ((at - hole) & mask))
 			continue;
@@ -155,39 +182,45 @@ static void unindex(struct tr_intern *t, uint32_t place)
 
 void tr_intern_drop(struct tr_intern *t, uint32_t n)
 {
-	struct value *v = n ? &t->values[n] : NULL;
+	struct value *v = n ? value_at(t, n) : NULL;
 
 	if (!v || --v->refs)
 		return;
 	unindex(t, n);
-	t->bytes -= v->n;
-	free(v->bytes);
+	if (v->n > SMALL) {
+		t->bytes -= v->n;
+		free(v->bytes);
+	}
 	*v = (struct value){ .next_free = t->free_at };
 	t->free_at = n;
 }
 
 void tr_intern_set(struct tr_intern *t, uint32_t *slot, struct tr_view v)
 {
-	uint32_t old = *slot;
+	uint32_t old = *slot, new;
 
 	if (tr_view_eq(tr_interned(t, old), v))
 		return;
-	*slot = tr_intern(t, v);
+	new = tr_intern(t, v);
+	/* Without memory what was known stays known: an agent without a good image would take the next one for good. */
+	if (v.n && !new)
+		return;
+	*slot = new;
 	tr_intern_drop(t, old);
 }
 
 struct tr_view tr_interned(const struct tr_intern *t, uint32_t n)
 {
-	return n && n < t->n ? tr_view(t->values[n].bytes, t->values[n].n) : tr_view(NULL, 0);
+	return n && n < t->n ? view_of(value_at(t, n)) : tr_view(NULL, 0);
 }
 
 void tr_intern_soon(const struct tr_intern *t, uint32_t n)
 {
 	if (n < t->n)
-		__builtin_prefetch(&t->values[n]);
+		__builtin_prefetch(value_at(t, n));
 }
 
 size_t tr_intern_bytes(const struct tr_intern *t)
 {
-	return t->bytes + t->cap * sizeof(*t->values) + t->index_cap * sizeof(*t->index);
+	return t->bytes + t->n * sizeof(struct value) + t->index_cap * sizeof(*t->index);
 }
