@@ -161,7 +161,7 @@ static int show_events(struct watching *w)
 	return TR_CLI_EXIT_OK;
 }
 
-/* At the start those from before it are only remembered. */
+/* At the start they are only remembered. */
 static int show_alerts(struct watching *w, bool start)
 {
 	tr_auto(tr_json_free) struct tr_json *answer = NULL;
@@ -172,7 +172,7 @@ static int show_alerts(struct watching *w, bool start)
 	int rc;
 
 	/* Once more what changed in the last moment shown: another may have changed in it too. */
-	tr_rfc3339_add(&since, start ? 0 : w->alerts_ms - 1);
+	tr_rfc3339_add(&since, w->alerts_ms ? w->alerts_ms - 1 : 0);
 	tr_buf_adds(&path, "/api/v1/alerts?limit=500");
 	tr_cli_query(&path, "changed_after", tr_buf_cstr(&since));
 	rc = tr_api_send(w->c, "GET", &path, NULL, &answer);
@@ -185,8 +185,6 @@ static int show_alerts(struct watching *w, bool start)
 		int64_t ms = 0;
 
 		(void)(tr_json_str(tr_json_get(a, "updated_at"), &text) && tr_rfc3339_get(text, &ms));
-		if (start && ms > w->alerts_ms)
-			continue;
 		if (is_news(w, a) && !start)
 			put_alert(w, a, &b);
 		if (ms > w->alerts_ms)
@@ -203,19 +201,19 @@ static int begin(struct watching *w)
 	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
 	struct tr_view now = { 0 };
 	int64_t seq = 0;
-	int rc = tr_api_call(w->c, "GET", "/api/v1/fleet", tr_view(NULL, 0), &fleet);
+	int rc = show_alerts(w, true);
 
 	if (!rc)
 		rc = tr_api_call(w->c, "GET", "/api/v1/events?limit=1", tr_view(NULL, 0), &events);
+	if (!rc)
+		rc = tr_api_call(w->c, "GET", "/api/v1/fleet", tr_view(NULL, 0), &fleet);
 	if (rc)
 		return rc;
 	if (tr_json_int(tr_json_get(tr_json_root(events), "last_seq"), &seq))
 		w->seq = (uint64_t)seq;
-	if (!tr_json_str(tr_json_get(tr_json_root(fleet), "server_time"), &now) || !tr_rfc3339_get(now, &w->alerts_ms))
-		return tr_cli_fail(TR_CLI_EXIT_UNREACHABLE, "the server's answer has no time: is it of another version?");
-	rc = show_alerts(w, true);
-	if (rc || w->c->quiet)
-		return rc;
+	(void)tr_json_str(tr_json_get(tr_json_root(fleet), "server_time"), &now);
+	if (w->c->quiet)
+		return TR_CLI_EXIT_OK;
 	if (w->c->json) {
 		tr_buf_adds(&b, "{\"fleet\":");
 		tr_json_dump(tr_json_root(fleet), &b);
