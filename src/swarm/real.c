@@ -26,9 +26,8 @@ static const char *const part_names[P_N] = { "healthy", "kill", "clone", "clock"
 struct options {
 	const char *host, *ca, *token, *fleet, *operators, *operator_token_file, *partition, *prefix;
 	uint16_t port;
-	uint32_t agents, seconds, spread_ms, loss_ppm, flight, each[P_N], garbage;
+	uint32_t agents, seconds, spread_ms, loss_ppm, flight, each[P_N];
 	enum tr_key_type type;
-	bool json;
 };
 
 struct agent {
@@ -37,7 +36,7 @@ struct agent {
 	enum part part;
 	bool alive, on_side, probing; /* probing: the answer under way is an attack's */
 	bool begun;
-	uint64_t due_ms, sent_ms, trouble_ms;
+	uint64_t due_ms, sent_ms, sent_ns, trouble_ms;
 	struct tr_buf *captured;        /* bytes of the pulse under way, where they will be used again */
 };
 
@@ -47,9 +46,8 @@ static struct {
 	struct agent *agents;
 	uint32_t n, n_all;
 	uint64_t start, end;
-	uint64_t sent, accepted, resyncs, lost, dropped, unexpected, refused;
+	uint64_t sent, accepted, resyncs, lost, dropped, unexpected, refused, busy;
 	uint64_t attacks[P_N], attacks_right[P_N];
-	uint64_t garbage_sent, garbage_refused;
 	uint32_t *samples_us, n_samples;
 	struct { char code[40]; uint64_t n; } codes[32];
 	volatile sig_atomic_t stop;
@@ -110,6 +108,7 @@ static void send_pulse(struct agent *a)
 		tr_buf_addv(a->captured, tr_buf_view(&body));
 	}
 	a->sent_ms = tr_mono_ms();
+	a->sent_ns = (uint64_t)tr_mono_ns();
 	a->due_ms = a->sent_ms + TIMEOUT_MS;
 	g.sent++;
 	tr_wire_request(&a->conn, "POST", "/api/v1/pulse", TR_PULSE_CONTENT_TYPE, NULL, tr_buf_view(&body));
@@ -253,7 +252,7 @@ static void on_lost(struct tr_wire_conn *c, const char *why)
 
 static void sample(const struct agent *a)
 {
-	uint64_t us = (tr_mono_ms() - a->sent_ms) * 1000;
+	uint64_t us = ((uint64_t)tr_mono_ns() - a->sent_ns) / 1000;
 
 	if (g.n_samples < SAMPLES)
 		g.samples_us[g.n_samples++] = (uint32_t)us;
@@ -291,7 +290,10 @@ static void on_answer(struct tr_wire_conn *c)
 	if (code[0]) {
 		g.refused++;
 		count_code(code);
-		if (a->part != P_CLONE) {
+		/* A server that restarts, or has too much to do: no judgement. */
+		if (c->status == 503 || c->status == 429) {
+			g.busy++;
+		} else if (a->part != P_CLONE) {
 			g.unexpected++;
 			(void)fprintf(stderr, "troth-swarm: %s (%s): refused %d %s\n", a->m.name, part_names[a->part], c->status, code);
 		}
@@ -342,10 +344,10 @@ static void tell(const char *when)
 		connected += g.agents[i].conn.state >= TR_WIRE_IDLE;
 	qsort(g.samples_us, g.n_samples, sizeof(*g.samples_us), by_value);
 	printf("{\"when\":\"%s\",\"seconds\":%" PRIu64 ",\"agents\":%u,\"connected\":%u,\"sent\":%" PRIu64 ",\"accepted\":%" PRIu64
-	       ",\"resyncs\":%" PRIu64 ",\"lost\":%" PRIu64 ",\"dropped\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"unexpected\":%" PRIu64
+	       ",\"resyncs\":%" PRIu64 ",\"lost\":%" PRIu64 ",\"dropped\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"busy\":%" PRIu64 ",\"unexpected\":%" PRIu64
 	       ",\"answer_p50_ms\":%.1f,\"answer_p99_ms\":%.1f",
 	       when, (tr_mono_ms() - g.start) / 1000, g.n, connected, g.sent, g.accepted, g.resyncs, g.lost, g.dropped, g.refused,
-	       g.unexpected, quantile(0.5) / 1000.0, quantile(0.99) / 1000.0);
+	       g.busy, g.unexpected, quantile(0.5) / 1000.0, quantile(0.99) / 1000.0);
 	for (size_t i = 0; i < TR_ARRAY_LEN(g.codes) && g.codes[i].code[0]; i++)
 		printf("%s\"%s\":%" PRIu64, i ? "," : ",\"codes\":{", g.codes[i].code, g.codes[i].n);
 	printf("%s}\n", g.codes[0].code[0] ? "}" : "");
@@ -433,7 +435,7 @@ static bool compare_page(struct tr_client *c, const char *bearer, char cursor[80
 				      TR_VIEW_FMT(verdict));
 		}
 	}
-	*ret_more = tr_json_str(tr_json_get(tr_json_root(j), "next"), &next) && next.n && next.n < 80;
+	*ret_more = tr_json_str(tr_json_get(tr_json_root(j), "next_cursor"), &next) && next.n && next.n < 80;
 	(void)snprintf(cursor, 80, "%.*s", *ret_more ? (int)next.n : 0, *ret_more ? (const char *)next.p : "");
 	return true;
 }

@@ -238,6 +238,19 @@ static enum role role_now(const struct sim *s, uint32_t agent)
 	return g->trouble_at && s->now >= g->trouble_at ? g->role : R_HEALTHY;
 }
 
+static void clock_doubted(struct sim *s, uint32_t agent)
+{
+	struct agent *g = &s->agents[agent];
+
+	if (!g->stepped) {
+		s->out->wrong_desyncs++;
+		story(s, "wrong_desync", agent, "");
+	} else if (!g->desynced) {
+		s->out->desyncs++;
+	}
+	g->desynced = true;
+}
+
 static void on_event(void *arg, const struct tr_event *e)
 {
 	struct sim *s = arg;
@@ -305,17 +318,8 @@ static void on_event(void *arg, const struct tr_event *e)
 			falsely(s, e->agent, tr_verdict_name(v));
 		s->out->late += v == TR_V_LATE;
 		s->out->missed += v == TR_V_MISSED;
-		if (v == TR_V_CLOCK_DESYNC || v == TR_V_CLOCK_UNSTABLE) {
-			struct agent *g = &s->agents[e->agent];
-
-			if (!g->stepped) {
-				s->out->wrong_desyncs++;
-				story(s, "wrong_desync", e->agent, "");
-			} else if (!g->desynced) {
-				s->out->desyncs++;
-			}
-			g->desynced = true;
-		}
+		if (v == TR_V_CLOCK_DESYNC || v == TR_V_CLOCK_UNSTABLE)
+			clock_doubted(s, e->agent);
 		break;
 	}
 	default:
@@ -332,7 +336,13 @@ static void on_alert(void *arg, const struct tr_alert_row *row)
 
 	tr_records_add(&s->alerts, &tr_alert_def, row);
 	(void)snprintf(subject, sizeof(subject), "%.*s", TR_VIEW_FMT(row->subject));
-	if (row->severity > 2 || tr_view_is(row->state, "resolved"))
+	if (tr_view_is(row->state, "resolved"))
+		return;
+	/* Not only the verdict: of an agent that is another program by now it says that first. */
+	if ((tr_view_is(row->kind, "clock_desync") || tr_view_is(row->kind, "clock_unstable")) &&
+	    sscanf(subject, "agent:a-%u", &agent) == 1 && agent < s->plan->agents)
+		clock_doubted(s, agent);
+	if (row->severity > 2)
 		return;
 	if (sscanf(subject, "agent:a-%u", &agent) == 1 && agent < s->plan->agents) {
 		role = role_now(s, agent);

@@ -5,5 +5,6 @@
 /* The commands of troth-swarm; they return the exit status. */
 int tr_swarm_virtual(int argc, char **argv);
 int tr_swarm_real(int argc, char **argv);
+int tr_swarm_garbage(int argc, char **argv);
 
 #endif
