@@ -10,6 +10,7 @@
 
 #define WRITE_STEP_MS 2000u
 #define WRITE_BURST 30u
+#define FRONT_DELAY_MAX_NS INT64_C(3000000000)
 
 static bool key_matches(const struct tr_agent_row *row, struct tr_req *r)
 {
@@ -20,6 +21,11 @@ static bool key_matches(const struct tr_agent_row *row, struct tr_req *r)
 	return r->next_key;
 }
 
+static void set_actor(struct tr_req *r)
+{
+	(void)snprintf(r->actor, sizeof(r->actor), "agent:%.*s", TR_VIEW_FMT(r->q.agent_id));
+}
+
 /* What nearly every pulse is, known without unpacking a row: an active agent that speaks by its key. */
 static bool is_usual(const struct tr_core *c, const struct tr_item *i, struct tr_req *r)
 {
@@ -28,6 +34,7 @@ static bool is_usual(const struct tr_core *c, const struct tr_item *i, struct tr
 	if (!i || i->ending)
 		return false;
 	tr_fleet_soon(c->fleet, i->no, false);
+	set_actor(r); /* while memory fetches */
 	if (r->q.key_id.n != 32 || !tr_view_eq(tr_item_alt(i), r->q.key_id))
 		return false;
 	a = tr_fleet_agent(c->fleet, i->no);
@@ -40,10 +47,8 @@ struct tr_item *tr_core_agent_of(struct tr_core *c, struct tr_req *r)
 	struct tr_item *i = tr_table_get(&c->agents, r->q.agent_id);
 	const struct tr_agent_row *row;
 
-	if (is_usual(c, i, r)) {
-		(void)snprintf(r->actor, sizeof(r->actor), "agent:%.*s", TR_VIEW_FMT(r->q.agent_id));
+	if (is_usual(c, i, r))
 		return i;
-	}
 	row = TR_ROW(&c->agents, i);
 	if (!row) {
 		tr_req_refuse(r, 401, "agent_unknown",
@@ -61,7 +66,7 @@ struct tr_item *tr_core_agent_of(struct tr_core *c, struct tr_req *r)
 			      "the certificate's key is not the one this agent is enrolled with; enrol again");
 		return NULL;
 	}
-	(void)snprintf(r->actor, sizeof(r->actor), "agent:%.*s", TR_VIEW_FMT(row->id));
+	set_actor(r);
 	return i;
 }
 
@@ -77,9 +82,20 @@ bool tr_core_may_write(struct tr_item *i, struct tr_req *r)
 
 /* ---- refused ---- */
 
+/* Only what front can see: everything else is concluded here, and no front may say it in our name. */
+static enum tr_event_kind kind_of(uint64_t outcome)
+{
+	static const enum tr_event_kind fronts_own[] = { TR_EV_BAD_SIGNATURE, TR_EV_WRONG_AGENT, TR_EV_RELAYED };
+
+	for (size_t i = 0; i < TR_ARRAY_LEN(fronts_own); i++)
+		if (outcome == (uint64_t)fronts_own[i] + 1)
+			return fronts_own[i];
+	return TR_EV_MALFORMED;
+}
+
 static void refused_by_front(struct tr_core *c, struct tr_req *r, const struct tr_msg_pulse *m)
 {
-	enum tr_event_kind kind = m->outcome <= TR_EV_N ? (enum tr_event_kind)(m->outcome - 1) : TR_EV_MALFORMED;
+	enum tr_event_kind kind = kind_of(m->outcome);
 	struct tr_view whom = m->named.n ? m->named : m->agent_id;
 	const struct tr_item *i = tr_table_get(&c->agents, whom);
 	struct tr_instant now = tr_core_now(c);
@@ -147,17 +163,23 @@ static void answer(struct tr_core *c, struct tr_req *r, struct tr_pulse_answer *
 	tr_req_answer(r, 200, TR_CT_CBOR, tr_buf_view(&b));
 }
 
+/* When front had read it, if that can be: agents' clocks are judged by this, and a front that lies about the time would
+ * have them all be wrong. */
+static int64_t received(int64_t fronts_ns, int64_t now_ns)
+{
+	return fronts_ns <= now_ns && now_ns - fronts_ns <= FRONT_DELAY_MAX_NS ? fronts_ns : now_ns;
+}
+
 static void judge(struct tr_core *c, struct tr_req *r, struct tr_item *i, const struct tr_msg_pulse *m,
-		  const struct tr_pulse *p)
+		  const struct tr_pulse *p, const struct tr_instant *now)
 {
 	const struct tr_pulse_seen seen = { .pulse = p, .digest = m->digest.p, .raw = m->raw, .source = m->source,
-					    .received_ns = m->received_ns };
-	struct tr_instant now = tr_core_now(c);
+					    .received_ns = received(m->received_ns, now->wall_ns) };
 	struct tr_pulse_result res;
 
-	tr_fleet_pulse(c->fleet, &now, i->no, &seen, &res);
+	tr_fleet_pulse(c->fleet, now, i->no, &seen, &res);
 	if (res.status == 200) {
-		answer(c, r, &res.answer, &now);
+		answer(c, r, &res.answer, now);
 	} else {
 		tr_metrics_refused(&c->metrics, res.code);
 		tr_req_refuse(r, res.status, res.code, res.detail);
@@ -174,12 +196,18 @@ void tr_core_pulse(struct tr_core *c, struct tr_req *r, const struct tr_msg_puls
 {
 	struct tr_item *i;
 	struct tr_pulse p;
+	struct tr_instant now;
 	struct tr_err err = { 0 };
+	bool sound;
 
 	if (m->outcome) {
 		refused_by_front(c, r, m);
 		return;
 	}
+	/* Reading the pulse first hides the way to the agent's place in memory. */
+	tr_table_soon(&c->agents, r->q.agent_id);
+	sound = m->digest.n == 32 && !tr_pulse_decode(m->pulse, &p, &err) && tr_view_eq(p.agent_id, r->q.agent_id);
+	now = tr_core_now(c);
 	i = tr_core_agent_of(c, r);
 	if (!i) {
 		const struct tr_agent_row *row;
@@ -190,13 +218,16 @@ void tr_core_pulse(struct tr_core *c, struct tr_req *r, const struct tr_msg_puls
 		tr_metrics_refused(&c->metrics, !row ? "agent_unknown"
 						: i->ending || !tr_view_is(row->state, "active") ? "agent_revoked"
 												 : "key_mismatch");
+		/* A renewal to a key of their own must not be the way to shut an agent out without a fork being seen. */
+		if (sound && row && !i->ending && row->key_id.n == 32)
+			tr_fleet_old_key(c->fleet, &now, i->no, m->source, m->raw);
 		return;
 	}
 	tr_fleet_soon(c->fleet, i->no, true);
-	if (m->digest.n != 32 || tr_pulse_decode(m->pulse, &p, &err) || !tr_view_eq(p.agent_id, r->q.agent_id)) {
+	if (!sound) {
 		tr_log_err(TR_LOG_ERROR, "front_sent_nonsense", &err, NULL);
 		tr_req_refuse(r, 500, "internal", "the server could not read its own message; see its log");
 		return;
 	}
-	judge(c, r, i, m, &p);
+	judge(c, r, i, m, &p, &now);
 }

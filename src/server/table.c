@@ -246,9 +246,8 @@ static uint32_t home_of(const struct index *x, uint64_t hash)
 /* The row behind it comes in while the key is compared. */
 static bool is_key(const struct tr_item *i, int which, struct tr_view key)
 {
-	__builtin_prefetch((const char *)i + 64);
-	__builtin_prefetch((const char *)i + 128);
-	__builtin_prefetch((const char *)i + 192);
+	for (size_t at = 64; at <= 192; at += 64)
+		__builtin_prefetch((const char *)i + at);
 	return tr_view_eq(key_of(i, which), key);
 }
 
@@ -805,6 +804,14 @@ struct tr_item *tr_table_get(const struct tr_table_mem *t, struct tr_view key)
 	uint32_t place = find(t->in, BY_KEY, key);
 
 	return place ? item_at(t->in, place) : NULL;
+}
+
+void tr_table_soon(const struct tr_table_mem *t, struct tr_view key)
+{
+	const struct index *x = &t->in->index[BY_KEY];
+
+	if (x->n)
+		__builtin_prefetch(&x->buckets[home_of(x, hash_of(t->in, key))]);
 }
 
 struct tr_item *tr_table_get_alt(const struct tr_table_mem *t, struct tr_view alt)

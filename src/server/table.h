@@ -42,6 +42,8 @@ void tr_table_done(struct tr_table_mem *t);
 struct tr_item *tr_table_put(struct tr_table_mem *t, const void *row);
 void tr_table_del(struct tr_table_mem *t, struct tr_view key);
 struct tr_item *tr_table_get(const struct tr_table_mem *t, struct tr_view key);
+/* This key is about to be looked up: memory may fetch where that begins. */
+void tr_table_soon(const struct tr_table_mem *t, struct tr_view key);
 struct tr_item *tr_table_get_alt(const struct tr_table_mem *t, struct tr_view alt);
 /* The item's row, unpacked into room; NULL for no item. */
 const void *tr_item_row(const struct tr_table_mem *t, const struct tr_item *i, struct tr_row_room *room);
