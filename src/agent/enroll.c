@@ -340,7 +340,7 @@ static void say_all(tr_jnode doc, const char *url)
 	say("identity", doc, "spiffe_id");
 	say("valid until", doc, "expires_at");
 	if (tr_json_int(tr_json_get(doc, "heartbeat_interval_s"), &interval))
-		printf("  %-13s every %lld s\n", "heartbeat", (long long)interval);
+		printf("  %-13s every %lld s\n", "pulse", (long long)interval);
 	say("trust tier", doc, "trust_tier");
 	say("verdict", doc, "verdict");
 	say("would refuse", doc, "would_refuse");

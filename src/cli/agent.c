@@ -49,7 +49,7 @@ static int show(struct tr_cli *c)
 		{ "maintenance", "in_maintenance", TR_CELL_YES },
 		{ "partition", "partition", TR_CELL_TEXT },
 		{ "type", "agent_type", TR_CELL_TEXT },
-		{ "heartbeats", "heartbeats", TR_CELL_COUNT },
+		{ "pulses", "heartbeats", TR_CELL_COUNT },
 		{ "every (s)", "interval_s", TR_CELL_COUNT },
 		{ "heard from", "source", TR_CELL_TEXT },
 		{ "clock skew (ms)", "skew_ms", TR_CELL_COUNT },

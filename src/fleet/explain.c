@@ -137,7 +137,7 @@ static void authenticity(struct report *r)
 	if (r->axes.auth < TR_AUTH_N && actions[r->axes.auth])
 		c.action = tr_alert_action(actions[r->axes.auth]);
 	if (r->axes.auth == TR_AUTH_REVOKED)
-		c.action = "its identity has ended; if the machine should come back, `troth agent reset-identity ID`";
+		c.action = "its identity has ended for good; if the machine should come back, enrol it under a new id";
 	put(r, &c);
 }
 

@@ -152,7 +152,7 @@ void tr_api_agent_accept(struct tr_core *c, struct tr_req *r)
 		return;
 	}
 	if (!a || !a->running) {
-		tr_req_refuse(r, 409, "nothing_to_accept", "this agent has sent no heartbeat yet, so there is no state to take as good");
+		tr_req_refuse(r, 409, "nothing_to_accept", "this agent has sent no pulse yet, so there is no state to take as good");
 		return;
 	}
 	/* Two hosts answer to this name: which of them would be meant? */
