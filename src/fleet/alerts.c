@@ -8,6 +8,9 @@
 
 #define BUCKETS 16384u
 #define MINUTE_MS 60000
+#define FLAPS 4096u
+#define FLAPS_TOLD 3u            /* so often in a row a quick end is told at once */
+#define CALM_MS INT64_C(600000)
 /* Of the stored row's fields (store/records.c). */
 #define KIND_MAX 32
 #define SUBJECT_MAX 128
@@ -25,6 +28,14 @@ struct alert {
 	struct alert *newer, *older; /* in one of the two lists */
 	struct alert *next_key, *next_id;
 	int64_t stored_ms, told_ms;
+	int64_t over_ms;             /* the condition ended then, as it did too often; 0: it stands */
+};
+
+/* How often one kind and subject came and went. Bounded: two that share a place forget each other. */
+struct flap {
+	uint64_t what;
+	int64_t last_ms;
+	unsigned n;
 };
 
 struct list {
@@ -36,8 +47,9 @@ struct tr_alerts {
 	struct list open, gone;      /* gone: resolved, and egress has not said so yet */
 	struct alert *by_key[BUCKETS], *by_id[BUCKETS];
 	size_t by_severity[6];
+	struct flap flaps[FLAPS];
 	uint64_t seed, last_id, dropped;
-	int64_t escalate_ms, due_ms; /* due_ms: no reminder is due before */
+	int64_t escalate_ms, due_ms; /* due_ms: no reminder, and no end of what flapped, is due before */
 	tr_alert_fn fn;
 	void *arg;
 };
@@ -45,7 +57,7 @@ struct tr_alerts {
 /* ---- places ---- */
 
 /* Seeded: subjects hold addresses that a stranger chooses. */
-static uint32_t hash(const struct tr_alerts *a, struct tr_view x, struct tr_view y)
+static uint64_t long_hash(const struct tr_alerts *a, struct tr_view x, struct tr_view y)
 {
 	uint64_t h = a->seed ^ 0x9e3779b97f4a7c15u;
 
@@ -55,8 +67,12 @@ static uint32_t hash(const struct tr_alerts *a, struct tr_view x, struct tr_view
 	for (size_t i = 0; i < y.n; i++)
 		h = (h ^ y.p[i]) * 0x100000001b3u;
 	h ^= h >> 29;
-	h *= 0xbf58476d1ce4e5b9u;
-	return (uint32_t)(h >> 40) % BUCKETS;
+	return h * 0xbf58476d1ce4e5b9u;
+}
+
+static uint32_t hash(const struct tr_alerts *a, struct tr_view x, struct tr_view y)
+{
+	return (uint32_t)(long_hash(a, x, y) >> 40) % BUCKETS;
 }
 
 static struct alert **bucket_of_key(struct tr_alerts *a, const struct alert *x)
@@ -352,6 +368,7 @@ void tr_alerts_raise(struct tr_alerts *a, int64_t now_ms, const struct tr_alert 
 	/* The summary is that of the worst so far. */
 	if (severity <= x->row.severity)
 		(void)keep(x, OWN_SUMMARY, &x->row.summary, what->summary, SENTENCE_MAX);
+	x->over_ms = 0;
 	if (severity < x->row.severity) {
 		/* Who acknowledged the lesser thing has not seen this one. */
 		set_severity(a, x, severity);
@@ -378,12 +395,32 @@ static void close_it(struct tr_alerts *a, int64_t now_ms, struct alert *x, struc
 		forget_gone(a, a->gone.oldest);
 }
 
+/* An agent decides how often its own state changes. What comes and goes is one alert that counts, and ends when it has
+ * been calm: else each turn would be a row and a message, and a flood of them hides what others have to say. */
+static bool is_flapping(struct tr_alerts *a, int64_t now_ms, const struct alert *x)
+{
+	uint64_t what = long_hash(a, x->row.kind, x->row.subject);
+	struct flap *f = &a->flaps[(what >> 20) % FLAPS];
+
+	if (f->what != what || now_ms - f->last_ms >= CALM_MS)
+		*f = (struct flap){ .what = what };
+	f->last_ms = now_ms;
+	return ++f->n > FLAPS_TOLD;
+}
+
 void tr_alerts_resolve(struct tr_alerts *a, int64_t now_ms, const char *kind, struct tr_view subject, const char *why)
 {
 	struct alert *x = find(a, tr_view_str(kind), subject);
 
-	if (x)
+	if (!x)
+		return;
+	if (!is_flapping(a, now_ms, x)) {
 		close_it(a, now_ms, x, tr_view_str(why));
+		return;
+	}
+	x->over_ms = now_ms ? now_ms : 1;
+	if (now_ms + CALM_MS < a->due_ms)
+		a->due_ms = now_ms + CALM_MS;
 }
 
 static struct alert *open_id(const struct tr_alerts *a, struct tr_view id)
@@ -484,8 +521,15 @@ void tr_alerts_tick(struct tr_alerts *a, int64_t now_ms)
 	if (now_ms < a->due_ms)
 		return;
 	a->due_ms = INT64_MAX;
-	for (struct alert *x = a->open.newest; x; x = x->older) {
-		if (!is_reminded(a, x))
+	for (struct alert *x = a->open.newest, *older; x; x = older) {
+		older = x->older;
+		if (x->over_ms && now_ms - x->over_ms >= CALM_MS) {
+			close_it(a, now_ms, x, TR_VIEW_LIT("it came and went; calm for ten minutes"));
+			continue;
+		}
+		if (x->over_ms)
+			due = x->over_ms + CALM_MS < due ? x->over_ms + CALM_MS : due;
+		if (x->over_ms || !is_reminded(a, x))
 			continue;
 		if (now_ms - x->told_ms >= a->escalate_ms) {
 			x->row.escalation++;

@@ -47,7 +47,8 @@ struct tr_alert {
  * once a minute; it is told at 10, 100, … */
 #define TR_ALERTS_MAX 20000
 void tr_alerts_raise(struct tr_alerts *a, int64_t now_ms, const struct tr_alert *what);
-/* The condition is over. Nothing when none is open. */
+/* The condition is over. Nothing when none is open. One that ended three times, each within ten minutes of the one before, now
+ * stays open until it has been over for ten minutes. */
 void tr_alerts_resolve(struct tr_alerts *a, int64_t now_ms, const char *kind, struct tr_view subject, const char *why);
 /* Operators. False: no such open alert. */
 bool tr_alerts_ack(struct tr_alerts *a, int64_t now_ms, struct tr_view id, struct tr_view who);

@@ -381,6 +381,41 @@ static void long_texts_are_cut_at_a_character(void **state)
 	assert_non_null(strstr(told.action, "`troth agent explain a`"));
 }
 
+/* A hostile agent turns its LSM off and on in each pulse. */
+static void what_comes_and_goes_is_one_alert(void **state)
+{
+	tr_auto(tr_alerts_free) struct tr_alerts *a = new_alerts();
+	int64_t at = T0;
+
+	(void)state;
+	for (int i = 0; i < 1000; i++, at += 200) {
+		raise_it(a, at, "lsm_down", "agent:x", 2);
+		tr_alerts_resolve(a, at + 100, "lsm_down", tr_view_str("agent:x"), "active again");
+	}
+	/* Three that came and went, then one that counts: 2, 10, 100, and once a minute. */
+	assert_true(told.calls <= 3 * 2 + 1 + 3 + 4);
+	assert_int_equal(tr_alerts_open(a, 2), 1);
+	assert_int_equal(told.count >= 100, 1);
+	/* Another agent's is not held up by it. */
+	raise_it(a, at, "lsm_down", "agent:y", 2);
+	tr_alerts_resolve(a, at, "lsm_down", tr_view_str("agent:y"), "active again");
+	assert_string_equal(told.state, "resolved");
+	assert_string_equal(told.why, "active again");
+	tr_alerts_tick(a, at + 10 * MIN - 1000);
+	assert_int_equal(tr_alerts_open(a, 2), 1);
+	tr_alerts_tick(a, at + 10 * MIN);
+	assert_int_equal(tr_alerts_open(a, 2), 0);
+	assert_string_equal(told.state, "resolved");
+	assert_non_null(strstr(told.why, "calm"));
+	/* While the condition stands, it does not end, however calm. */
+	for (int i = 0; i < 4; i++) {
+		tr_alerts_resolve(a, at, "lsm_down", tr_view_str("agent:z"), "active again");
+		raise_it(a, at, "lsm_down", "agent:z", 3);
+	}
+	tr_alerts_tick(a, at + 60 * MIN);
+	assert_int_equal(tr_alerts_open(a, 3), 1);
+}
+
 static void every_kind_says_what_to_do(void **state)
 {
 	static const char *const expected[] = { "silence", "partition_silent", "binary_changed", "bpf_changed", "lsm_down", "forked",
@@ -418,6 +453,7 @@ int main(void)
 		cmocka_unit_test(what_egress_delivered_is_not_sent_again),
 		cmocka_unit_test(memory_is_bounded_and_urgent_ones_come_last),
 		cmocka_unit_test(long_texts_are_cut_at_a_character),
+		cmocka_unit_test(what_comes_and_goes_is_one_alert),
 		cmocka_unit_test(every_kind_says_what_to_do),
 	};
 
