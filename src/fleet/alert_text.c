@@ -28,6 +28,9 @@ static const struct tr_alert_kind kinds[] = {
 	{ "chain_conflict", 3, "identity",
 	  "wait three beats: it becomes forked, restored or nothing; follow it with `troth agent explain "
 	  "ID`" },
+	{ "old_key", 1, "identity",
+	  "find by the sources in `troth agent events ID` which machine is the right one: a copy of the key may have changed "
+	  "it and shut the agent out; then `troth agent reset-identity ID` and enrol the right one" },
 	{ "clock_desync", 3, "clock",
 	  "set the host's clock right (`timedatectl`, `chronyc tracking`); offset: `troth agent explain ID`" },
 	{ "clock_unstable", 3, "clock",

@@ -255,7 +255,8 @@ void tr_fleet_loaded(struct tr_fleet *f, const struct tr_instant *now)
 }
 
 static const char *const agent_alerts[] = { "silence",  "binary_changed", "bpf_changed",    "lsm_down",      "forked",
-					    "restored", "chain_conflict", "clock_desync",   "clock_unstable", "certificate_expiring" };
+					    "restored", "chain_conflict", "clock_desync",   "clock_unstable", "certificate_expiring",
+					    "old_key" };
 
 static void alerts_over(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, const char *why)
 {
@@ -291,10 +292,13 @@ static void forget_chain(struct tr_fleet *f, struct tr_fleet_agent *a)
 	a->notice = 0;
 	a->notice_until_s = a->expected_until_s = 0;
 	a->lsm_good = 0;
+	a->old_key_s = 0;
 	a->skew_strikes = a->skew_flips = 0;
 	a->heard = false;
 	forget_list(&a->bpf_list);
 	forget_list(&a->findings);
+	/* What ran before is no excuse for what runs then: the next pulse tells, even if it is the same again. */
+	tr_intern_set(f->values, &a->running, tr_view(NULL, 0));
 	tr_intern_set(f->values, &a->expected, tr_view(NULL, 0));
 	tr_intern_set(f->values, &a->bpf, tr_view(NULL, 0));
 	tr_intern_set(f->values, &a->bpf_good, tr_view(NULL, 0));
@@ -489,6 +493,7 @@ const char *tr_event_name(enum tr_event_kind k)
 		[TR_EV_FRONT_LIED] = "front_lied",
 		[TR_EV_KEY_RENEWED] = "key_renewed",
 		[TR_EV_QUARANTINED_SPOKE] = "quarantined_spoke",
+		[TR_EV_OLD_KEY] = "old_key",
 	};
 
 	return k < TR_EV_N ? names[k] : "unknown";

@@ -32,7 +32,7 @@ enum tr_event_kind {
 	TR_EV_CHAIN_CONFLICT, TR_EV_FORKED, TR_EV_RESTORED,
 	TR_EV_BINARY_CHANGED, TR_EV_BPF_CHANGED, TR_EV_LSM_CHANGED, TR_EV_RESTARTED, TR_EV_REBOOTED, TR_EV_NOTICE,
 	TR_EV_PARTITION_SILENT, TR_EV_PARTITION_BACK, TR_EV_AMNESTY, TR_EV_FRONT_LIED, TR_EV_KEY_RENEWED,
-	TR_EV_QUARANTINED_SPOKE, TR_EV_N
+	TR_EV_QUARANTINED_SPOKE, TR_EV_OLD_KEY, TR_EV_N
 };
 const char *tr_event_name(enum tr_event_kind k); /* slug */
 struct tr_event {
@@ -90,6 +90,7 @@ struct tr_fleet_agent {
 	uint32_t version, source;    /* interned text */
 	uint32_t since[6];           /* Unix seconds, in the order of struct tr_axes */
 	uint32_t expected_until_s, notice_until_s;
+	uint32_t old_key_s;          /* when one spoke last under a key that this agent gave up; 0: none */
 	int32_t skew_ms;
 	uint32_t loss_ppm;
 	uint16_t rtt_ms, partition, interval_s;
@@ -166,6 +167,11 @@ void tr_fleet_pulse(struct tr_fleet *f, const struct tr_instant *now, uint32_t a
  * per minute and source) and alerts on rate, with the sender as subject. agent may be TR_NO_AGENT. */
 void tr_fleet_refused(struct tr_fleet *f, const struct tr_instant *now, enum tr_event_kind kind, uint32_t agent,
 		      struct tr_view agent_id, struct tr_view source, struct tr_view raw);
+
+/* A pulse that verifies under a certificate of this agent whose key is not, or not any more, the enrolled one. An agent that
+ * changes its key may do so once; whoever does it again holds a copy of a key, and the alert says so. No verdict changes. */
+void tr_fleet_old_key(struct tr_fleet *f, const struct tr_instant *now, uint32_t agent, struct tr_view source,
+		      struct tr_view raw);
 
 /* ---- time ---- */
 

@@ -455,6 +455,57 @@ static void reset_ends_a_quarantine(void **state)
 	assert_int_equal(verdict(), TR_V_OK);
 }
 
+/* The machine that ran another program before its identity was reset runs it still. */
+static void a_reset_is_no_excuse_for_the_same_other_program(void **state)
+{
+	uint8_t key[32] = { 10 };
+
+	(void)state;
+	beats(&agent, 2);
+	agent.hash[0] = 2;
+	beats(&agent, 1);
+	assert_int_equal(heard.alerts_open[1], 1);
+	tr_fleet_reset(f, &now, no, key, TR_VIEW_ARRAY(good), 2);
+	assert_int_equal(tr_alerts_open(tr_fleet_alerts(f), 1), 0);
+	agent = (struct me){ .start = { 60 }, .boot = { 60 }, .hash = { 2 }, .lsm = TR_LSM_UNAVAILABLE };
+	beats(&agent, 1);
+	assert_int_equal(verdict(), TR_V_UNKNOWN_BINARY);
+	assert_int_equal(heard.events[TR_EV_BINARY_CHANGED], 2);
+	assert_int_equal(tr_alerts_open(tr_fleet_alerts(f), 1), 1);
+}
+
+static void old_key(const char *source)
+{
+	tr_fleet_old_key(f, &now, no, tr_view_str(source), tr_view(NULL, 0));
+}
+
+/* A thief with a copy changed the key; the agent itself is shut out, and says so by asking again. */
+static void who_speaks_under_a_given_up_key_is_told(void **state)
+{
+	static const uint8_t key[32] = { 10 };
+
+	(void)state;
+	beats(&agent, 2);
+	tr_fleet_rekey(f, no, key);
+	/* Once may be an agent whose change came to nothing. */
+	old_key("192.0.2.7");
+	assert_int_equal(heard.events[TR_EV_OLD_KEY], 1);
+	assert_int_equal(tr_alerts_open(tr_fleet_alerts(f), 0), 0);
+	pass(2 * 3600000);
+	old_key("192.0.2.7");
+	assert_null(tr_alerts_find(tr_fleet_alerts(f), "old_key", TR_VIEW_LIT("agent:web-1")));
+	pass(180000);
+	old_key("192.0.2.7");
+	assert_non_null(tr_alerts_find(tr_fleet_alerts(f), "old_key", TR_VIEW_LIT("agent:web-1")));
+	assert_int_equal(tr_alerts_find(tr_fleet_alerts(f), "old_key", TR_VIEW_LIT("agent:web-1"))->severity, 1);
+	/* A reset ends it; the copy that still speaks then is less of a surprise. */
+	tr_fleet_reset(f, &now, no, key, TR_VIEW_ARRAY(good), 2);
+	assert_null(tr_alerts_find(tr_fleet_alerts(f), "old_key", TR_VIEW_LIT("agent:web-1")));
+	old_key("192.0.2.7");
+	old_key("192.0.2.7");
+	assert_int_equal(tr_alerts_find(tr_fleet_alerts(f), "old_key", TR_VIEW_LIT("agent:web-1"))->severity, 2);
+}
+
 /* ---- what it says ---- */
 
 static void another_program_without_an_order_is_severity_one(void **state)
@@ -634,6 +685,8 @@ int main(void)
 		T(a_thief_without_the_state_forks),
 		T(one_stray_is_forgotten),
 		T(reset_ends_a_quarantine),
+		T(a_reset_is_no_excuse_for_the_same_other_program),
+		T(who_speaks_under_a_given_up_key_is_told),
 		T(another_program_without_an_order_is_severity_one),
 		T(an_order_lets_the_image_change_once),
 		T(an_expired_order_covers_nothing),

@@ -87,6 +87,26 @@ void tr_fleet_refused(struct tr_fleet *f, const struct tr_instant *now, enum tr_
 		      raw.n > 2048 ? tr_view(raw.p, 2048) : raw);
 }
 
+#define OLD_KEY_NEAR_S 3600
+
+void tr_fleet_old_key(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, struct tr_view source,
+		      struct tr_view raw)
+{
+	struct tr_fleet_agent *a = tr_agent_at(f, no);
+	uint32_t now_s = (uint32_t)(now->ms / 1000);
+
+	if (!a || !a->active)
+		return;
+	tr_fleet_refused(f, now, TR_EV_OLD_KEY, no, tr_view_str(a->id), source, raw);
+	/* An agent whose change of key came to nothing tries one key, then the other. */
+	if (a->old_key_s && now_s - a->old_key_s < OLD_KEY_NEAR_S)
+		/* After a reset it is known that a copy exists, and who holds it can do no more than this. */
+		tr_agent_alert(f, now, no, "old_key", a->epoch <= 1 ? 1 : 2, "identity",
+			       "somebody speaks under a key that this agent has given up: a copy, or the agent itself "
+			       "whose identity a copy has taken over");
+	a->old_key_s = now_s;
+}
+
 void tr_offenders_tick(struct tr_fleet *f, const struct tr_instant *now)
 {
 	for (size_t i = 0; i < TR_OFFENDERS; i++) {
