@@ -41,10 +41,10 @@ struct tr_alert {
 	struct tr_view summary;
 	const char *action;      /* what to do; NULL: the kind's */
 };
-/* Opens it, or counts one more; a higher severity than before raises it, ends an acknowledgement and is told again. Bounded: past TR_ALERTS_MAX
- * open ones a new one of severity 3 or less urgent is only counted (tr_alerts_dropped); of severity 2 past twice, of
- * severity 1 past four times as many. A repetition is stored when the count is 2, 10, 100, 1000, …, otherwise at most
- * once a minute; it is told at 10, 100, … */
+/* Opens it, or counts one more; a higher severity than before raises it, ends an acknowledgement and is told again.
+ * Bounded: past TR_ALERTS_MAX open ones a new one of severity 3 or less urgent is only counted (tr_alerts_dropped); of
+ * severity 2 past twice, of severity 1 past four times as many. A repetition is stored when the count is 2, 10, 100,
+ * 1000, …, otherwise at most once a minute; it is told at 10, 100, … */
 #define TR_ALERTS_MAX 20000
 void tr_alerts_raise(struct tr_alerts *a, int64_t now_ms, const struct tr_alert *what);
 /* The condition is over. Nothing when none is open. One that ended three times, each within ten minutes of the one before, now

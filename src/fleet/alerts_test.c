@@ -270,7 +270,8 @@ static void ids_name_one_alert_across_starts(void **state)
 
 	(void)state;
 	for (unsigned run = 0; run < 2; run++) {
-		tr_auto(tr_alerts_free) struct tr_alerts *a = tr_alerts_new(0, run ? 0xfeedfacecafe1234 : 0x1234, on_alert, NULL);
+		const uint64_t seed = run ? 0xfeedfacecafe1234 : 0x1234;
+		tr_auto(tr_alerts_free) struct tr_alerts *a = tr_alerts_new(0, seed, on_alert, NULL);
 
 		for (unsigned i = 0; i < 3; i++) {
 			raise_it(a, T0, "silence", i == 0 ? "agent:a" : i == 1 ? "agent:b" : "agent:c", 4);

@@ -175,7 +175,8 @@ static void every_check_says_what_is_known(void **state)
 		beat(f, 0);
 		cases[i].set(f);
 		a = explain(f, 0, cases[i].check);
-		if (strcmp(a.state, cases[i].state) != 0 || strcmp(a.tier, cases[i].tier) != 0 || !strstr(a.seen, cases[i].seen) ||
+		if (strcmp(a.state, cases[i].state) != 0 || strcmp(a.tier, cases[i].tier) != 0 ||
+		    !strstr(a.seen, cases[i].seen) ||
 		    (cases[i].action[0] ? !strstr(a.action, cases[i].action) : a.action[0] != 0))
 			fail_msg("%s %s: is %s (%s), seen '%s', do '%s'", cases[i].check, cases[i].state, a.state, a.tier, a.seen, a.action);
 		assert_true(a.has_since);

@@ -27,8 +27,8 @@ struct tr_instant {
 /* Something worth recording. Views live during the call. */
 enum tr_event_kind {
 	TR_EV_VERDICT,        /* the folded verdict changed: detail from, to */
-	TR_EV_REPLAY, TR_EV_BAD_SIGNATURE, TR_EV_WRONG_AGENT, TR_EV_WRONG_PARTITION, TR_EV_RELAYED, TR_EV_MALFORMED, /* refused messages: agent
-			      is whom they name, its state is unchanged */
+	/* Refused messages: agent is whom they name, its state is unchanged. */
+	TR_EV_REPLAY, TR_EV_BAD_SIGNATURE, TR_EV_WRONG_AGENT, TR_EV_WRONG_PARTITION, TR_EV_RELAYED, TR_EV_MALFORMED,
 	TR_EV_CHAIN_CONFLICT, TR_EV_FORKED, TR_EV_RESTORED,
 	TR_EV_BINARY_CHANGED, TR_EV_BPF_CHANGED, TR_EV_LSM_CHANGED, TR_EV_RESTARTED, TR_EV_REBOOTED, TR_EV_NOTICE,
 	TR_EV_PARTITION_SILENT, TR_EV_PARTITION_BACK, TR_EV_AMNESTY, TR_EV_FRONT_LIED, TR_EV_KEY_RENEWED,
@@ -112,9 +112,11 @@ TR_DEFINE_AUTO(struct tr_fleet *, tr_fleet_free)
 
 /* ---- the registry's side ---- */
 
-/* A new or loaded agent. row may be NULL (no pulse yet). good_hash: of the admission, 32 bytes. TR_NO_AGENT when out of memory. */
+/* A new or loaded agent. row may be NULL (no pulse yet). good_hash: of the admission, 32 bytes. TR_NO_AGENT when out of
+ * memory. */
 uint32_t tr_fleet_add(struct tr_fleet *f, const struct tr_instant *now, struct tr_view id, struct tr_view partition,
-		      const uint8_t key_id[32], struct tr_view good_hash, uint32_t epoch, bool active, const struct tr_pulse_row *row);
+		      const uint8_t key_id[32], struct tr_view good_hash, uint32_t epoch, bool active,
+		      const struct tr_pulse_row *row);
 /* All rows are there: amnesty starts, open alerts are known (tr_alerts_load came before). */
 void tr_fleet_loaded(struct tr_fleet *f, const struct tr_instant *now);
 /* Revoked, removed, or active again under a new key and epoch (identity reset: chain, fork and quarantine are forgotten). */
@@ -133,7 +135,8 @@ struct tr_view tr_fleet_partition(const struct tr_fleet *f, uint16_t partition);
 
 /* An operator's word. expect: the image may become `hash` until then. accept: what runs now (image, snapshot, restored
  * lineage) is good. Both leave a record through the sink. */
-void tr_fleet_expect(struct tr_fleet *f, const struct tr_instant *now, uint32_t agent, const uint8_t hash[32], int64_t until_ms);
+void tr_fleet_expect(struct tr_fleet *f, const struct tr_instant *now, uint32_t agent, const uint8_t hash[32],
+		     int64_t until_ms);
 void tr_fleet_accept(struct tr_fleet *f, const struct tr_instant *now, uint32_t agent);
 void tr_fleet_want_bpf_list(struct tr_fleet *f, uint32_t agent);
 /* Maintenance windows in force are given as a whole whenever they change; rows borrowed during the call. */
@@ -178,7 +181,8 @@ void tr_fleet_old_key(struct tr_fleet *f, const struct tr_instant *now, uint32_t
 /* About once a second. Gaps between calls are noticed and excused (amnesty). */
 void tr_fleet_tick(struct tr_fleet *f, const struct tr_instant *now);
 /* Liveness as of now, whatever the last tick saw: a function of the last accepted pulse and the clock. */
-enum tr_verdict tr_fleet_verdict(const struct tr_fleet *f, const struct tr_instant *now, uint32_t agent, struct tr_axes *ret_axes);
+enum tr_verdict tr_fleet_verdict(const struct tr_fleet *f, const struct tr_instant *now, uint32_t agent,
+				 struct tr_axes *ret_axes);
 /* The longest time, in seconds, after which a silent agent is called lost (documented bound). */
 uint32_t tr_fleet_lost_after_s(const struct tr_fleet *f, uint32_t agent);
 

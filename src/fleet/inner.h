@@ -28,7 +28,8 @@ struct tr_intern *tr_intern_new(uint64_t seed);
 void tr_intern_free(struct tr_intern *t);
 uint32_t tr_intern(struct tr_intern *t, struct tr_view v); /* counts one use; 0 for empty or when out of memory */
 void tr_intern_drop(struct tr_intern *t, uint32_t n);
-void tr_intern_set(struct tr_intern *t, uint32_t *slot, struct tr_view v); /* drops what was there, or keeps it when out of memory */
+/* Drops what was there, or keeps it when out of memory. */
+void tr_intern_set(struct tr_intern *t, uint32_t *slot, struct tr_view v);
 struct tr_view tr_interned(const struct tr_intern *t, uint32_t n);
 void tr_intern_soon(const struct tr_intern *t, uint32_t n);
 size_t tr_intern_bytes(const struct tr_intern *t);
@@ -87,7 +88,8 @@ static inline struct tr_fleet_agent *tr_agent_at(const struct tr_fleet *f, uint3
 	return no < f->n ? &f->chunks[no / TR_CHUNK][no % TR_CHUNK] : NULL;
 }
 
-/* fleet.c: sets an axis, its since, the folded verdict, and tells the sink and the counters. axis: 0 … 5 in the order of struct tr_axes. */
+/* fleet.c: sets an axis, its since, the folded verdict, and tells the sink and the counters. The axes are numbered in the
+ * order of struct tr_axes. */
 enum { TR_AXIS_REACH, TR_AXIS_AUTH, TR_AXIS_CLOCK, TR_AXIS_INTEGRITY, TR_AXIS_CONFIG, TR_AXIS_UPDATING };
 void tr_axis_set(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, unsigned axis, uint8_t value);
 /* fleet.c: an event through the sink; detail is JSON or empty ("{}"). */

@@ -42,7 +42,8 @@ static void one_agent_climbs_step_by_step(void **state)
 		CHECK(at[TR_REACH_LATE] == cases[i].late, cases[i].label);
 		CHECK(at[TR_REACH_MISSED] == cases[i].missed, cases[i].label);
 		CHECK(at[TR_REACH_LOST] == cases[i].lost, cases[i].label);
-		CHECK(heard.raised[4] == 1 && heard.raised[2] == 1 && heard.raised[1] == 0 && heard.raised[3] == 0, cases[i].label);
+		CHECK(heard.raised[4] == 1 && heard.raised[2] == 1, cases[i].label);
+		CHECK(heard.raised[1] == 0 && heard.raised[3] == 0, cases[i].label);
 		CHECK(heard.raised_at[4] - t0 == cases[i].note * 1000, cases[i].label);
 		CHECK(heard.raised_at[2] - t0 == cases[i].lost * 1000, cases[i].label);
 		/* The documented bound holds. */
@@ -244,8 +245,10 @@ static void maintenance_delays_the_alert_not_the_truth(void **state)
 	(void)state;
 	for (size_t i = 0; i < TR_ARRAY_LEN(cases); i++) {
 		tr_auto(tr_fleet_free) struct tr_fleet *f = live_fleet(1, "lab");
-		const struct tr_maintenance_row row = { .scope = tr_view_str(cases[i].scope), .target = tr_view_str(cases[i].target),
-							.from_at = START + cases[i].from_s * 1000, .until_at = START + 3600000 };
+		const struct tr_maintenance_row row = { .scope = tr_view_str(cases[i].scope),
+							.target = tr_view_str(cases[i].target),
+							.from_at = START + cases[i].from_s * 1000,
+							.until_at = START + 3600000 };
 
 		tr_fleet_maintenance(f, &row, 1);
 		beat(f, 0);
@@ -508,7 +511,8 @@ static void what_the_server_slept_through_is_excused(void **state)
 		now.ms += cases[i].gap_ms;
 		now.wall_ns += cases[i].wall_ms * 1000000;
 		tr_fleet_tick(f, &now);
-		CHECK(heard.events[TR_EV_AMNESTY] == cases[i].amnesties && f->stats.amnesties == cases[i].amnesties, cases[i].label);
+		CHECK(heard.events[TR_EV_AMNESTY] == cases[i].amnesties, cases[i].label);
+		CHECK(f->stats.amnesties == cases[i].amnesties, cases[i].label);
 		/* Nobody gets worse by it, and the dead not better. */
 		CHECK(f->stats.by_reach[TR_REACH_LIVE] == 38, cases[i].label);
 		CHECK(reach(f, 0) == TR_REACH_LOST && reach(f, 1) == TR_REACH_LATE, cases[i].label);

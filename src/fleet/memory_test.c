@@ -63,8 +63,8 @@ struct me {
 static struct tr_instant now;
 static uint8_t digests;
 
-static void one(struct tr_fleet *f, uint32_t no, struct me *m, struct tr_view ticket, struct tr_view old, const uint8_t digest[32],
-		struct tr_pulse_result *r)
+static void one(struct tr_fleet *f, uint32_t no, struct me *m, struct tr_view ticket, struct tr_view old,
+		const uint8_t digest[32], struct tr_pulse_result *r)
 {
 	struct tr_pulse p = { .agent_id = TR_VIEW_LIT("web-1"), .partition = TR_VIEW_LIT("lab"), .time_ns = now.wall_ns, .seq = ++m->seq,
 			      .ticket = ticket, .old_ticket = old, .version = TR_VIEW_LIT("1.0"), .bpf_status = TR_BPF_OFF,

@@ -420,7 +420,8 @@ static void lists_bound_filter_and_order(void **state)
 	OK(tr_store_commit(c->s, err));
 	for (size_t i = 0; i < TR_ARRAY_LEN(cases) * TR_ARRAY_LEN(tables); i++) {
 		got[0] = 0;
-		OK(tr_store_list(c->s, tables[i % TR_ARRAY_LEN(tables)], &cases[i / TR_ARRAY_LEN(tables)].q, take_seq, got, err));
+		OK(tr_store_list(c->s, tables[i % TR_ARRAY_LEN(tables)], &cases[i / TR_ARRAY_LEN(tables)].q, take_seq, got,
+				 err));
 		assert_string_equal(got, cases[i / TR_ARRAY_LEN(tables)].want);
 	}
 	REFUSED(tr_store_list(c->s, TR_T_AUDIT, &q, take_seq, got, err), TR_E_INVALID, "larger");
