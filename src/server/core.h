@@ -218,8 +218,8 @@ void tr_core_tell_maintenance(struct tr_core *c); /* the fleet hears of windows 
 
 extern const tr_api_fn tr_api[TR_RT_N];
 
-/* Handlers, by file: api_system.c, api_agents.c, api_tokens.c, api_vkeys.c, api_releases.c, api_policy.c, api_logs.c,
- * admit.c (registration), renew.c, time.c. */
+/* Handlers: api_*.c by what they are about (api_says.c: an operator's word about one agent), admit.c (registration),
+ * renew.c, time.c. */
 void tr_api_livez(struct tr_core *c, struct tr_req *r);
 void tr_api_readyz(struct tr_core *c, struct tr_req *r);
 void tr_api_metrics(struct tr_core *c, struct tr_req *r);
@@ -265,22 +265,6 @@ void tr_api_alert_resolve(struct tr_core *c, struct tr_req *r);
 void tr_api_maintenance_list(struct tr_core *c, struct tr_req *r);
 void tr_api_maintenance_add(struct tr_core *c, struct tr_req *r);
 void tr_api_maintenance_end(struct tr_core *c, struct tr_req *r);
-void tr_api_agent_events(struct tr_core *c, struct tr_req *r);
-void tr_api_agent_bpf(struct tr_core *c, struct tr_req *r);
-void tr_api_agent_bpf_request(struct tr_core *c, struct tr_req *r);
-void tr_api_agent_expect(struct tr_core *c, struct tr_req *r);
-void tr_api_agent_accept(struct tr_core *c, struct tr_req *r);
-void tr_api_agent_reset(struct tr_core *c, struct tr_req *r);
-void tr_api_fleet(struct tr_core *c, struct tr_req *r);
-void tr_api_event_list(struct tr_core *c, struct tr_req *r);
-void tr_api_event_get(struct tr_core *c, struct tr_req *r);
-void tr_api_alert_list(struct tr_core *c, struct tr_req *r);
-void tr_api_alert_get(struct tr_core *c, struct tr_req *r);
-void tr_api_alert_ack(struct tr_core *c, struct tr_req *r);
-void tr_api_alert_resolve(struct tr_core *c, struct tr_req *r);
-void tr_api_maintenance_list(struct tr_core *c, struct tr_req *r);
-void tr_api_maintenance_add(struct tr_core *c, struct tr_req *r);
-void tr_api_maintenance_end(struct tr_core *c, struct tr_req *r);
 
 /* Is this agent allowed to speak on this connection? Fills a problem when not. */
 struct tr_item *tr_core_agent_of(struct tr_core *c, struct tr_req *r);
@@ -295,10 +279,6 @@ struct tr_item *tr_agent_named_active(struct tr_core *c, struct tr_req *r);
 /* Windows in force. */
 size_t tr_maintenance_running(const struct tr_core *c);
 bool tr_maintenance_covers(const struct tr_core *c, const struct tr_agent_row *agent);
-/* The agent of the path's {id}; NULL: refused. The second also refuses one that was revoked or removed. */
-struct tr_item *tr_agent_named(struct tr_core *c, struct tr_req *r);
-struct tr_item *tr_agent_named_active(struct tr_core *c, struct tr_req *r);
-size_t tr_maintenance_running(const struct tr_core *c);
 /* What people see: row and live part together, as JSON. */
 void tr_agent_json(const struct tr_core *c, const struct tr_item *i, struct tr_buf *b);
 /* Writes what pulses changed into the store, transaction after transaction, until nothing is left; at most `most` rows. */
