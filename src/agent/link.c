@@ -157,8 +157,8 @@ void tr_link_learn(struct tr_link *l, int64_t server_ns)
 
 	if (!l->told.server_ns)
 		return;
+	l->told = (struct tr_known_time){ .server_ns = server_ns, .boot_ns = tr_boot_ns() };
 	/* Somebody has set our clock: it will do again. */
-	l->told = off > -CLOSE_NS && off < CLOSE_NS
-			  ? (struct tr_known_time){ 0 }
-			  : (struct tr_known_time){ .server_ns = server_ns, .boot_ns = tr_boot_ns() };
+	if (off > -CLOSE_NS && off < CLOSE_NS)
+		l->told = (struct tr_known_time){ 0 };
 }

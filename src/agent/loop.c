@@ -43,7 +43,7 @@ static TR_RC open_link(struct tr_runner *r, const char *url, struct tr_err *err)
 
 static enum tr_outcome pulse_once(struct tr_runner *r, unsigned timeout_ms)
 {
-	struct tr_pulse_result *res = &r->last;
+	struct tr_pulse_outcome *res = &r->last;
 	int64_t at = tr_link_verify_ms(&r->link, &r->pulser.chain.time);
 	struct tr_err err = { 0 };
 

@@ -79,7 +79,7 @@ static void save_chain(struct tr_pulser *p)
 }
 
 static void accepted(struct attempt *a, const struct tr_pulse_answer *told, uint64_t took_ns,
-		     struct tr_pulse_result *r)
+		     struct tr_pulse_outcome *r)
 {
 	struct tr_pulser *p = a->p;
 
@@ -119,7 +119,7 @@ static bool times_ok(const struct tr_pulse_answer *a)
 
 /* True: send again at once. */
 static bool take_answer(struct attempt *a, const struct tr_client_answer *got, uint64_t took_ns,
-			struct tr_pulse_result *r, struct tr_err *err)
+			struct tr_pulse_outcome *r, struct tr_err *err)
 {
 	struct tr_pulse_answer told;
 	enum tr_chain_next next;
@@ -159,7 +159,7 @@ static bool take_answer(struct attempt *a, const struct tr_client_answer *got, u
 }
 
 void tr_pulse_send(struct tr_pulser *p, struct tr_client *c, const struct tr_privkey *key,
-		   int64_t verify_time_ms, unsigned timeout_ms, struct tr_pulse_result *ret,
+		   int64_t verify_time_ms, unsigned timeout_ms, struct tr_pulse_outcome *ret,
 		   struct tr_err *err)
 {
 	struct attempt a = { .p = p, .key = key };
@@ -174,7 +174,7 @@ void tr_pulse_send(struct tr_pulser *p, struct tr_client *c, const struct tr_pri
 	};
 	bool again = true;
 
-	*ret = (struct tr_pulse_result){ .what = TR_OUT_UNREACHABLE };
+	*ret = (struct tr_pulse_outcome){ .what = TR_OUT_UNREACHABLE };
 	p->bpf_why = "not configured";
 	p->bpf_status = p->eye ? tr_bpf_look(p->eye, &p->bpf_list, p->bpf_digest, &p->bpf_why) : TR_BPF_OFF;
 	if (tr_chain_must_save(&p->chain))

@@ -32,7 +32,7 @@ void tr_pulser_done(struct tr_pulser *p);
 TR_DEFINE_AUTO_DONE(struct tr_pulser, tr_pulser_done)
 
 /* How a pulse went. */
-struct tr_pulse_result {
+struct tr_pulse_outcome {
 	enum tr_outcome what;
 	int status;	       /* 0: no answer */
 	struct tr_refusal why; /* of an answer that is no 200 */
@@ -48,7 +48,7 @@ struct tr_pulse_result {
 /* Sends one over c, signed by the key whose certificate c presents; once more when the server asks for a
  * resync. Saves the chain when it grew. Logs what went wrong. timeout_ms 0: the client's. */
 void tr_pulse_send(struct tr_pulser *p, struct tr_client *c, const struct tr_privkey *key,
-		   int64_t verify_time_ms, unsigned timeout_ms, struct tr_pulse_result *ret,
+		   int64_t verify_time_ms, unsigned timeout_ms, struct tr_pulse_outcome *ret,
 		   struct tr_err *err);
 
 #endif

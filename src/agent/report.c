@@ -53,7 +53,7 @@ void tr_run_note_error(struct tr_runner *r, const char *text)
 	(void)snprintf(r->status_error, sizeof(r->status_error), "%s: %s", r->link.url, text);
 }
 
-void tr_run_log_failure(struct tr_runner *r, const struct tr_pulse_result *res, const struct tr_err *err)
+void tr_run_log_failure(struct tr_runner *r, const struct tr_pulse_outcome *res, const struct tr_err *err)
 {
 	const char *event = res->what == TR_OUT_REVOKED ? "agent_revoked" : "pulse_refused";
 

@@ -26,7 +26,7 @@ struct tr_runner {
 	unsigned renew_failures;
 	bool renew_told; /* the last answer asked for it */
 	uint32_t spread; /* of this process's start, so that a fleet does not rotate in step */
-	struct tr_pulse_result last;
+	struct tr_pulse_outcome last;
 	bool in_touch; /* the last round ended with a pulse that was accepted */
 	bool bpf_bad;  /* said in the log */
 	struct tr_agent_status status;
@@ -41,7 +41,7 @@ uint32_t tr_random32(void);
 /* ---- report.c ---- */
 void tr_run_save_status(struct tr_runner *r, const char *state);
 void tr_run_note_error(struct tr_runner *r, const char *text);
-void tr_run_log_failure(struct tr_runner *r, const struct tr_pulse_result *res, const struct tr_err *err);
+void tr_run_log_failure(struct tr_runner *r, const struct tr_pulse_outcome *res, const struct tr_err *err);
 /* The end of a round, accepted or not. */
 void tr_run_account(struct tr_runner *r, enum tr_outcome what);
 
