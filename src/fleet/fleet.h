@@ -7,9 +7,13 @@
  * the clock says. Effects leave through struct tr_fleet_sink. Agents are named by number: dense, given by
  * tr_fleet_add, never reused while the process lives.
  *
- *   judge.c     one pulse: ticket, chain, clock, integrity        lineage.c  forks, restores, clones
- *   liveness.c  late, missed, lost; partitions; amnesty           alerts.c   severity, deduplication, escalation
- *   bpf.c       snapshot against the last good one                row.c      agent ⇄ stored row */
+ *   fleet.c     who is in it; axes, events                        axes.c     the six axes and their fold
+ *   judge.c     one pulse: ticket, clock, integrity               lineage.c  forks, restores, clones
+ *   liveness.c  late, missed, lost; partitions; amnesty           refused.c  messages that failed, and who sent them
+ *   alerts.c    severity, deduplication, escalation               alert_text.c  kinds, and what to do
+ *   bpf.c       snapshot against the last good one                bpf_compare.c  two lists, pin by pin
+ *   explain.c   each check of one agent, for people               row.c      agent ⇄ stored row; the sweep
+ *   intern.c    values that many agents share */
 #ifndef TR_FLEET_FLEET_H
 #define TR_FLEET_FLEET_H
 

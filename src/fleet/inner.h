@@ -102,6 +102,9 @@ void tr_agent_alert_over(struct tr_fleet *f, const struct tr_instant *now, uint3
 const char *tr_alert_action(const char *kind); /* what to do, static */
 void tr_action_put(struct tr_buf *b, const char *action, struct tr_view id); /* alerts.c: the word ID becomes id */
 
+/* row.c: a new agent takes up what its row says; *a is zeros but for what the registry knows. */
+void tr_row_take(struct tr_fleet *f, struct tr_fleet_agent *a, const struct tr_pulse_row *r);
+
 /* lineage.c */
 enum tr_lineage { TR_LINE_GOES_ON, TR_LINE_LOST_ANSWER, TR_LINE_ADOPTED /* our memory was behind */, TR_LINE_RESTORED,
 		  TR_LINE_REPLAY, TR_LINE_STRAY, TR_LINE_FORKED };
