@@ -98,14 +98,14 @@ struct tr_fleet_agent {
 	int32_t skew_ms;
 	uint32_t loss_ppm;
 	uint16_t rtt_ms, partition, interval_s;
+	uint16_t counted_in;         /* liveness.c: partition whose `active` counts it, plus 1; 0: none */
 	struct tr_axes axes;
 	uint8_t verdict;             /* folded */
 	uint8_t notice, lsm, lsm_good, sync, bpf_status;
 	uint8_t skew_strikes, skew_flips;
 	int8_t skew_sign;
-	bool dirty, active, in_maintenance, want_bpf_list, heard /* since this start */, counted_silent;
+	bool dirty : 1, active : 1, in_maintenance : 1, want_bpf_list : 1, heard : 1 /* since this start */, counted_silent : 1;
 	uint8_t silence_sev;          /* liveness.c: severity of the silence alert that was raised; 0: none */
-	uint16_t counted_in;          /* liveness.c: partition whose `active` counts it, plus 1; 0: none */
 	struct { uint32_t load_milli, mem_total_mib, mem_free_mib, disk_total_mib, disk_free_mib, uptime_s, agent_rss_kib, agent_cpu_ms; } health;
 };
 

@@ -47,6 +47,8 @@ void tr_offenders_tick(struct tr_fleet *f, const struct tr_instant *now); /* ref
 
 struct tr_window { char scope, target[65]; int64_t from_ms, until_ms; }; /* scope: 'a', 'p', 'f' */
 
+/* A million of them, each read by every pulse and every pass: as few cache lines as it can be, and whole ones. */
+_Static_assert(sizeof(struct tr_fleet_agent) == 320, "five cache lines");
 #define TR_CHUNK ((uint32_t)(TR_SLAB_LEN / sizeof(struct tr_fleet_agent))) /* agents per slab: addresses stay */
 
 struct tr_fleet {
