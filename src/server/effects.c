@@ -19,6 +19,10 @@
 
 enum { LANE_ALERTS, LANE_WORST, LANE_LEARNED = 3, LANE_N = 6 }; /* lane of an event is its severity */
 
+/* Each class has its own budget: what an agent says of small things, or what a stranger sends in its name, must not use
+ * up that of its worst. */
+enum { PACE_REFUSED, PACE_WORST, PACE_BAD, PACE_REST, PACE_N };
+
 struct effect {
 	struct effect *next;
 	uint64_t order;
@@ -38,7 +42,7 @@ struct tr_effects {
 	uint64_t order, lost;
 	bool scheduled, busy;
 	bool missed; /* egress was not told of something */
-	struct tr_pace pace;
+	struct tr_pace pace[PACE_N];
 };
 
 static void lane_clear(struct lane *l)
@@ -279,6 +283,32 @@ static void add_state(const struct tr_fleet *f, uint32_t agent, struct tr_buf *o
 	tr_op_encode(ops, TR_OP_PUT, TR_T_PULSE, &row);
 }
 
+/* Sent by whoever: the agent is only whom it names. */
+static bool is_strangers(enum tr_event_kind kind)
+{
+	return kind == TR_EV_BAD_SIGNATURE || kind == TR_EV_WRONG_AGENT || kind == TR_EV_MALFORMED || kind == TR_EV_RELAYED;
+}
+
+static uint32_t number_of(struct tr_view source)
+{
+	uint32_t h = 2166136261u;
+
+	for (size_t i = 0; i < source.n; i++)
+		h = (h ^ source.p[i]) * 16777619u;
+	return h;
+}
+
+static bool in_time(struct tr_effects *e, const struct tr_event *ev, unsigned lane)
+{
+	bool strangers = is_strangers(ev->kind);
+	unsigned class = strangers ? PACE_REFUSED : lane <= 1 ? PACE_WORST : lane == 2 ? PACE_BAD : PACE_REST;
+
+	if (ev->agent == TR_NO_AGENT && !strangers)
+		return true;
+	return tr_pace_allow(&e->pace[class], strangers ? number_of(ev->source) : ev->agent, tr_mono_ms(), EVENT_STEP_MS,
+			     EVENT_BURST);
+}
+
 void tr_effects_event(void *arg, const struct tr_event *ev)
 {
 	struct tr_effects *e = arg;
@@ -295,7 +325,7 @@ void tr_effects_event(void *arg, const struct tr_event *ev)
 	};
 
 	e->c->metrics.binary_changes += ev->kind == TR_EV_BINARY_CHANGED;
-	if (ev->agent != TR_NO_AGENT && !tr_pace_allow(&e->pace, ev->agent, tr_mono_ms(), EVENT_STEP_MS, EVENT_BURST)) {
+	if (!in_time(e, ev, lane)) {
 		e->c->metrics.events_unrecorded++;
 		return;
 	}

@@ -90,9 +90,12 @@ void tr_core_recheck(struct tr_core *c, const struct tr_req *r, const struct tr_
 	const struct tr_agent_row *row;
 	struct recheck *k;
 
-	if (!m->first && !res->changed && !chosen(c))
+	bool ours = res->changed || chosen(c);
+
+	if (!m->first && !ours)
 		return;
-	if (c->rechecks >= UNDER_WAY_MAX || !(k = calloc(1, sizeof(*k)))) {
+	/* What is first is front's word: one that says so of everything must not use up the room of what we choose. */
+	if (c->rechecks >= (ours ? UNDER_WAY_MAX : UNDER_WAY_MAX / 2) || !(k = calloc(1, sizeof(*k)))) {
 		c->metrics.rechecks_skipped++;
 		return;
 	}

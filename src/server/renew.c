@@ -60,6 +60,18 @@ static bool key_is_free(const struct tr_core *c, const struct tr_item *i, struct
 	return !other || other == i;
 }
 
+/* A key that is known to be copied gets no fresh certificate: other services than this one may trust it. */
+static bool is_quarantined(const struct tr_core *c, struct tr_req *r, const struct tr_item *i)
+{
+	const struct tr_fleet_agent *a = tr_fleet_agent(c->fleet, i->no);
+
+	if (!a || a->axes.auth != TR_AUTH_FORKED)
+		return false;
+	tr_req_refuse(r, 403, "quarantined",
+		      "two copies of this agent's key are in use; ask an operator for `troth agent reset-identity` and enrol again");
+	return true;
+}
+
 static void on_issued(void *arg, const void *answer)
 {
 	struct renewal *n = arg;
@@ -77,6 +89,10 @@ static void on_issued(void *arg, const void *answer)
 	/* Asked again after the wait: the agent may have been revoked meanwhile. */
 	item = tr_core_agent_of(n->req->core, n->req);
 	if (!item) {
+		renewal_free(n);
+		return;
+	}
+	if (is_quarantined(n->req->core, n->req, item)) {
 		renewal_free(n);
 		return;
 	}
@@ -157,7 +173,7 @@ void tr_api_renew(struct tr_core *c, struct tr_req *r)
 	struct renewal *n;
 	struct tr_item *i = tr_core_agent_of(c, r);
 
-	if (!i || !tr_core_may_write(i, r))
+	if (!i || is_quarantined(c, r, i) || !tr_core_may_write(i, r))
 		return;
 	n = calloc(1, sizeof(*n));
 	if (!n) {
