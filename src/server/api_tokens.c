@@ -151,23 +151,18 @@ static void put_servers(const struct tr_core *c, struct tr_buf *b)
 }
 
 /* What is typed on the host that keeps the name. The old state goes aside: its key is what was lost. */
-static void put_commands(const struct tr_core *c, const struct tr_token_row *t, struct tr_view text, struct tr_buf *b)
+static void put_commands(const struct tr_core *c, struct tr_view text, struct tr_buf *b)
 {
-	tr_auto(tr_buf_done) struct tr_buf init = TR_BUF_INIT;
 	tr_auto(tr_buf_done) struct tr_buf enrol = TR_BUF_INIT;
 
-	tr_buf_addf(&init, "troth-agent init --id %.*s", TR_VIEW_FMT(t->for_agent));
-	tr_buf_adds(&enrol, "troth-agent enroll --server ");
+	tr_buf_adds(&enrol, "troth-agent enroll --reset-identity --server ");
 	put_servers(c, &enrol);
 	tr_buf_adds(&enrol, " --token ");
 	tr_buf_addv(&enrol, text);
-	tr_buf_addf(b, ",\"commands\":[\"systemctl stop troth-agent\",\"mv /var/lib/troth-agent /var/lib/troth-agent.%.*s\",",
-		    TR_VIEW_FMT(t->id));
-	tr_json_put_str(b, tr_buf_view(&init));
-	tr_buf_adds(b, ",");
+	tr_buf_adds(b, ",\"commands\":[\"systemctl stop troth-agent\",");
 	tr_json_put_str(b, tr_buf_view(&enrol));
 	tr_buf_adds(b, ",\"systemctl start troth-agent\"]");
-	b->failed |= init.failed || enrol.failed;
+	b->failed |= enrol.failed;
 	tr_wipe(enrol.p, enrol.n);
 }
 
@@ -239,7 +234,7 @@ void tr_api_agent_reset(struct tr_core *c, struct tr_req *r)
 	tr_buf_adds(&body, ",\"expires_at\":\"");
 	tr_rfc3339_add(&body, row.expires_at);
 	tr_buf_adds(&body, "\"");
-	put_commands(c, &row, tr_buf_view(&text), &body);
+	put_commands(c, tr_buf_view(&text), &body);
 	tr_buf_adds(&body, "}");
 	tr_buf_adds(&detail, "{\"reason\":");
 	tr_json_put_str(&detail, in.reason);

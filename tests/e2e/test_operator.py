@@ -332,7 +332,7 @@ def test_a_forked_identity_is_reset(world, cli):
     said = cli("agent", "reset-identity", a.node_id, "--reason", "copied image")
     token = said.splitlines()[0]
     assert token.startswith("trt_") and token != first
-    assert f"troth-agent init --id {a.node_id}" in said and f"--token {token}" in said and "systemctl start" in said
+    assert "troth-agent enroll --reset-identity" in said and f"--token {token}" in said and "systemctl start" in said
     assert audited(world, "agent.reset_identity", a.node_id)["detail"]["reason"] == "copied image"
     states = {t["id"]: t["state"] for t in get(world, "/api/v1/tokens")["tokens"] if t["for_agent"] == a.node_id}
     assert sorted(states.values()) == ["revoked", "usable"]
