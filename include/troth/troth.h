@@ -42,7 +42,7 @@ extern "C" {
 #define TROTH_HASH_LEN 32
 #define TROTH_CHALLENGE_LEN 32
 #define TROTH_EXPORTER_LEN 32   /* RFC 9266: label "EXPORTER-Channel-Binding", no context */
-#define TROTH_RELEASE_MAX 2048  /* bytes of a release statement */
+#define TROTH_RELEASE_MAX 6656  /* bytes of a release statement */
 
 enum troth_code {
 	TROTH_OK = 0,

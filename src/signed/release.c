@@ -4,7 +4,8 @@
 #include "codec/ident.h"
 
 /* Payload keys; documented in docs/protocol/release.cddl. Never reused. */
-enum { KEY_NAME = 1, KEY_VERSION, KEY_PLATFORM, KEY_SIZE, KEY_SHA256, KEY_COUNTER, KEY_ISSUED, KEY_EXPIRES };
+enum { KEY_NAME = 1, KEY_VERSION, KEY_PLATFORM, KEY_SIZE, KEY_SHA256, KEY_COUNTER, KEY_ISSUED, KEY_EXPIRES,
+       KEY_BPF };
 
 /* Year 9999: later times have no RFC 3339 form. */
 #define TIME_MAX_MS INT64_C(253402300799999)
@@ -31,12 +32,16 @@ static TR_RC check(const struct tr_release *r, struct tr_err *err)
 TR_RC tr_release_sign(const struct tr_release *r, const struct tr_privkey *k, struct tr_buf *ret,
 		      struct tr_err *err)
 {
-	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
+	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT, object = TR_BUF_INIT;
 	enum tr_code rc = check(r, err);
 
 	if (rc)
 		return rc;
-	tr_cbor_put_map(&b, r->expires_ms ? 8 : 7);
+	if (r->bpf.n)
+		rc = tr_release_bpf_get(r->bpf, NULL, err);
+	if (rc)
+		return rc;
+	tr_cbor_put_map(&b, 7 + (size_t)(r->expires_ms != 0) + (size_t)(r->bpf.n > 0));
 	tr_cbor_put_int(&b, KEY_NAME);
 	tr_cbor_put_text(&b, r->name);
 	tr_cbor_put_int(&b, KEY_VERSION);
@@ -55,10 +60,21 @@ TR_RC tr_release_sign(const struct tr_release *r, const struct tr_privkey *k, st
 		tr_cbor_put_int(&b, KEY_EXPIRES);
 		tr_cbor_put_int(&b, r->expires_ms);
 	}
+	if (r->bpf.n) {
+		tr_cbor_put_int(&b, KEY_BPF);
+		tr_buf_addv(&b, r->bpf);
+	}
 	rc = tr_buf_check(&b, err);
+	if (!rc)
+		rc = tr_cose1_sign(k, TR_RELEASE_DOMAIN, tr_buf_view(&b), &object, err);
 	if (rc)
 		return rc;
-	return tr_cose1_sign(k, TR_RELEASE_DOMAIN, tr_buf_view(&b), ret, err);
+	/* What nobody would read is not signed. */
+	if (object.n > TR_RELEASE_MAX)
+		return tr_err_set(err, TR_E_INVALID, "the release statement is over 6656 bytes: name fewer BPF programs, or shorter pins",
+				  "release statement of %zu bytes", object.n);
+	tr_buf_addv(ret, tr_buf_view(&object));
+	return tr_buf_check(ret, err);
 }
 
 static TR_RC parse(struct tr_view payload, struct tr_release *ret, struct tr_err *err)
@@ -71,9 +87,9 @@ static TR_RC parse(struct tr_view payload, struct tr_release *ret, struct tr_err
 	int64_t key;
 	enum tr_code rc;
 
-	(void)tr_cbor_map(&r, &m, 8);
+	(void)tr_cbor_map(&r, &m, 9);
 	while (tr_cbor_key_int(&r, &m, &key)) {
-		if (key >= KEY_NAME && key <= KEY_EXPIRES)
+		if (key >= KEY_NAME && key <= KEY_BPF)
 			seen |= 1u << key;
 		switch (key) {
 		case KEY_NAME: out.name = tr_cbor_text(&r); break;
@@ -89,6 +105,7 @@ static TR_RC parse(struct tr_view payload, struct tr_release *ret, struct tr_err
 			if (out.expires_ms == 0)
 				tr_cbor_fail(&r, "expiry of 0");
 			break;
+		case KEY_BPF: out.bpf = tr_cbor_any(&r); break;
 		/* An unknown key could restrict what the statement says: refuse rather than overlook it. */
 		default: tr_cbor_fail(&r, "unknown key in release statement");
 		}
@@ -96,11 +113,13 @@ static TR_RC parse(struct tr_view payload, struct tr_release *ret, struct tr_err
 	rc = tr_cbor_end(&r, err);
 	if (rc)
 		return tr_err_wrap(err, "release statement");
-	if ((seen | 1u << KEY_EXPIRES) != 0x1feu || hash.n != sizeof(out.sha256))
+	if ((seen | 1u << KEY_EXPIRES | 1u << KEY_BPF) != 0x3feu || hash.n != sizeof(out.sha256))
 		return tr_err_set(err, TR_E_INVALID, "the release statement lacks a field",
 				  "fields %#x, hash of %zu", seen, hash.n);
 	memcpy(out.sha256, hash.p, sizeof(out.sha256));
 	rc = check(&out, err);
+	if (!rc && out.bpf.n)
+		rc = tr_release_bpf_get(out.bpf, NULL, err);
 	if (rc)
 		return rc;
 	*ret = out;

@@ -5,9 +5,12 @@
 #define TR_SIGNED_RELEASE_H
 
 #include "signed/cose1.h"
+#include "signed/release_bpf.h"
 
 #define TR_RELEASE_DOMAIN "troth/release/v1"
-#define TR_RELEASE_MAX 2048 /* bytes of the whole COSE_Sign1 */
+/* Bytes of the whole COSE_Sign1: 64 BPF programs with pins of 32 bytes under an RSA-4096 key. A claim that encloses one
+ * stays under TR_CLAIM_MAX. */
+#define TR_RELEASE_MAX 6656
 
 struct tr_release {
 	struct tr_view name;     /* tr_ident_ok, e.g. "troth-agent" */
@@ -17,6 +20,7 @@ struct tr_release {
 	uint8_t sha256[32];
 	uint64_t counter;        /* release counter: higher is newer, holds even if the control plane is stolen */
 	int64_t issued_ms, expires_ms; /* expires 0: never */
+	struct tr_view bpf;      /* its BPF programs, CBOR (tr_release_bpf_put); empty: it says nothing of them */
 };
 
 TR_RC tr_release_sign(const struct tr_release *r, const struct tr_privkey *k, struct tr_buf *ret, struct tr_err *err);

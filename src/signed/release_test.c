@@ -1,7 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "signed/signed_test.h"
 
+#include "codec/text.h"
 #include "signed/release.h"
+
+#include <stdio.h>
+
+/* n programs under pins of `pin_len` bytes, as CBOR. */
+static void programs(unsigned n, int pin_len, struct tr_buf *ret)
+{
+	tr_auto(tr_buf_done) struct tr_buf records = TR_BUF_INIT;
+	struct tr_err err;
+
+	for (unsigned i = 0; i < n; i++) {
+		uint8_t object[32], sha1[8], sha256[8];
+		char pin[140];
+		struct tr_release_bpf p = { .object = TR_VIEW_ARRAY(object), .tag_sha1 = TR_VIEW_ARRAY(sha1),
+					    .tag_sha256 = TR_VIEW_ARRAY(sha256) };
+
+		(void)snprintf(pin, sizeof(pin), "troth/%0*u", pin_len - 6, i);
+		p.pin = tr_view_str(pin);
+		memset(object, (int)i, sizeof(object));
+		memset(sha1, 1, sizeof(sha1));
+		memset(sha256, 2, sizeof(sha256));
+		tr_records_add(&records, &tr_release_bpf_def, &p);
+	}
+	assert_int_equal(tr_release_bpf_put(tr_buf_view(&records), ret, &err), TR_OK);
+}
 
 static struct tr_release sample(void)
 {
@@ -55,12 +80,123 @@ static void a_statement_comes_back_as_it_was_signed(void **state)
 	}
 }
 
+static void programs_come_back_as_they_were_signed(void **state)
+{
+	static const struct {
+		const char *label;
+		unsigned n, bits;
+		int pin_len;
+		bool fits;
+	} cases[] = {
+		{ "one", 1, 2048, 12, true },
+		{ "as many as there may be", 64, 4096, 32, true },
+		{ "long pins", 30, 2048, 128, true },
+		{ "as many, with long pins", 64, 2048, 128, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < TR_ARRAY_LEN(cases); i++) {
+		tr_auto(tr_privkey_free) struct tr_privkey *k = new_key(cases[i].bits > 2048 ? TR_KEY_RSA : TR_KEY_ED25519);
+		tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT, cbor = TR_BUF_INIT, records = TR_BUF_INIT, again = TR_BUF_INIT;
+		struct tr_release in = sample(), out;
+		struct tr_release_bpf p;
+		struct tr_err err;
+
+		programs(cases[i].n, cases[i].pin_len, &cbor);
+		in.bpf = tr_buf_view(&cbor);
+		/* Not signed when nobody would read it. */
+		CHECK((tr_release_sign(&in, k, &b, &err) == TR_OK) == cases[i].fits, cases[i].label);
+		/* new_key makes RSA keys of 2048 bits: room for the signature of one of 4096. */
+		CHECK(b.n + (cases[i].bits - 2048) / 8 <= TR_RELEASE_MAX, cases[i].label);
+		if (!cases[i].fits)
+			continue;
+		assert_int_equal(tr_release_verify(tr_buf_view(&b), tr_privkey_pub(k), &out, &err), TR_OK);
+		assert_true(tr_view_eq(out.bpf, in.bpf));
+		assert_int_equal(tr_release_bpf_get(out.bpf, &records, &err), TR_OK);
+		assert_true(records.n <= TR_RELEASE_BPF_BYTES);
+		assert_true(tr_release_bpf_find(tr_buf_view(&records), TR_VIEW_LIT("troth/000000"), &p) == (cases[i].pin_len == 12));
+		assert_false(tr_release_bpf_find(tr_buf_view(&records), TR_VIEW_LIT("troth/x"), &p));
+		assert_int_equal(tr_release_bpf_put(tr_buf_view(&records), &again, &err), TR_OK);
+		assert_true(tr_view_eq(tr_buf_view(&again), in.bpf));
+	}
+}
+
+static void a_list_of_programs_has_one_form(void **state)
+{
+	/* Entries in short: pin, bytes of object and tags. NULL ends. */
+	static const struct {
+		const char *label;
+		struct {
+			const char *pin;
+			size_t object, sha1, sha256;
+		} p[2];
+		bool want;
+	} cases[] = {
+		{ "two", { { "a", 32, 8, 8 }, { "b", 32, 8, 8 } }, true },
+		{ "longer after shorter", { { "a", 32, 8, 8 }, { "aa", 32, 8, 8 } }, true },
+		{ "none", { { NULL, 0, 0, 0 } }, false },
+		{ "out of order", { { "b", 32, 8, 8 }, { "a", 32, 8, 8 } }, false },
+		{ "twice", { { "a", 32, 8, 8 }, { "a", 32, 8, 8 } }, false },
+		{ "no pin", { { "", 32, 8, 8 } }, false },
+		{ "short object", { { "a", 31, 8, 8 } }, false },
+		{ "no object", { { "a", 0, 8, 8 } }, false },
+		{ "no tag by SHA-1", { { "a", 32, 0, 8 } }, false },
+		{ "short tag by SHA-256", { { "a", 32, 8, 7 } }, false },
+	};
+	static const uint8_t bytes[40];
+
+	(void)state;
+	for (size_t i = 0; i < TR_ARRAY_LEN(cases); i++) {
+		tr_auto(tr_buf_done) struct tr_buf cbor = TR_BUF_INIT, records = TR_BUF_INIT, written = TR_BUF_INIT;
+		size_t n = 0;
+		struct tr_err err;
+
+		while (n < 2 && cases[i].p[n].pin)
+			n++;
+		tr_cbor_put_array(&cbor, n);
+		for (size_t k = 0; k < n; k++) {
+			struct tr_release_bpf p = { .pin = tr_view_str(cases[i].p[k].pin), .object = tr_view(bytes, cases[i].p[k].object),
+						    .tag_sha1 = tr_view(bytes, cases[i].p[k].sha1),
+						    .tag_sha256 = tr_view(bytes, cases[i].p[k].sha256) };
+
+			tr_cbor_put_array(&cbor, 4);
+			tr_cbor_put_text(&cbor, p.pin);
+			tr_cbor_put_bytes(&cbor, p.object);
+			tr_cbor_put_bytes(&cbor, p.tag_sha1);
+			tr_cbor_put_bytes(&cbor, p.tag_sha256);
+			tr_records_add(&records, &tr_release_bpf_def, &p);
+		}
+		CHECK((tr_release_bpf_get(tr_buf_view(&cbor), NULL, &err) == TR_OK) == cases[i].want, cases[i].label);
+		CHECK((tr_release_bpf_put(tr_buf_view(&records), &written, &err) == TR_OK) == cases[i].want, cases[i].label);
+	}
+}
+
+/* A statement of 0.1.0 is the same bytes as ever: the payload of the sample, as that version wrote it. */
+static void without_programs_nothing_has_changed(void **state)
+{
+	static const char want[] = "a8016b74726f74682d6167656e740265312e322e33036b6c696e75782d616d643634041b7fffffffffffffff0558205a5a5a5a"
+				   "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a06182a";
+	tr_auto(tr_privkey_free) struct tr_privkey *k = new_key(TR_KEY_ED25519);
+	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT, hex = TR_BUF_INIT;
+	struct tr_release in = sample();
+	struct tr_cose c;
+	struct tr_err err;
+
+	(void)state;
+	assert_int_equal(tr_release_sign(&in, k, &b, &err), TR_OK);
+	assert_int_equal(tr_cose1_parse(tr_buf_view(&b), TR_RELEASE_MAX, &c, &err), TR_OK);
+	tr_hex_add(&hex, c.payload);
+	assert_memory_equal(tr_buf_cstr(&hex), want, sizeof(want) - 1);
+	/* Behind it the two times, of nine bytes and a key each. */
+	assert_int_equal(hex.n, sizeof(want) - 1 + 2 * 2 * 10);
+}
+
 static void no_flipped_bit_is_accepted(void **state)
 {
 	(void)state;
 	for (enum tr_key_type t = TR_KEY_ED25519; t < TR_KEY_TYPE_N; t++) {
 		tr_auto(tr_privkey_free) struct tr_privkey *k = new_key(t);
-		tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
+		tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT, cbor = TR_BUF_INIT;
 		struct tr_release in = sample();
 		struct tr_err err;
 		union {
@@ -68,6 +204,8 @@ static void no_flipped_bit_is_accepted(void **state)
 			void *out;
 		} key = { tr_privkey_pub(k) };
 
+		programs(3, 12, &cbor);
+		in.bpf = tr_buf_view(&cbor);
 		assert_int_equal(tr_release_sign(&in, k, &b, &err), TR_OK);
 		assert_int_equal(accepted_mutations(tr_buf_view(&b), verify, key.out), 0);
 	}
@@ -149,7 +287,7 @@ static void size_and_counter_have_63_bits(void **state)
  * overlook. */
 static void one_statement_has_one_form(void **state)
 {
-	static const int64_t surplus[] = { 8, 9 };
+	static const int64_t surplus[] = { 8, 9, 10 };
 	tr_auto(tr_privkey_free) struct tr_privkey *k = new_key(TR_KEY_ED25519);
 	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT, p = TR_BUF_INIT, bad = TR_BUF_INIT;
 	struct tr_release r = sample(), out;
@@ -186,6 +324,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_statement_comes_back_as_it_was_signed),
+		cmocka_unit_test(programs_come_back_as_they_were_signed),
+		cmocka_unit_test(a_list_of_programs_has_one_form),
+		cmocka_unit_test(without_programs_nothing_has_changed),
 		cmocka_unit_test(no_flipped_bit_is_accepted),
 		cmocka_unit_test(another_key_and_another_domain_are_denied),
 		cmocka_unit_test(fields_out_of_their_grammar_are_not_signed),
