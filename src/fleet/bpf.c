@@ -16,9 +16,12 @@
 #include <stdio.h>
 
 #define REFS_MAX 16384
+/* Of one agent's word: four kernels full of programs. An agent that makes up kernels must not use up the room of all. */
+#define REFS_OF_AGENT_MAX (4 * TR_BPF_ITEMS_MAX)
 
 struct tr_bpf_ref {
 	uint8_t key[32], norm[32];
+	uint32_t by; /* agent that it was learned from since the start; TR_NO_AGENT: from the store, or approved */
 	bool approved;
 };
 
@@ -103,7 +106,7 @@ void tr_fleet_bpf_refs(struct tr_fleet *f, const struct tr_bpf_ref_row *rows, si
 	f->refs = NULL;
 	f->n_refs = 0;
 	for (size_t i = 0; i < n; i++) {
-		struct tr_bpf_ref r = { .approved = tr_view_is(rows[i].state, "approved") };
+		struct tr_bpf_ref r = { .approved = tr_view_is(rows[i].state, "approved"), .by = TR_NO_AGENT };
 
 		if (rows[i].key.n != 32 || rows[i].norm.n != 32)
 			continue;
@@ -125,7 +128,7 @@ static bool approved(void *arg, struct tr_view kernel, const struct tr_bpf_item 
 
 static void learn(const struct at *at, struct tr_view kernel, const struct tr_bpf_item *i, bool as_approved)
 {
-	struct tr_bpf_ref r = { .approved = as_approved };
+	struct tr_bpf_ref r = { .approved = as_approved, .by = as_approved ? TR_NO_AGENT : at->no };
 	struct tr_bpf_ref_row row = {
 		.kernel = kernel,
 		.pin = i->pin,
@@ -149,9 +152,19 @@ static void learn(const struct at *at, struct tr_view kernel, const struct tr_bp
 
 enum how { ONLY_CHECK, LEARN, LEARN_APPROVED };
 
+static size_t learned_from(const struct tr_fleet *f, uint32_t no)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < f->n_refs; i++)
+		n += f->refs[i].by == no;
+	return n;
+}
+
 static void check_refs(const struct at *at, const struct tr_bpf_list *list, enum how how, struct tr_bpf_findings *found)
 {
 	struct tr_view items = list->items, one;
+	size_t learned = how == LEARN ? learned_from(at->f, at->no) : 0;
 	struct tr_err err;
 
 	while (tr_records_next(&items, &one)) {
@@ -164,7 +177,7 @@ static void check_refs(const struct at *at, const struct tr_bpf_list *list, enum
 		if (how == LEARN_APPROVED && (!r || !r->approved || memcmp(r->norm, i.norm.p, 32) != 0)) {
 			learn(at, list->kernel, &i, true);
 		} else if (!r) {
-			if (how == LEARN)
+			if (how == LEARN && learned++ < REFS_OF_AGENT_MAX)
 				learn(at, list->kernel, &i, false);
 		} else if (memcmp(r->norm, i.norm.p, 32) != 0) {
 			tr_bpf_note(found, "norm_differs", i.pin,

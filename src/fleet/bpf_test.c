@@ -464,6 +464,24 @@ static void an_approved_tag_of_another_kernel_is_no_swap(void **state)
 	assert_found("");
 }
 
+/* The same programs under one made-up kernel after the other: nothing differs, and each is news. */
+static void one_agent_cannot_fill_the_references(void **state)
+{
+	uint8_t key[32] = { 10 };
+	uint32_t other;
+	char kernel[32];
+
+	(void)state;
+	for (int i = 0; i < 600; i++) {
+		(void)snprintf(kernel, sizeof(kernel), "7.0.%d", i);
+		assert_int_equal(judge(no, TR_BPF_OK, kernel, good, true, true), TR_INTEGRITY_OK);
+	}
+	assert_int_equal(f->n_refs, 512);
+	other = tr_fleet_add(f, &now, TR_VIEW_LIT("web-2"), TR_VIEW_LIT("lab"), key, tr_view(NULL, 0), 1, true, NULL);
+	assert_int_equal(judge(other, TR_BPF_OK, "8.0", good, true, true), TR_INTEGRITY_OK);
+	assert_int_equal(f->n_refs, 513);
+}
+
 static void references_come_back_from_the_store(void **state)
 {
 	uint8_t key[32] = { 1 }, norm[32] = { 2 };
@@ -510,6 +528,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_boot_is_remembered_with_the_list, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(hashes_are_learned_per_kernel, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(an_approved_tag_of_another_kernel_is_no_swap, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(one_agent_cannot_fill_the_references, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(references_come_back_from_the_store, set_up, tear_down),
 		cmocka_unit_test(many_findings_are_counted),
 	};

@@ -16,7 +16,8 @@ enum word { WORD_EXPECT, WORD_ACCEPT, WORD_BPF };
 struct saying {
 	struct tr_req *req;
 	enum word word;
-	uint8_t hash[32];
+	uint8_t hash[32]; /* expected; or the image that was running when the operator said that it is good */
+	uint8_t bpf[32];  /* accept: the snapshot then, zeros: none */
 	int64_t for_ms;
 };
 
@@ -43,6 +44,26 @@ static void on_durable(void *arg, enum tr_code rc, const char *why)
 	tr_req_answer_json(s->req, &b);
 }
 
+static void copy32(uint8_t to[32], struct tr_view from)
+{
+	memset(to, 0, 32);
+	if (from.n == 32)
+		memcpy(to, from.p, 32);
+}
+
+/* An agent may change its word between the record and the deed: what is recorded is what is done, or nothing is. */
+static bool is_as_accepted(const struct tr_core *c, uint32_t no, const struct saying *s)
+{
+	const struct tr_fleet_agent *a = tr_fleet_agent(c->fleet, no);
+	uint8_t hash[32], bpf[32];
+
+	if (!a || a->axes.auth == TR_AUTH_FORKED)
+		return false;
+	copy32(hash, tr_fleet_value(c->fleet, a->running));
+	copy32(bpf, tr_fleet_value(c->fleet, a->bpf));
+	return memcmp(hash, s->hash, 32) == 0 && memcmp(bpf, s->bpf, 32) == 0;
+}
+
 static void on_audited(void *arg, enum tr_code rc, const char *why)
 {
 	tr_auto(saying_free) struct saying *s = arg;
@@ -55,6 +76,11 @@ static void on_audited(void *arg, enum tr_code rc, const char *why)
 
 	if (rc) {
 		tr_req_refuse(s->req, 503, "store_unavailable", why);
+		return;
+	}
+	if (s->word == WORD_ACCEPT && !is_as_accepted(c, no, s)) {
+		tr_req_refuse(s->req, 409, "state_changed",
+			      "the agent said something else while this was written down; nothing was accepted: look again with troth agent explain");
 		return;
 	}
 	switch (s->word) {
@@ -162,8 +188,11 @@ void tr_api_agent_accept(struct tr_core *c, struct tr_req *r)
 		return;
 	}
 	s = calloc(1, sizeof(*s));
-	if (s)
+	if (s) {
 		s->word = WORD_ACCEPT;
+		copy32(s->hash, tr_fleet_value(c->fleet, a->running));
+		copy32(s->bpf, tr_fleet_value(c->fleet, a->bpf));
+	}
 	put_reason(&detail, in.reason);
 	/* What exactly was taken as good: the agent may say something else in its next beat. */
 	tr_buf_adds(&detail, ",\"hash\":\"");

@@ -4,6 +4,7 @@
 import copy
 import hashlib
 import os
+import threading
 import time
 
 import pytest
@@ -160,3 +161,38 @@ def test_a_nonce_is_no_oracle(world):
         signed = pulses.tbs_of(protected, pulses.TIME, payload)
         assert signed[0] == 0x84 and ca.tbs_certificate_bytes[0] == 0x30
         assert abs(pulses.verify_time(r.body, ca.public_key(), nonce) - time.time_ns()) < 5 * 10**9
+
+
+def test_what_is_accepted_is_what_is_recorded(world):
+    """An agent that changes its word ten times a second while an operator accepts it."""
+    a = world.enrol()
+    stop = threading.Event()
+
+    def flip():
+        with a.mtls() as c:
+            while not stop.is_set():
+                a.sha256 = os.urandom(32)
+                a.pulse(c)
+                time.sleep(0.02)
+
+    with a.mtls() as c:
+        assert a.pulse(c).status == 200
+    t = threading.Thread(target=flip)
+    t.start()
+    codes = set()
+    try:
+        for _ in range(60):
+            r = world.server.api("POST", f"/api/v1/agents/{a.node_id}/accept", {"reason": "mine"})
+            codes.add(r.status)
+            assert r.status in (200, 409), r
+            if r.status == 409:
+                assert r.json()["code"] == "state_changed", r
+            row = next(x for x in world.server.audit(limit=50)
+                       if x["action"] == "agent.accept" and x["object"] == a.node_id)
+            checks = {k["check"]: k for k in world.agent(a.node_id)["checks"]}
+            if r.status == 200:
+                assert row["detail"]["hash"] in str(checks["binary"]["expected"]), (row, checks["binary"])
+    finally:
+        stop.set()
+        t.join()
+    assert 200 in codes
