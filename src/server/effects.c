@@ -15,6 +15,8 @@
 /* Events of one agent: it decides how often its own state changes, so it must not fill the disk. */
 #define EVENT_STEP_MS 15000u
 #define EVENT_BURST 20u
+#define STRANGERS_STEP_MS 2000u
+#define STRANGERS_BURST 200u
 #define EGRESS_QUEUE_MAX ((size_t)1 << 20)
 
 enum { LANE_ALERTS, LANE_WORST, LANE_LEARNED = 3, LANE_N = 6 }; /* lane of an event is its severity */
@@ -42,7 +44,7 @@ struct tr_effects {
 	uint64_t order, lost;
 	bool scheduled, busy;
 	bool missed; /* egress was not told of something */
-	struct tr_pace pace[PACE_N];
+	struct tr_pace pace[PACE_N], strangers;
 };
 
 static void lane_clear(struct lane *l)
@@ -305,6 +307,9 @@ static bool in_time(struct tr_effects *e, const struct tr_event *ev, unsigned la
 
 	if (ev->agent == TR_NO_AGENT && !strangers)
 		return true;
+	/* However many addresses they come from, this much of the disk is theirs. */
+	if (strangers && !tr_pace_allow(&e->strangers, 0, tr_mono_ms(), STRANGERS_STEP_MS, STRANGERS_BURST))
+		return false;
 	return tr_pace_allow(&e->pace[class], strangers ? number_of(ev->source) : ev->agent, tr_mono_ms(), EVENT_STEP_MS,
 			     EVENT_BURST);
 }

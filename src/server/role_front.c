@@ -27,6 +27,7 @@
 /* Pulses on one connection. An agent sends two a second at most: at the shortest interval, each asked for once more. */
 #define PULSE_STEP_MS 100u
 #define PULSE_BURST 100u
+#define STRANGERS 0x10000u /* beside a route's id: who came to it without a certificate */
 
 /* Who is at the other end of a connection, decided once when its first request arrives. */
 struct peer {
@@ -191,7 +192,7 @@ static int64_t on_head(void *arg, void *conn, struct tr_http_req *r, const struc
 	struct front *f = l->f;
 	const struct peer *peer = conn;
 	struct tr_view path_arg;
-	bool known;
+	bool known, stranger;
 	unsigned wait;
 	const struct tr_route *route = tr_route_find(h->method, h->path, l->which, &path_arg, &known);
 	struct asking *a;
@@ -202,7 +203,10 @@ static int64_t on_head(void *arg, void *conn, struct tr_http_req *r, const struc
 			     : "no such path on this listener; agents and operators have different ones");
 		return -1;
 	}
-	if (!tr_rate_allow(f->rate, tr_view_str(h->source), route->id, route->per_minute, tr_mono_ms(), &wait)) {
+	/* Strangers behind an agent's address have a budget of their own: theirs is not the agent's to lose. */
+	stranger = route->auth == TR_AUTH_AGENT && (!peer || !peer->agent_id[0]);
+	if (!tr_rate_allow(f->rate, tr_view_str(h->source), route->id | (stranger ? STRANGERS : 0), route->per_minute,
+			   tr_mono_ms(), &wait)) {
 		struct tr_problem p = { .status = 429, .slug = "rate_limited", .title = tr_http_status_title(429),
 					.detail = "too many requests from this address; wait as Retry-After says",
 					.retry_after_s = wait };

@@ -196,3 +196,16 @@ def test_what_is_accepted_is_what_is_recorded(world):
         stop.set()
         t.join()
     assert 200 in codes
+
+
+def test_a_stranger_behind_the_same_address_uses_up_his_own_budget(world):
+    a = world.enrol()
+    with Connection(world.server.agents, world.server.ca.read_bytes()) as s:
+        codes = []
+        for _ in range(8):
+            s.tls.sendall(b"POST /api/v1/agents/renew HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n" * 100)
+            codes += [s._answer().status for _ in range(100)]
+    assert codes[0] == 401 and codes[-1] == 429, (codes[0], codes[-1])
+    with a.mtls() as c:
+        r = a.renew(c)
+        assert r.status == 200, r
