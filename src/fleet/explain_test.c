@@ -143,7 +143,7 @@ static const struct {
 	{ "authenticity", "conflict", set_conflict, "signed", "a second history: 2 pulses", "three beats" },
 	{ "authenticity", "restored", set_restored, "signed", "pulse 1", "`troth agent accept a0`" },
 	{ "authenticity", "forked", set_forked, "signed", "pulse 1", "`troth agent reset-identity a0`" },
-	{ "authenticity", "revoked", set_ended, "signed", "pulse 1", "`troth agent reset-identity a0`" },
+	{ "authenticity", "revoked", set_ended, "signed", "pulse 1", "enrol it under a new id" },
 	{ "clock", "desync", set_desync, "self-asserted", "3600.250 s behind", "timedatectl" },
 	{ "clock", "unknown", set_untrusted, "self-asserted", "server's own clock", "server's clock" },
 	{ "binary", "unknown", set_nothing, "self-asserted", "nothing yet", "" },
