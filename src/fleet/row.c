@@ -22,6 +22,12 @@ static uint32_t seconds(int64_t ms)
 	return ms > 0 ? (uint32_t)(ms / 1000) : 0;
 }
 
+/* Whoever wrote the row, this program or a later version or a person: a number without a meaning here is 0, "not known". */
+static uint8_t known(uint64_t v, unsigned n)
+{
+	return v < n ? (uint8_t)v : 0;
+}
+
 void tr_row_take(struct tr_fleet *f, struct tr_fleet_agent *a, const struct tr_pulse_row *r)
 {
 	a->first_ms = r->first_seen ? r->first_seen : a->first_ms;
@@ -40,19 +46,25 @@ void tr_row_take(struct tr_fleet *f, struct tr_fleet_agent *a, const struct tr_p
 	tr_intern_set(f->values, &a->expected, r->expected_hash);
 	a->expected_until_s = seconds(r->expected_until);
 	tr_intern_set(f->values, &a->version, r->version);
-	a->bpf_status = (uint8_t)r->bpf_status;
+	a->bpf_status = known(r->bpf_status, TR_BPF_STATUS_N);
 	tr_intern_set(f->values, &a->bpf, r->bpf_digest);
 	tr_intern_set(f->values, &a->bpf_good, r->bpf_good);
 	a->bpf_list = keep_bytes(r->bpf_list);
 	a->findings = keep_bytes(r->findings);
-	a->lsm = (uint8_t)r->lsm;
-	a->lsm_good = (uint8_t)r->lsm_good;
-	a->sync = (uint8_t)r->sync;
+	a->lsm = known(r->lsm, TR_LSM_N);
+	a->lsm_good = known(r->lsm_good, TR_LSM_N);
+	a->sync = known(r->sync, TR_SYNC_N);
 	a->skew_ms = (int32_t)r->skew_ms;
 	a->rtt_ms = (uint16_t)r->rtt_ms;
 	a->loss_ppm = (uint32_t)r->loss_ppm;
-	a->axes = (struct tr_axes){ (uint8_t)r->reach, (uint8_t)r->auth,   (uint8_t)r->clock,
-				    (uint8_t)r->integrity, (uint8_t)r->config, (uint8_t)r->updating };
+	a->axes = (struct tr_axes){
+		.reach = known(r->reach, TR_REACH_N),
+		.auth = known(r->auth, TR_AUTH_N),
+		.clock = known(r->clock, TR_CLOCK_N),
+		.integrity = known(r->integrity, TR_INTEGRITY_N),
+		.config = known(r->config, TR_CONFIG_N),
+		.updating = known(r->updating, TR_UPDATING_N),
+	};
 	/* What was live when the server went down is late until it is heard again: a restarted server knows of nobody that
 	 * he is alive. The lost stay lost. */
 	if (a->axes.reach == TR_REACH_LIVE)
@@ -63,7 +75,7 @@ void tr_row_take(struct tr_fleet *f, struct tr_fleet_agent *a, const struct tr_p
 	a->since[3] = seconds(r->integrity_since);
 	a->since[4] = seconds(r->config_since);
 	a->since[5] = seconds(r->updating_since);
-	a->notice = (uint8_t)r->notice;
+	a->notice = known(r->notice, TR_NOTICE_N);
 	a->notice_until_s = seconds(r->notice_until);
 	tr_intern_set(f->values, &a->source, r->source);
 }
