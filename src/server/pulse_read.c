@@ -59,9 +59,6 @@ struct tr_problem tr_pulse_refusal(enum tr_event_kind kind)
 		  "the pulse names another agent than this connection's certificate; one state folder is one agent" },
 		{ TR_EV_RELAYED, 403, "relayed",
 		  "the pulse was made for another TLS connection; whatever stands between agent and server must not end TLS" },
-		{ TR_EV_WRONG_PARTITION, 403, "wrong_partition",
-		  "the pulse names another partition than the agent's; restart the agent, which then asks again" },
-		{ TR_EV_REPLAY, 409, "replay", "this pulse was received before; send the next one" },
 	};
 	struct tr_problem p = { .status = 400, .slug = "malformed_pulse",
 				.detail = "the pulse is not in the form of docs/protocol/pulse.cddl; update the agent" };

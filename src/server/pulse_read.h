@@ -18,7 +18,8 @@ TR_RC tr_pulse_read(struct tr_view raw, const struct tr_pubkey *k, struct tr_pul
  * could not be found out. */
 void tr_pulse_recheck(const struct tr_msg_recheck *q, struct tr_err *err);
 
-/* What the sender of a message that failed hears, from whoever refuses it. */
+/* What the sender of a message that front could not believe hears, from whoever refuses it. What is wrong with a sound one
+ * is the fleet's to say (tr_pulse_result). */
 struct tr_problem tr_pulse_refusal(enum tr_event_kind kind);
 
 #endif

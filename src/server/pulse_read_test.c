@@ -131,7 +131,6 @@ static void every_refusal_has_its_slug(void **state)
 	} all[] = {
 		{ TR_EV_MALFORMED, 400, "malformed_pulse" }, { TR_EV_BAD_SIGNATURE, 403, "bad_signature" },
 		{ TR_EV_WRONG_AGENT, 403, "wrong_agent" },   { TR_EV_RELAYED, 403, "relayed" },
-		{ TR_EV_WRONG_PARTITION, 403, "wrong_partition" }, { TR_EV_REPLAY, 409, "replay" },
 	};
 
 	(void)state;

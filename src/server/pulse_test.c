@@ -434,6 +434,31 @@ static void garbage_costs_bounded_memory_and_changes_nobody(void **state)
 	assert_non_null(tr_alerts_find(tr_fleet_alerts(w.c.fleet), "attack_traffic", TR_VIEW_LIT("source:192.0.2.9")));
 }
 
+/* The rest of enum tr_event_kind is what core concludes: a front that names one of them is making it up. */
+static void a_front_names_only_what_it_can_see(void **state)
+{
+	struct tr_msg_pulse m = { .source = TR_VIEW_LIT("192.0.2.9"), .agent_id = TR_VIEW_LIT("nobody-1"),
+				  .key_id = TR_VIEW_ARRAY(key_a), .raw = TR_VIEW_LIT("x") };
+
+	(void)state;
+	for (m.outcome = 1; m.outcome <= TR_EV_N + 1; m.outcome++) {
+		enum tr_event_kind kind = (enum tr_event_kind)(m.outcome - 1);
+		bool seen = kind == TR_EV_BAD_SIGNATURE || kind == TR_EV_WRONG_AGENT || kind == TR_EV_RELAYED ||
+			    kind == TR_EV_MALFORMED;
+		struct tr_req r = request_of(&m);
+		struct tr_fleet_stats s;
+		uint64_t malformed, told;
+
+		tr_fleet_stats(w.c.fleet, &s);
+		malformed = s.refused[TR_EV_MALFORMED];
+		told = seen ? s.refused[kind] : malformed;
+		tr_core_pulse(&w.c, &r, &m);
+		assert_non_null(strstr(heard().body, seen ? tr_event_name(kind) : "malformed_pulse"));
+		tr_fleet_stats(w.c.fleet, &s);
+		assert_int_equal(seen ? s.refused[kind] : s.refused[TR_EV_MALFORMED], told + 1);
+	}
+}
+
 static void events_wait_for_the_store_and_the_worst_stay(void **state)
 {
 	tr_auto(tr_buf_done) struct tr_buf last = TR_BUF_INIT;
@@ -740,6 +765,7 @@ int main(void)
 		TEST(a_front_that_lied_is_ended),
 		TEST(a_recheck_without_result_proves_nothing),
 		TEST(garbage_costs_bounded_memory_and_changes_nobody),
+		TEST(a_front_names_only_what_it_can_see),
 		TEST(events_wait_for_the_store_and_the_worst_stay),
 		TEST(at_the_end_nothing_waits),
 		TEST(a_row_that_is_refused_holds_up_nobody),
