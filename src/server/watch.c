@@ -47,7 +47,6 @@ void tr_core_watch_tick(struct tr_core *c)
 	tr_core_watch_clock(c, &now, tr_kernel_clock_synchronised());
 	now.clock_trusted = c->clock_trusted;
 	tr_fleet_tick(c->fleet, &now);
-	tr_alerts_tick(tr_fleet_alerts(c->fleet), now.ms);
 	tr_effects_tick(c->effects);
 	if (c->store_ok)
 		tr_core_keep_ticket_key(c);
@@ -116,36 +115,28 @@ static void sweep_on(struct sweep *s)
 	free(s);
 }
 
-static void said_last(void *arg, enum tr_code rc, const char *why)
+/* Of a transaction that nothing waits for. */
+static void noted(void *arg, enum tr_code rc, const char *why)
 {
 	(void)arg;
-	(void)rc;
-	(void)why;
+	if (rc)
+		tr_log(TR_LOG_ERROR, "sweep_failed", "why", why, NULL);
 }
 
 void tr_core_sweep_last(struct tr_core *c)
 {
-	static struct sweep s;
+	struct sweep s = { .c = c };
 
-	s.c = c;
 	for (unsigned i = 0; i < LAST_TRANSACTIONS; i++) {
 		s.n = 0;
 		s.tx = tr_tx_new(c);
 		if (!s.tx || !tr_fleet_sweep(c->fleet, SWEEP_ROWS, put_row, &s))
 			break;
-		tr_tx_commit(s.tx, said_last, NULL);
+		tr_tx_commit(s.tx, noted, NULL);
 		s.tx = NULL;
 	}
 	s.tx = tr_tx_free(s.tx);
 	tr_buf_done(&s.op);
-}
-
-
-static void expired(void *arg, enum tr_code rc, const char *why)
-{
-	(void)arg;
-	if (rc)
-		tr_log(TR_LOG_ERROR, "sweep_failed", "why", why, NULL);
 }
 
 static void expire_seen(struct tr_core *c)
@@ -166,7 +157,7 @@ static void expire_seen(struct tr_core *c)
 	if (!old || !(tx = tr_tx_new(c)))
 		return;
 	tr_tx_add(tx, TR_OP_EXPIRE, TR_T_SEEN, &row);
-	tr_tx_commit(tx, expired, NULL);
+	tr_tx_commit(tx, noted, NULL);
 }
 
 void tr_core_sweep(struct tr_core *c, size_t most)
