@@ -10,7 +10,7 @@
 #define TR_BPF_ITEMS_MAX 128
 
 /* What the agent could find out. Only TR_BPF_OK says anything about programs; the others are precise excuses, neither
- * green nor compromised. */
+ * green nor compromised. The numbers of these enums stand in pulses and in the database: never renumber. */
 enum tr_bpf_status { TR_BPF_UNKNOWN, TR_BPF_OK, TR_BPF_NO_KERNEL /* no bpf(2) */, TR_BPF_NO_BPFFS /* no bpffs mounted */,
 		     TR_BPF_NO_RIGHTS /* no CAP_BPF */, TR_BPF_OFF /* not configured */,
 		     TR_BPF_HIDDEN /* the path shows other pins than the directory opened at start: over-mounted */,

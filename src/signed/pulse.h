@@ -18,6 +18,7 @@
 #define TR_PULSE_NOTICE_MAX_S 604800 /* a week: no agent excuses itself for longer */
 #define TR_PULSE_INTERVAL_MAX_S 86400
 
+/* The numbers of these enums stand in pulses (docs/protocol/pulse.cddl) and in the database: never renumber. */
 /* Why the agent will be silent after this pulse. */
 enum tr_notice { TR_NOTICE_NONE, TR_NOTICE_SHUTDOWN, TR_NOTICE_REBOOT, TR_NOTICE_UPDATE, TR_NOTICE_RESTART, TR_NOTICE_N };
 /* What the kernel says of its clock (adjtimex). */
