@@ -242,7 +242,7 @@ uint32_t tr_fleet_add(struct tr_fleet *f, const struct tr_instant *now, struct t
 		f->active++;
 		f->stats.by_reach[a->axes.reach]++;
 	}
-	tr_live_recount(f, now, no);
+	tr_live_recount(f, no);
 	return no;
 }
 
@@ -272,7 +272,7 @@ void tr_fleet_end(struct tr_fleet *f, const struct tr_instant *now, uint32_t no)
 	f->stats.by_reach[a->axes.reach]--;
 	a->active = false;
 	tr_axis_set(f, now, no, TR_AXIS_AUTH, TR_AUTH_REVOKED);
-	tr_live_recount(f, now, no);
+	tr_live_recount(f, no);
 	alerts_over(f, now, no, "the agent was revoked or removed");
 }
 
@@ -324,7 +324,7 @@ void tr_fleet_reset(struct tr_fleet *f, const struct tr_instant *now, uint32_t n
 	tr_axis_set(f, now, no, TR_AXIS_CLOCK, TR_CLOCK_UNKNOWN);
 	tr_axis_set(f, now, no, TR_AXIS_REACH, TR_REACH_NEVER);
 	a->dirty = true;
-	tr_live_recount(f, now, no);
+	tr_live_recount(f, no);
 	alerts_over(f, now, no, "the identity was reset and the agent enrolled again");
 }
 
@@ -336,7 +336,7 @@ void tr_fleet_rekey(struct tr_fleet *f, uint32_t no, const uint8_t key_id[32])
 		memcpy(a->key_id, key_id, sizeof(a->key_id));
 }
 
-void tr_fleet_move(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, struct tr_view partition)
+void tr_fleet_move(struct tr_fleet *f, uint32_t no, struct tr_view partition)
 {
 	struct tr_fleet_agent *a = tr_agent_at(f, no);
 	bool active;
@@ -346,10 +346,10 @@ void tr_fleet_move(struct tr_fleet *f, const struct tr_instant *now, uint32_t no
 	/* Out of the old one's counts, into the new one's. */
 	active = a->active;
 	a->active = false;
-	tr_live_recount(f, now, no);
+	tr_live_recount(f, no);
 	a->partition = partition_of(f, partition);
 	a->active = active;
-	tr_live_recount(f, now, no);
+	tr_live_recount(f, no);
 }
 
 const struct tr_fleet_agent *tr_fleet_agent(const struct tr_fleet *f, uint32_t no)

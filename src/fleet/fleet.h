@@ -71,7 +71,7 @@ struct tr_fleet_config {
 struct tr_stray {
 	uint8_t start_id[16];
 	uint8_t head[32];            /* digest of its last pulse */
-	int64_t first_ms, last_ms;
+	int64_t last_ms;
 	uint32_t count;
 	bool main_after;             /* the known lineage spoke after the stray did */
 };
@@ -128,7 +128,7 @@ void tr_fleet_end(struct tr_fleet *f, const struct tr_instant *now, uint32_t age
 void tr_fleet_reset(struct tr_fleet *f, const struct tr_instant *now, uint32_t agent, const uint8_t key_id[32],
 		    struct tr_view good_hash, uint32_t epoch);
 void tr_fleet_rekey(struct tr_fleet *f, uint32_t agent, const uint8_t key_id[32]); /* renewal: the chain goes on */
-void tr_fleet_move(struct tr_fleet *f, const struct tr_instant *now, uint32_t agent, struct tr_view partition);
+void tr_fleet_move(struct tr_fleet *f, uint32_t agent, struct tr_view partition);
 const struct tr_fleet_agent *tr_fleet_agent(const struct tr_fleet *f, uint32_t agent); /* NULL: no such */
 uint32_t tr_fleet_count(const struct tr_fleet *f);
 /* This agent's pulse is about to be judged: memory may fetch what that will read. Called again a little later, it has what

@@ -17,7 +17,7 @@ struct tr_partition {
 	uint32_t active;
 	uint32_t silent;          /* of them: missed */
 	bool incident;
-	int64_t incident_ms, recovered_ms; /* recovered_ms: when it fell under the line; alarms stay held for two beats */
+	int64_t recovered_ms;     /* when it fell under the line; alarms stay held for two beats */
 	uint32_t peak;            /* silent when the incident was told last */
 	bool window;              /* a maintenance window covers it; as of the last tick */
 };
@@ -119,7 +119,7 @@ bool tr_lineage_main_spoke(struct tr_fleet *f, const struct tr_instant *now, uin
 /* liveness.c: after an accepted pulse: loss, reach, partition counters, silence alerts. */
 void tr_live_accepted(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, int64_t last_before_ms);
 /* liveness.c: something that decides whether the agent is counted changed (active, partition, spoken); any order is right. */
-void tr_live_recount(struct tr_fleet *f, const struct tr_instant *now, uint32_t no);
+void tr_live_recount(struct tr_fleet *f, uint32_t no);
 /* liveness.c: looks at the next n agents; a pass over all of them is what sweep_1m_ms measures. */
 void tr_live_visit(struct tr_fleet *f, const struct tr_instant *now, uint32_t n);
 bool tr_live_in_maintenance(const struct tr_fleet *f, const struct tr_instant *now, const struct tr_fleet_agent *a);

@@ -66,7 +66,6 @@ static enum tr_lineage stray(struct tr_fleet *f, const struct tr_instant *now, u
 			tr_log(TR_LOG_ERROR, "out_of_memory", "what", "lineage", NULL);
 			return TR_LINE_STRAY;
 		}
-		st->first_ms = now->ms;
 		/* The operator's word is what ends a restored verdict, not a stray. */
 		if (a->axes.auth != TR_AUTH_RESTORED)
 			tr_axis_set(f, now, no, TR_AXIS_AUTH, TR_AUTH_CONFLICT);

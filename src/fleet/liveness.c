@@ -141,11 +141,10 @@ static void count(struct tr_fleet *f, struct tr_fleet_agent *a)
 	}
 }
 
-void tr_live_recount(struct tr_fleet *f, const struct tr_instant *now, uint32_t no)
+void tr_live_recount(struct tr_fleet *f, uint32_t no)
 {
 	struct tr_fleet_agent *a = tr_agent_at(f, no);
 
-	(void)now;
 	if (!a)
 		return;
 	if (!a->active || a->axes.reach == TR_REACH_NEVER)
@@ -352,7 +351,6 @@ static void judge_partition(struct tr_fleet *f, const struct tr_instant *now, st
 		if (!over || excused < in_time_ms(interval_ms(f)))
 			return;
 		p->incident = true;
-		p->incident_ms = now->ms;
 		p->recovered_ms = 0;
 		tell_incident(f, p, TR_EV_PARTITION_SILENT, 2);
 		raise_incident(f, now, p);
@@ -406,7 +404,6 @@ static void take_up(struct tr_fleet *f)
 		if (!row)
 			continue;
 		p->incident = true;
-		p->incident_ms = row->opened_at;
 		p->peak = p->silent;
 	}
 	for (uint32_t no = 0; no < f->n; no++) {

@@ -744,7 +744,7 @@ static void counts_are_exact_whatever_happens(void **state)
 		dice ^= dice << 17;
 		no = (uint32_t)(dice >> 20) % f->n;
 		switch (dice % 16) {
-		case 0: tr_fleet_move(f, &now, no, dice >> 60 & 1 ? TR_VIEW_LIT("p1") : TR_VIEW_LIT("p3")); break;
+		case 0: tr_fleet_move(f, no, dice >> 60 & 1 ? TR_VIEW_LIT("p1") : TR_VIEW_LIT("p3")); break;
 		case 1: tr_fleet_end(f, &now, no); break;
 		case 2: tr_fleet_reset(f, &now, no, (const uint8_t[32]){ 5 }, tr_view(NULL, 0), 2); break;
 		case 3: if (tr_agent_at(f, no)->active) announce(f, no, TR_NOTICE_REBOOT, 100); break;

@@ -160,7 +160,7 @@ bool tr_core_follow(struct tr_core *c, struct tr_item *i, const struct tr_follow
 			tr_fleet_end(c->fleet, &now, i->no);
 		return true;
 	}
-	tr_fleet_move(c->fleet, &now, i->no, row->partition);
+	tr_fleet_move(c->fleet, i->no, row->partition);
 	if (!was->active || was->epoch != row->epoch) {
 		tr_fleet_reset(c->fleet, &now, i->no, key_id, row->binary_hash, (uint32_t)row->epoch);
 		return true;
