@@ -143,8 +143,10 @@ static enum tr_integrity judge_binary(struct tr_fleet *f, const struct tr_instan
 	char detail[192];
 	tr_auto(tr_buf_done) struct tr_buf d = TR_BUF_INIT;
 
-	if (changed)
+	if (changed) {
 		tr_intern_set(f->values, &a->running, hash);
+		tr_bpf_other_image(f, no, order_covers(f, now, a, hash));
+	}
 	if (tr_view_eq(hash, tr_fleet_value(f, a->good)))
 		return TR_INTEGRITY_OK;
 	/* An original claim or an audit admission may have left no hash to compare with: the first one seen is the baseline,
@@ -383,6 +385,9 @@ void tr_fleet_pulse(struct tr_fleet *f, const struct tr_instant *now, uint32_t n
 		else
 			accept(f, now, no, s, line, ret);
 	}
-	if (!ret->accepted)
-		refuse_lineage(f, now, no, s, line, ret);
+	if (ret->accepted)
+		return;
+	/* Made up by a front, two of these would have an agent quarantined. */
+	ret->changed = line == TR_LINE_STRAY || line == TR_LINE_FORKED;
+	refuse_lineage(f, now, no, s, line, ret);
 }
