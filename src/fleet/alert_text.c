@@ -48,12 +48,6 @@ static const struct tr_alert_kind kinds[] = {
 	{ "server_stalled", 3, "server",
 	  "the server stops for seconds again and again, and silence is excused each time: look for "
 	  "swapping, a full disk or a busy host" },
-	{ "certificate_expiring", 2, "certificate",
-	  "the agent does not renew: see `troth agent explain ID` and its journal; once expired it must be "
-	  "enrolled again (`troth agent reset-identity ID`)" },
-	{ "attestation_failures", 3, "admission",
-	  "see why registrations are refused with `troth attestation list`; a wrong policy refuses "
-	  "everybody, an attacker comes from few addresses" },
 };
 
 const struct tr_alert_kind *tr_alert_kinds(size_t *ret_n)

@@ -419,15 +419,10 @@ static void what_comes_and_goes_is_one_alert(void **state)
 
 static void every_kind_says_what_to_do(void **state)
 {
-	static const char *const expected[] = { "silence", "partition_silent", "binary_changed", "bpf_changed", "lsm_down", "forked",
-						"restored", "chain_conflict", "clock_desync", "clock_unstable", "attack_traffic",
-						"front_lied", "server_clock", "certificate_expiring", "attestation_failures" };
 	size_t n;
 	const struct tr_alert_kind *k = tr_alert_kinds(&n);
 
 	(void)state;
-	for (size_t i = 0; i < TR_ARRAY_LEN(expected); i++)
-		assert_non_null(tr_alert_kind(expected[i]));
 	for (size_t i = 0; i < n; i++) {
 		assert_true(strlen(k[i].slug) <= 32);
 		assert_true(k[i].severity >= 1 && k[i].severity <= 5);

@@ -252,14 +252,14 @@ void tr_fleet_loaded(struct tr_fleet *f, const struct tr_instant *now)
 	f->loaded = true;
 }
 
-static const char *const agent_alerts[] = { "silence",  "binary_changed", "bpf_changed",    "lsm_down",      "forked",
-					    "restored", "chain_conflict", "clock_desync",   "clock_unstable", "certificate_expiring",
-					    "old_key" };
-
+/* Of every kind: what is not open, or never is about an agent, is not there to end. */
 static void alerts_over(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, const char *why)
 {
-	for (size_t i = 0; i < TR_ARRAY_LEN(agent_alerts); i++)
-		tr_agent_alert_over(f, now, no, agent_alerts[i], why);
+	size_t n;
+	const struct tr_alert_kind *kinds = tr_alert_kinds(&n);
+
+	for (size_t i = 0; i < n; i++)
+		tr_agent_alert_over(f, now, no, kinds[i].slug, why);
 }
 
 void tr_fleet_end(struct tr_fleet *f, const struct tr_instant *now, uint32_t no)
