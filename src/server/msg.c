@@ -125,12 +125,12 @@ static const struct tr_field key_read_fields[] = {
 TR_RECORD(tr_msg_key_read_def, T, key_read_fields);
 #undef T
 #define T tr_msg_read_release
-static const struct tr_field read_release_fields[] = { F(T, statement, BYTES, 2048), F(T, now, I64, 0) };
+static const struct tr_field read_release_fields[] = { F(T, statement, BYTES, TR_RELEASE_MAX), F(T, now, I64, 0) };
 TR_RECORD(tr_msg_read_release_def, T, read_release_fields);
 #undef T
 #define T tr_msg_release_read
 static const struct tr_field release_read_fields[] = {
-	F(T, reason, U64, 0), F(T, why, TEXT, WHY_MAX), F(T, row, BYTES, 4096),
+	F(T, reason, U64, 0), F(T, why, TEXT, WHY_MAX), F(T, row, BYTES, 16384),
 };
 TR_RECORD(tr_msg_release_read_def, T, release_read_fields);
 #undef T

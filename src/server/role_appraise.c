@@ -249,10 +249,13 @@ static void on_read_release(void *arg, struct tr_chan *c, const struct tr_frame 
 	struct tr_release_row row = { 0 };
 	struct tr_release r;
 	struct tr_err err = { 0 };
-	tr_auto(tr_buf_done) struct tr_buf bytes = TR_BUF_INIT;
+	tr_auto(tr_buf_done) struct tr_buf bytes = TR_BUF_INIT, bpf = TR_BUF_INIT;
 
 	if (!tr_record_decode(&tr_msg_read_release_def, f->payload, &q, &err))
 		out.reason = read_release(arg, &q, &row, &r, &err);
+	if (out.reason == TR_R_OK && r.bpf.n && tr_release_bpf_get(r.bpf, &bpf, &err))
+		out.reason = TR_R_MALFORMED;
+	row.bpf = tr_buf_view(&bpf);
 	if (out.reason == TR_R_OK) {
 		tr_record_encode(&tr_release_def, &row, &bytes);
 		out.row = tr_buf_view(&bytes);
@@ -284,7 +287,7 @@ static const struct tr_frame_rule rules[TR_FRAME_TYPE_MAX] = {
 	[TR_M_APPRAISE] = { on_appraise, 20000 },
 	[TR_M_CSR] = { on_csr, 10000 },
 	[TR_M_READ_KEY] = { on_read_key, 5000 },
-	[TR_M_READ_RELEASE] = { on_read_release, 4096 },
+	[TR_M_READ_RELEASE] = { on_read_release, 8192 },
 };
 
 TR_RC tr_role_appraise(const struct tr_config *cfg, struct tr_err *err)

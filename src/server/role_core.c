@@ -297,7 +297,7 @@ static const struct tr_frame_rule appraise_rules[TR_FRAME_TYPE_MAX] = {
 	[TR_M_APPRAISED] = { on_appraised, 16384 },
 	[TR_M_CSR_DONE] = { on_csr, 4096 },
 	[TR_M_KEY_READ] = { on_key_read, 4096 },
-	[TR_M_RELEASE_READ] = { on_release_read, 8192 },
+	[TR_M_RELEASE_READ] = { on_release_read, 20000 },
 	[TR_M_RECHECKED] = { on_done, 1024 },
 	[TR_M_HELLO] = { on_hello, 16 },
 };

@@ -4,6 +4,7 @@
 #include "codec/ident.h"
 #include "signed/claim.h"
 #include "signed/pulse.h"
+#include "signed/release.h"
 #include "store/store.h"
 
 #define F(T, m, type, max, flags) TR_FIELD(T, m, TR_F_##type, max, flags)
@@ -33,7 +34,7 @@ static const struct tr_field vkey_fields[] = {
 TR_RECORD(tr_in_vkey_def, tr_in_vkey, vkey_fields);
 
 static const struct tr_field release_fields[] = {
-	F(tr_in_release, statement, BYTES, 2048, TR_FIELD_REQUIRED),
+	F(tr_in_release, statement, BYTES, TR_RELEASE_MAX, TR_FIELD_REQUIRED),
 };
 TR_RECORD(tr_in_release_def, tr_in_release, release_fields);
 
@@ -158,7 +159,7 @@ static const struct tr_route routes[] = {
 	{ TR_RT_RELEASE_LIST, "GET", "/api/v1/releases", OPS, TR_AUTH_OPERATOR, TR_IN_NONE, NULL, 0, 600,
 	  false },
 	{ TR_RT_RELEASE_ADD, "POST", "/api/v1/releases", OPS, TR_AUTH_OPERATOR, TR_IN_JSON,
-	  &tr_in_release_def, 4096,
+	  &tr_in_release_def, 12288,
 	  600, true },
 	{ TR_RT_RELEASE_WITHDRAW, "DELETE", "/api/v1/releases/{id}", OPS, TR_AUTH_OPERATOR, TR_IN_QUERY,
 	  &tr_in_reason_def, 0, 600, true },

@@ -82,8 +82,9 @@ static const struct tr_field release_fields[] = {
 	F(tr_release_row, added_at, TIME_MS, 0, 0),
 	F(tr_release_row, withdrawn_at, TIME_MS, 0, 0),
 	F(tr_release_row, vkey_id, HEX, 32, 0),
-	F(tr_release_row, statement, BYTES, 2048, 0),
+	F(tr_release_row, statement, BYTES, 6656, 0), /* TR_RELEASE_MAX */
 	F(tr_release_row, added_by, TEXT, 80, 0),
+	F(tr_release_row, bpf, BYTES, 8192, TR_FIELD_SECRET), /* TR_RELEASE_BPF_BYTES; the API tells it in words */
 };
 TR_RECORD(tr_release_def, tr_release_row, release_fields);
 

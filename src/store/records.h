@@ -89,6 +89,7 @@ struct tr_release_row {
 	uint64_t size, counter;
 	int64_t issued_at, expires_at, added_at, withdrawn_at;
 	struct tr_view vkey_id, statement, added_by;
+	struct tr_view bpf; /* records of tr_release_bpf_def (signed/release_bpf.h); empty: none */
 };
 
 struct tr_setting_row {

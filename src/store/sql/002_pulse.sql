@@ -74,6 +74,9 @@ ALTER TABLE agents ADD COLUMN next_key_type TEXT NOT NULL DEFAULT '';
 ALTER TABLE agents ADD COLUMN next_spki {bytes} NOT NULL DEFAULT {no_bytes};
 ALTER TABLE agents ADD COLUMN next_until {int} NOT NULL DEFAULT 0;
 
+-- Published before statements named BPF programs: none.
+ALTER TABLE releases ADD COLUMN bpf {bytes} NOT NULL DEFAULT {no_bytes};
+
 ALTER TABLE tokens ADD COLUMN for_agent TEXT NOT NULL DEFAULT '';
 
 CREATE TABLE events (
