@@ -190,7 +190,7 @@ static void check_refs(const struct at *at, const struct tr_bpf_list *list, enum
 
 /* ---- what was found ---- */
 
-static bool has_mismatch(const struct tr_fleet_agent *a)
+bool tr_bpf_has_mismatch(const struct tr_fleet_agent *a)
 {
 	static const char first[] = "[{\"finding\"";
 
@@ -237,7 +237,8 @@ static void settle(const struct at *at, const struct tr_bpf_findings *found)
 	tr_fleet_emit(at->f, TR_EV_BPF_CHANGED, at->no, bad ? 2 : found->norm_differs ? 3 : 5, at->source, tr_buf_view(&detail),
 		      bad ? at->raw : tr_view(NULL, 0));
 	if (bad) {
-		(void)snprintf(summary, sizeof(summary), "the BPF snapshot differs from the last good one: %s%s", found->first,
+		(void)snprintf(summary, sizeof(summary), "the BPF snapshot differs from %s: %s%s",
+			       found->unlike_release ? "the signed release" : "the last good one", found->first,
 			       found->n_mismatches > 1 ? ", and more" : "");
 		tr_agent_alert(at->f, at->now, at->no, "bpf_changed", 2, "integrity", summary);
 	} else if (found->norm_differs) {
@@ -258,7 +259,7 @@ static bool is_sound(struct tr_view list)
 	struct tr_err err;
 
 	return tr_record_decode(&tr_bpf_list_def, list, &l, &err) == TR_OK &&
-	       tr_bpf_compare(&l, &l, NULL, NULL, &none, &err) == TR_OK;
+	       tr_bpf_compare(&l, &l, tr_view(NULL, 0), NULL, NULL, &none, &err) == TR_OK;
 }
 
 static void take_as_good(const struct at *at, struct tr_view digest, struct tr_view list)
@@ -299,6 +300,7 @@ static enum tr_integrity judge_good(const struct at *at, struct tr_view digest, 
 {
 	tr_auto(tr_bpf_findings_done) struct tr_bpf_findings found = { .n_mismatches = 0 };
 	bool accepted = !at->a->bpf_list; /* by an operator, who saw no more than the digest's list */
+	struct tr_view released = tr_fleet_released_bpf(at->f, at->no, NULL);
 	struct tr_bpf_list l;
 	struct tr_err err;
 
@@ -307,13 +309,20 @@ static enum tr_integrity judge_good(const struct at *at, struct tr_view digest, 
 	if (list.n)
 		take_as_good(at, digest, list);
 	at->a->want_bpf_list = !at->a->bpf_list || (at->a->want_bpf_list && !list.n);
+	/* Accepted by its digest alone: whether it is as released, the list will say. */
+	if (!at->a->bpf_list && released.n && !tr_bpf_has_mismatch(at->a))
+		return TR_INTEGRITY_UNKNOWN;
 	/* Notes stay as they are: nothing has changed since they were made. */
-	if (!has_mismatch(at->a) && (!accepted || !list.n))
+	if (!tr_bpf_has_mismatch(at->a) && !at->a->bpf_due && (!accepted || !list.n))
 		return TR_INTEGRITY_OK;
-	if (at->a->bpf_list && tr_record_decode(&tr_bpf_list_def, tr_buf_view(at->a->bpf_list), &l, &err) == TR_OK)
+	if (at->a->bpf_list && tr_record_decode(&tr_bpf_list_def, tr_buf_view(at->a->bpf_list), &l, &err) == TR_OK) {
+		if (tr_bpf_check_released(released, &l, &found, &err))
+			tr_log_err(TR_LOG_ERROR, "bpf_list_not_compared", &err, "agent", at->a->id, NULL);
 		check_refs(at, &l, accepted ? LEARN_APPROVED : ONLY_CHECK, &found);
+		at->a->bpf_due = false;
+	}
 	settle(at, &found);
-	return TR_INTEGRITY_OK;
+	return found.n_mismatches ? TR_INTEGRITY_BPF_MISMATCH : TR_INTEGRITY_OK;
 }
 
 static void tell_baseline(const struct at *at, struct tr_view digest)
@@ -330,19 +339,26 @@ static enum tr_integrity judge_list(const struct at *at, struct tr_view digest, 
 {
 	tr_auto(tr_bpf_findings_done) struct tr_bpf_findings found = { .n_mismatches = 0 };
 	struct tr_fleet_agent *a = at->a;
+	struct tr_view released = tr_fleet_released_bpf(at->f, at->no, NULL);
 	struct tr_bpf_list good, seen;
 	struct tr_err err;
 
 	a->want_bpf_list = !is_sound(list) || tr_record_decode(&tr_bpf_list_def, list, &seen, &err);
 	if (a->want_bpf_list)
-		return has_mismatch(a) ? TR_INTEGRITY_BPF_MISMATCH : TR_INTEGRITY_UNKNOWN;
+		return tr_bpf_has_mismatch(a) ? TR_INTEGRITY_BPF_MISMATCH : TR_INTEGRITY_UNKNOWN;
+	/* What a release says counts from the first list on: nobody's word is learned for its programs. */
+	if (tr_bpf_check_released(released, &seen, &found, &err)) {
+		tr_log_err(TR_LOG_ERROR, "bpf_list_not_compared", &err, "agent", a->id, NULL);
+		return tr_bpf_has_mismatch(a) ? TR_INTEGRITY_BPF_MISMATCH : TR_INTEGRITY_UNKNOWN;
+	}
+	a->bpf_due = false;
 	if (a->bpf_good && !a->bpf_list) {
 		tr_bpf_mismatch(&found, "changed", tr_view(NULL, 0), "the list that an operator accepted", "another one");
 	} else if (a->bpf_list) {
 		if (tr_record_decode(&tr_bpf_list_def, tr_buf_view(a->bpf_list), &good, &err) ||
-		    tr_bpf_compare(&good, &seen, approved, at->f, &found, &err)) {
+		    tr_bpf_compare(&good, &seen, released, approved, at->f, &found, &err)) {
 			tr_log_err(TR_LOG_ERROR, "bpf_list_not_compared", &err, "agent", a->id, NULL);
-			return has_mismatch(a) ? TR_INTEGRITY_BPF_MISMATCH : TR_INTEGRITY_UNKNOWN;
+			return tr_bpf_has_mismatch(a) ? TR_INTEGRITY_BPF_MISMATCH : TR_INTEGRITY_UNKNOWN;
 		}
 	}
 	if (!found.n_mismatches) {
@@ -377,10 +393,19 @@ enum tr_integrity tr_bpf_judge(struct tr_fleet *f, const struct tr_instant *now,
 	if (s->pulse->bpf_list.n)
 		return judge_list(&at, digest, s->pulse->bpf_list);
 	/* Judged before, and not changed since: what was found stands. */
-	if (!changed && has_mismatch(a))
+	if (!changed && !a->bpf_due && tr_bpf_has_mismatch(a))
 		return TR_INTEGRITY_BPF_MISMATCH;
 	a->want_bpf_list = true;
-	return has_mismatch(a) ? TR_INTEGRITY_BPF_MISMATCH : TR_INTEGRITY_UNKNOWN;
+	return tr_bpf_has_mismatch(a) ? TR_INTEGRITY_BPF_MISMATCH : TR_INTEGRITY_UNKNOWN;
+}
+
+void tr_bpf_other_image(struct tr_fleet *f, uint32_t no, bool ordered)
+{
+	struct tr_fleet_agent *a = tr_agent_at(f, no);
+
+	a->bpf_due = true;
+	if (ordered)
+		other_boot(a);
 }
 
 /* What an operator accepts is what the last pulse said, of which only the digest is kept: the list is asked for, and is
@@ -393,6 +418,8 @@ void tr_bpf_accept(struct tr_fleet *f, uint32_t no)
 		return;
 	forget(&a->findings);
 	a->dirty = true;
+	/* An operator's word is not above the release's: what is not as released is found again. */
+	a->bpf_due = true;
 	if (tr_view_eq(tr_fleet_value(f, a->bpf), tr_fleet_value(f, a->bpf_good)))
 		return;
 	tr_intern_set(f->values, &a->bpf_good, tr_fleet_value(f, a->bpf));

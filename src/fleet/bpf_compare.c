@@ -151,9 +151,10 @@ static void say_numbers(struct tr_bpf_findings *f, struct tr_view pin, const cha
 	tr_bpf_mismatch(f, "replaced", pin, a, b);
 }
 
-/* The same object by what it is made of. False: told as replaced. */
+/* The same object by what it is made of. False: told as replaced. released: both have a tag of the release. */
 static bool same_object(const struct side *good, const struct side *seen, const struct tr_bpf_item *g,
-			const struct tr_bpf_item *s, tr_bpf_approved_fn approved, void *arg, struct tr_bpf_findings *f)
+			const struct tr_bpf_item *s, bool released, tr_bpf_approved_fn approved, void *arg,
+			struct tr_bpf_findings *f)
 {
 	bool same_kernel = tr_view_eq(good->kernel, seen->kernel);
 	bool told_object = g->object.n && s->object.n;
@@ -172,7 +173,7 @@ static bool same_object(const struct side *good, const struct side *seen, const 
 	}
 	/* Code that reads the kernel's own structures has another tag on another kernel, and newer kernels make tags in
 	 * another way: then the object that it came from counts, or that an operator approved it there. */
-	if (!tr_view_eq(g->tag, s->tag) &&
+	if (!released && !tr_view_eq(g->tag, s->tag) &&
 	    (same_kernel || !(told_object || (approved && approved(arg, seen->kernel, s))))) {
 		say_two(f, "replaced", g->pin, "tag", g->tag, s->tag);
 		return false;
@@ -236,20 +237,34 @@ static void compare_state(const struct tr_bpf_item *g, const struct tr_bpf_item 
 		tr_bpf_note(f, "norm_unavailable", g->pin, say_norm(g->norm_status), say_norm(s->norm_status));
 }
 
-/* Bytewise, the shorter first: the order of both lists. */
-static int by_pin(const struct tr_bpf_item *a, const struct tr_bpf_item *b)
+static bool is_released(const struct tr_release_bpf *r, const struct tr_bpf_item *i)
 {
-	size_t n = a->pin.n < b->pin.n ? a->pin.n : b->pin.n;
-	int c = n ? memcmp(a->pin.p, b->pin.p, n) : 0;
-
-	return c ? c : a->pin.n < b->pin.n ? -1 : a->pin.n > b->pin.n;
+	return i->kind == TR_BPF_PROG && (tr_view_eq(i->tag, r->tag_sha1) || tr_view_eq(i->tag, r->tag_sha256));
 }
 
-TR_RC tr_bpf_compare(const struct tr_bpf_list *good, const struct tr_bpf_list *seen, tr_bpf_approved_fn approved, void *arg,
-		     struct tr_bpf_findings *f, struct tr_err *err)
+/* Both are there, under one pin. */
+static void compare_pair(const struct side *good, const struct side *seen, const struct tr_bpf_item *g,
+			 const struct tr_bpf_item *s, struct tr_view released, tr_bpf_approved_fn approved, void *arg,
+			 struct tr_bpf_findings *f)
+{
+	struct tr_release_bpf r;
+	bool named = tr_release_bpf_find(released, g->pin, &r);
+
+	/* The good list may be of the release before: then what is as released now is new, and known all the same. */
+	if (named && !is_released(&r, s))
+		return;
+	/* The state of another object says nothing about this one. */
+	if ((named && !is_released(&r, g)) ||
+	    (same_object(good, seen, g, s, named, approved, arg, f) && same_numbers(good, seen, g, s, f)))
+		compare_state(g, s, f);
+}
+
+TR_RC tr_bpf_compare(const struct tr_bpf_list *good, const struct tr_bpf_list *seen, struct tr_view released,
+		     tr_bpf_approved_fn approved, void *arg, struct tr_bpf_findings *f, struct tr_err *err)
 {
 	tr_auto(tr_free) struct side *g = calloc(1, sizeof(*g)), *s = calloc(1, sizeof(*s));
 	size_t i = 0, k = 0;
+	struct tr_release_bpf r;
 	enum tr_code rc;
 
 	if (!g || !s)
@@ -261,23 +276,74 @@ TR_RC tr_bpf_compare(const struct tr_bpf_list *good, const struct tr_bpf_list *s
 		return rc;
 	while (i < g->n || k < s->n) {
 		const struct tr_bpf_item *a = &g->items[i], *b = &s->items[k];
-		int c = i == g->n ? 1 : k == s->n ? -1 : by_pin(a, b);
+		int c = i == g->n ? 1 : k == s->n ? -1 : tr_release_bpf_order(a->pin, b->pin);
 
 		if (c < 0) {
-			tr_bpf_mismatch(f, "missing", a->pin, say_kind(a->kind), "nothing");
+			if (!tr_release_bpf_find(released, a->pin, &r))
+				tr_bpf_mismatch(f, "missing", a->pin, say_kind(a->kind), "nothing");
 			i++;
 		} else if (c > 0) {
-			tr_bpf_mismatch(f, "foreign", b->pin, "nothing", say_kind(b->kind));
+			if (!tr_release_bpf_find(released, b->pin, &r))
+				tr_bpf_mismatch(f, "foreign", b->pin, "nothing", say_kind(b->kind));
 			k++;
 		} else {
-			/* The state of another object says nothing about this one. */
-			if (same_object(g, s, a, b, approved, arg, f) && same_numbers(g, s, a, b, f))
-				compare_state(a, b, f);
+			compare_pair(g, s, a, b, released, approved, arg, f);
 			i++;
 			k++;
 		}
 	}
 	return TR_OK;
+}
+
+static const struct tr_bpf_item *item_at(const struct side *s, struct tr_view pin)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		if (tr_view_eq(s->items[i].pin, pin))
+			return &s->items[i];
+	}
+	return NULL;
+}
+
+static void say_tags(char out[TEXT_LEN], const struct tr_release_bpf *r)
+{
+	tr_auto(tr_buf_done) struct tr_buf sha1 = TR_BUF_INIT, sha256 = TR_BUF_INIT;
+
+	tr_hex_add(&sha1, r->tag_sha1);
+	tr_hex_add(&sha256, r->tag_sha256);
+	(void)snprintf(out, TEXT_LEN, "tag %s (SHA-1) or %s (SHA-256)", tr_buf_cstr(&sha1), tr_buf_cstr(&sha256));
+}
+
+TR_RC tr_bpf_check_released(struct tr_view released, const struct tr_bpf_list *seen, struct tr_bpf_findings *f,
+			    struct tr_err *err)
+{
+	tr_auto(tr_free) struct side *s = calloc(1, sizeof(*s));
+	struct tr_view one;
+	unsigned before = f->n_mismatches;
+	enum tr_code rc;
+
+	if (!s)
+		return tr_err_set(err, TR_E_INTERNAL, "out of memory", "BPF list");
+	rc = load(seen, s, err);
+	while (!rc && tr_records_next(&released, &one)) {
+		const struct tr_bpf_item *i;
+		struct tr_release_bpf r;
+		char want[TEXT_LEN], tag[TEXT_LEN];
+
+		rc = tr_record_decode(&tr_release_bpf_def, one, &r, err);
+		if (rc)
+			break;
+		i = item_at(s, r.pin);
+		if (i && is_released(&r, i))
+			continue;
+		say_tags(want, &r);
+		if (i && i->kind == TR_BPF_PROG)
+			say_bytes(tag, "tag", i->tag);
+		else
+			(void)snprintf(tag, sizeof(tag), "%s", i ? say_kind(i->kind) : "nothing");
+		tr_bpf_mismatch(f, i ? "not_as_released" : "missing", r.pin, want, tag);
+	}
+	f->unlike_release |= f->n_mismatches > before;
+	return rc;
 }
 
 TR_RC tr_bpf_mark_other_boot(struct tr_view list, struct tr_buf *ret, struct tr_err *err)

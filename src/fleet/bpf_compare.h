@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "signed/bpf_list.h"
+#include "signed/release_bpf.h"
 
 /* In a good list that is older than the host's last boot: ids, load times and prog_ids carry this bit. They are compared
  * with each other, so that it is still known which program a link belongs to, but never with the kernel's new ones. */
@@ -15,6 +16,7 @@ struct tr_bpf_findings {
 	struct tr_buf mismatches, notes; /* joined by commas */
 	unsigned n_mismatches, n_notes, n_omitted;
 	bool norm_differs;
+	bool unlike_release;             /* one of the mismatches is of tr_bpf_check_released */
 	char first[160];                 /* of the mismatches, for people */
 };
 void tr_bpf_findings_done(struct tr_bpf_findings *f);
@@ -29,9 +31,14 @@ void tr_bpf_findings_json(const struct tr_bpf_findings *f, struct tr_buf *json);
 /* Whether an operator approved this program for this kernel; how a program may have another tag after a new kernel. */
 typedef bool (*tr_bpf_approved_fn)(void *arg, struct tr_view kernel, const struct tr_bpf_item *prog);
 
-/* Appends to *f. TR_E_INVALID when a list is damaged; then *f says nothing. */
-TR_RC tr_bpf_compare(const struct tr_bpf_list *good, const struct tr_bpf_list *seen, tr_bpf_approved_fn approved, void *arg,
-		     struct tr_bpf_findings *f, struct tr_err *err);
+/* Appends to *f. TR_E_INVALID when a list is damaged; then *f says nothing. released (records of tr_release_bpf_def; may be
+ * empty): what stands under these pins is tr_bpf_check_released's affair, so here only what the release cannot know is
+ * compared: whether it is still the same load, attached, and so on. */
+TR_RC tr_bpf_compare(const struct tr_bpf_list *good, const struct tr_bpf_list *seen, struct tr_view released,
+		     tr_bpf_approved_fn approved, void *arg, struct tr_bpf_findings *f, struct tr_err *err);
+/* Every program that the release names must be there, with one of its two tags. */
+TR_RC tr_bpf_check_released(struct tr_view released, const struct tr_bpf_list *seen, struct tr_bpf_findings *f,
+			    struct tr_err *err);
 /* The same list with every id marked TR_BPF_OTHER_BOOT, as record. */
 TR_RC tr_bpf_mark_other_boot(struct tr_view list, struct tr_buf *ret, struct tr_err *err);
 

@@ -517,6 +517,193 @@ static void many_findings_are_counted(void **state)
 	assert_non_null(strstr(tr_buf_cstr(&s), ",more"));
 }
 
+/* ---- references from the signed release ---- */
+
+/* Two images; image 1 is release 1.2.3, which names t/prog with tag 1 (by SHA-1) or 0x81 (by SHA-256). */
+static void publish(uint8_t image, const char *version, const char *pin, uint8_t tag, bool withdrawn)
+{
+	tr_auto(tr_buf_done) struct tr_buf bpf = TR_BUF_INIT;
+	uint8_t sha[32], object[32], sha1[8], sha256[8];
+	struct tr_release_bpf p = { .pin = tr_view_str(pin), .object = fill(object, 32, 0x0b), .tag_sha1 = fill(sha1, 8, tag),
+				    .tag_sha256 = fill(sha256, 8, tag | 0x80) };
+	struct tr_release_row row = { .sha256 = fill(sha, 32, image), .version = tr_view_str(version),
+				      .withdrawn_at = withdrawn };
+
+	if (tag)
+		tr_records_add(&bpf, &tr_release_bpf_def, &p);
+	row.bpf = tr_buf_view(&bpf);
+	tr_fleet_releases(f, &row, 1);
+}
+
+/* As judge.c does when another image runs. */
+static void run_image(uint8_t image, bool ordered)
+{
+	struct tr_fleet_agent *a = tr_agent_at(f, no);
+	uint8_t sha[32];
+
+	tr_intern_set(f->values, &a->running, fill(sha, 32, image));
+	tr_bpf_other_image(f, no, ordered);
+	if (ordered || !a->good)
+		tr_intern_set(f->values, &a->good, fill(sha, 32, image));
+}
+
+static const struct spec by_sha256[ITEMS] = { GOOD_MAP, GOOD_LINK,
+					      PROG(.id = 10, .loaded = 100, .tag = 0x81, .norm = 1, .attach = TR_BPF_ATTACHED) };
+static const struct spec other_tag[ITEMS] = { GOOD_MAP, GOOD_LINK,
+					      PROG(.id = 10, .loaded = 100, .tag = 2, .norm = 1, .attach = TR_BPF_ATTACHED) };
+static const struct spec no_prog[ITEMS] = { GOOD_MAP };
+static const struct spec not_a_prog[ITEMS] = { GOOD_MAP, GOOD_LINK,
+					       { .pin = "t/prog", .name = "p", .kind = TR_BPF_MAP, .type = 6, .id = 10 } };
+
+static void a_release_counts_from_the_first_list(void **state)
+{
+	static const struct {
+		const char *label;
+		const struct spec *seen;
+		uint8_t tag; /* that the release names; 0: it names no programs */
+		bool withdrawn;
+		const char *want;
+	} firsts[] = {
+		{ "tag by SHA-1", good, 1, false, "" },
+		{ "tag by SHA-256", by_sha256, 1, false, "" },
+		{ "another tag", other_tag, 1, false, "not_as_released t/prog" },
+		{ "missing", no_prog, 1, false, "missing t/prog" },
+		{ "a map under the pin", not_a_prog, 1, false, "not_as_released t/prog" },
+		{ "a release that names none", other_tag, 0, false, "" },
+		{ "a withdrawn release", other_tag, 1, true, "" },
+		{ "the one tag in place of the other's", by_sha256, 0x81, false, "" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < TR_ARRAY_LEN(firsts); i++) {
+		bool bad = *firsts[i].want;
+		struct tr_view version;
+
+		assert_int_equal(set_up(NULL), 0);
+		publish(1, "1.2.3", "t/prog", firsts[i].tag, firsts[i].withdrawn);
+		run_image(1, false);
+		assert_int_equal(tr_fleet_released_bpf(f, no, &version).n > 0, firsts[i].tag && !firsts[i].withdrawn);
+		if (list(firsts[i].seen) != (bad ? TR_INTEGRITY_BPF_MISMATCH : TR_INTEGRITY_OK))
+			fail_msg("%s: wrong verdict", firsts[i].label);
+		assert_found(firsts[i].want);
+		assert_int_equal(heard.open, bad);
+		assert_int_equal(tr_fleet_agent(f, no)->bpf_good != 0, !bad);
+		/* Said by its digest, it stays; as released, it is over. */
+		assert_int_equal(digest(firsts[i].seen), bad ? TR_INTEGRITY_BPF_MISMATCH : TR_INTEGRITY_OK);
+		if (bad) {
+			assert_int_equal(list(good), TR_INTEGRITY_OK);
+			assert_int_equal(heard.resolved, 1);
+		}
+		(void)tear_down(NULL);
+	}
+}
+
+static void what_a_release_says_comes_and_goes(void **state)
+{
+	(void)state;
+	/* Learned first, published later: the list that is known is judged, without being sent again. */
+	run_image(1, false);
+	assert_int_equal(list(other_tag), TR_INTEGRITY_OK);
+	publish(1, "1.2.3", "t/prog", 1, false);
+	assert_int_equal(digest(other_tag), TR_INTEGRITY_BPF_MISMATCH);
+	assert_found("not_as_released t/prog");
+	assert_int_equal(heard.open, 1);
+	/* An operator's word is not above it. */
+	tr_bpf_accept(f, no);
+	assert_int_equal(digest(other_tag), TR_INTEGRITY_BPF_MISMATCH);
+	assert_found("not_as_released t/prog");
+	/* Published anew with the right tag, or withdrawn: then it is good. */
+	publish(1, "1.2.3", "t/prog", 2, false);
+	assert_int_equal(digest(other_tag), TR_INTEGRITY_OK);
+	assert_found("");
+	publish(1, "1.2.3", "t/prog", 1, false);
+	assert_int_equal(digest(other_tag), TR_INTEGRITY_BPF_MISMATCH);
+	publish(1, "1.2.3", "t/prog", 1, true);
+	assert_int_equal(digest(other_tag), TR_INTEGRITY_OK);
+	assert_found("");
+	/* Of another image it says nothing, nor of one that may not run. */
+	publish(2, "2.0.0", "t/prog", 1, false);
+	assert_int_equal(digest(other_tag), TR_INTEGRITY_OK);
+	run_image(2, false);
+	assert_int_equal(tr_fleet_released_bpf(f, no, NULL).n, 0);
+	assert_int_equal(digest(other_tag), TR_INTEGRITY_OK);
+}
+
+static void a_withdrawn_release_leaves_the_first_list(void **state)
+{
+	(void)state;
+	publish(1, "1.2.3", "t/prog", 1, false);
+	run_image(1, false);
+	assert_int_equal(list(other_tag), TR_INTEGRITY_BPF_MISMATCH);
+	publish(1, "1.2.3", "t/prog", 1, true);
+	/* Proven bad by what counts no more: the list is asked for, and until it is here nothing is called good. */
+	assert_int_equal(digest(other_tag), TR_INTEGRITY_BPF_MISMATCH);
+	assert_true(tr_fleet_agent(f, no)->want_bpf_list);
+	assert_int_equal(list(other_tag), TR_INTEGRITY_OK);
+	assert_int_equal(heard.resolved, 1);
+}
+
+static void accepted_by_its_digest_it_waits_for_its_list(void **state)
+{
+	(void)state;
+	publish(1, "1.2.3", "t/prog", 1, false);
+	run_image(1, false);
+	assert_int_equal(list(other_tag), TR_INTEGRITY_BPF_MISMATCH);
+	tr_bpf_accept(f, no);
+	assert_int_equal(digest(other_tag), TR_INTEGRITY_UNKNOWN);
+	assert_true(tr_fleet_agent(f, no)->want_bpf_list);
+	assert_int_equal(list(other_tag), TR_INTEGRITY_BPF_MISMATCH);
+	assert_found("not_as_released t/prog");
+}
+
+/* Everything is loaded anew, with the new release's code: nothing of it is a finding, what else has changed is. */
+static void an_ordered_update_brings_its_own_programs(void **state)
+{
+	static const struct spec after[ITEMS] = { MAP(.id = 31, .content = 1, .frozen = true),
+						  LINK(.id = 21, .prog = 11, .attach = TR_BPF_ATTACHED),
+						  PROG(.id = 11, .loaded = 200, .tag = 5, .norm = 5, .attach = TR_BPF_ATTACHED) };
+	static const struct spec altered[ITEMS] = { MAP(.id = 31, .content = 2, .frozen = true),
+						    LINK(.id = 21, .prog = 11, .attach = TR_BPF_ATTACHED),
+						    PROG(.id = 11, .loaded = 200, .tag = 5, .norm = 5, .attach = TR_BPF_ATTACHED) };
+
+	(void)state;
+	publish(1, "1.2.3", "t/prog", 1, false);
+	run_image(1, false);
+	assert_int_equal(list(good), TR_INTEGRITY_OK);
+	publish(2, "1.3.0", "t/prog", 5, false);
+	run_image(2, true);
+	assert_int_equal(list(altered), TR_INTEGRITY_BPF_MISMATCH);
+	assert_found("map_altered t/cfg");
+	assert_int_equal(list(after), TR_INTEGRITY_OK);
+	assert_found("");
+	/* The old release's programs are not good any more. */
+	assert_int_equal(list(good), TR_INTEGRITY_BPF_MISMATCH);
+	assert_int_equal(list(after), TR_INTEGRITY_OK);
+	/* The same code loaded again by somebody is still a finding: the release cannot know that. */
+	{
+		static const struct spec again[ITEMS] = {
+			MAP(.id = 31, .content = 1, .frozen = true), LINK(.id = 21, .prog = 11, .attach = TR_BPF_ATTACHED),
+			PROG(.id = 12, .loaded = 300, .tag = 5, .norm = 5, .attach = TR_BPF_ATTACHED) };
+
+		assert_int_equal(list(again), TR_INTEGRITY_BPF_MISMATCH);
+		assert_found("replaced t/prog");
+	}
+}
+
+static void the_kernel_may_change_the_kind_of_tag(void **state)
+{
+	static const struct spec there[ITEMS] = { MAP(.id = 3, .content = 1, .frozen = true),
+						  LINK(.id = 2, .prog = 1, .attach = TR_BPF_ATTACHED),
+						  PROG(.id = 1, .loaded = 50, .tag = 0x81, .norm = 7, .attach = TR_BPF_ATTACHED) };
+
+	(void)state;
+	publish(1, "1.2.3", "t/prog", 1, false);
+	run_image(1, false);
+	assert_int_equal(list(good), TR_INTEGRITY_OK);
+	assert_int_equal(judge(no, TR_BPF_OK, K2, there, true, false), TR_INTEGRITY_OK);
+	assert_found("");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -530,6 +717,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_approved_tag_of_another_kernel_is_no_swap, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(one_agent_cannot_fill_the_references, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(references_come_back_from_the_store, set_up, tear_down),
+		cmocka_unit_test(a_release_counts_from_the_first_list),
+		cmocka_unit_test_setup_teardown(what_a_release_says_comes_and_goes, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_withdrawn_release_leaves_the_first_list, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(accepted_by_its_digest_it_waits_for_its_list, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(an_ordered_update_brings_its_own_programs, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_kernel_may_change_the_kind_of_tag, set_up, tear_down),
 		cmocka_unit_test(many_findings_are_counted),
 	};
 

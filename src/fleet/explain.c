@@ -4,6 +4,8 @@
 
 #include "codec/text.h"
 
+#include <stdio.h>
+
 /* Seen by the server itself; proven by the agent's key; or merely said by the host that holds it. */
 #define OBSERVED "observed"
 #define SIGNED "signed"
@@ -13,6 +15,7 @@ struct check {
 	const char *name, *state, *tier, *action;
 	int64_t since_ms;
 	struct tr_view raw_findings; /* JSON array made by ourselves */
+	const char *reference;       /* what it was held against; NULL: not told */
 };
 
 struct report {
@@ -55,6 +58,8 @@ static void put(struct report *r, const struct check *c)
 		tr_buf_adds(b, "null,");
 	}
 	put_member(b, "tier", tr_view_str(c->tier));
+	if (c->reference)
+		put_member(b, "reference", tr_view_str(c->reference));
 	if (c->raw_findings.n) {
 		tr_buf_adds(b, "\"findings\":");
 		tr_buf_addv(b, c->raw_findings);
@@ -198,9 +203,18 @@ static void bpf(struct report *r)
 	const struct tr_fleet_agent *a = r->a;
 	struct tr_view digest = tr_fleet_value(r->f, a->bpf), good = tr_fleet_value(r->f, a->bpf_good);
 	struct check c = { .name = "bpf", .tier = SELF_ASSERTED, .since_ms = axis_since_ms(r, TR_AXIS_INTEGRITY), .action = "",
-			   .raw_findings = a->findings ? tr_buf_view(a->findings) : tr_view(NULL, 0) };
+			   .raw_findings = a->findings ? tr_buf_view(a->findings) : tr_view(NULL, 0),
+			   .reference = "learned from this agent's first list (self-asserted)" };
+	struct tr_view version;
+	char release[80];
 
+	if (tr_fleet_released_bpf(r->f, r->no, &version).n) {
+		(void)snprintf(release, sizeof(release), "release %.*s", TR_VIEW_FMT(version));
+		c.reference = release;
+	}
 	add_hash(&r->expected, good, "no good snapshot known yet");
+	if (good.n || c.reference == release)
+		tr_buf_addf(&r->expected, "; %s", c.reference);
 	if (!a->seq)
 		tr_buf_adds(&r->seen, "nothing yet");
 	else if (a->bpf_status == TR_BPF_OK)

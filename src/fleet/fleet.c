@@ -38,6 +38,7 @@ struct tr_fleet *tr_fleet_free(struct tr_fleet *f)
 {
 	if (!f)
 		return NULL;
+	tr_fleet_releases(f, NULL, 0);
 	for (uint32_t i = 0; i < f->n; i++) {
 		struct tr_fleet_agent *a = tr_agent_at(f, i);
 

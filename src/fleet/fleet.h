@@ -104,7 +104,7 @@ struct tr_fleet_agent {
 	uint8_t notice, lsm, lsm_good, sync, bpf_status;
 	uint8_t skew_strikes, skew_flips;
 	int8_t skew_sign;
-	bool dirty : 1, active : 1, in_maintenance : 1, want_bpf_list : 1, heard : 1 /* since this start */, counted_silent : 1;
+	bool dirty : 1, active : 1, in_maintenance : 1, want_bpf_list : 1, bpf_due : 1 /* judge its list again */, heard : 1 /* since this start */, counted_silent : 1;
 	uint8_t silence_sev;          /* liveness.c: severity of the silence alert that was raised; 0: none */
 	struct { uint32_t load_milli, mem_total_mib, mem_free_mib, disk_total_mib, disk_free_mib, uptime_s, agent_rss_kib, agent_cpu_ms; } health;
 };
@@ -146,6 +146,11 @@ void tr_fleet_want_bpf_list(struct tr_fleet *f, uint32_t agent);
 /* Maintenance windows in force are given as a whole whenever they change; rows borrowed during the call. */
 void tr_fleet_maintenance(struct tr_fleet *f, const struct tr_maintenance_row *rows, size_t n);
 void tr_fleet_bpf_refs(struct tr_fleet *f, const struct tr_bpf_ref_row *rows, size_t n);
+/* The published releases that count (not withdrawn), as a whole whenever they change; those without BPF programs are passed
+ * over. Agents that run one of them are judged by what it names. */
+void tr_fleet_releases(struct tr_fleet *f, const struct tr_release_row *rows, size_t n);
+/* The programs (records of tr_release_bpf_def) and the version of the release that this agent is judged by; empty: none. */
+struct tr_view tr_fleet_released_bpf(const struct tr_fleet *f, uint32_t agent, struct tr_view *ret_version);
 
 /* ---- pulses ---- */
 

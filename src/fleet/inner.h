@@ -66,6 +66,8 @@ struct tr_fleet {
 	size_t n_windows;
 	struct tr_bpf_ref *refs;     /* bpf.c */
 	size_t n_refs;
+	struct tr_bpf_release *releases; /* bpf_release.c; sorted by hash */
+	size_t n_releases;
 	int64_t started_ms;
 	int64_t amnesty_ms;          /* silence counts from here at the earliest */
 	int64_t tick_ms;             /* last tick; 0: none */
@@ -131,5 +133,8 @@ unsigned tr_live_k(const struct tr_fleet *f, const struct tr_fleet_agent *a);
 enum tr_integrity tr_bpf_judge(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, const struct tr_pulse_seen *s,
 			       bool same_boot);
 void tr_bpf_accept(struct tr_fleet *f, uint32_t no); /* the last seen list is good from now on */
+/* Another image runs: another release's programs may apply, and when it was ordered, they are loaded anew. */
+void tr_bpf_other_image(struct tr_fleet *f, uint32_t no, bool ordered);
+bool tr_bpf_has_mismatch(const struct tr_fleet_agent *a);
 
 #endif
