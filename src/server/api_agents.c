@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "codec/ident.h"
 #include "codec/text.h"
+#include "signed/release_bpf.h"
 
 #define LIST_MAX 500u
 /* A filter that matches little must not keep everybody else waiting: so many rows are looked at per request, and the
@@ -304,8 +305,9 @@ static const char *name_of(const char *const *names, size_t n, uint64_t v)
 	return v < n && names[v] ? names[v] : "unknown";
 }
 
-static void put_bpf_item(const struct tr_bpf_item *p, struct tr_buf *b)
+static void put_bpf_item(const struct tr_bpf_item *p, struct tr_view released, struct tr_buf *b)
 {
+	struct tr_release_bpf r;
 	static const char *const kinds[] = { NULL, "program", "map", "link" };
 	static const char *const attach[] = { "unknown", "attached", "detached" };
 	static const char *const norms[] = { "ok", "hardened", "hidden", "none" };
@@ -322,11 +324,12 @@ static void put_bpf_item(const struct tr_bpf_item *p, struct tr_buf *b)
 	put_hex(b, "norm", p->norm);
 	put_str(b, "norm_status", tr_view_str(name_of(norms, TR_ARRAY_LEN(norms), p->norm_status)));
 	put_hex(b, "object", p->object);
+	put_hex(b, "released_object", tr_release_bpf_find(released, p->pin, &r) ? r.object : tr_view(NULL, 0));
 	put_hex(b, "content", p->content);
 	tr_buf_addf(b, ",\"frozen\":%s}", p->kind != TR_BPF_MAP ? "null" : p->frozen ? "true" : "false");
 }
 
-static void put_bpf_items(struct tr_view list, struct tr_buf *b)
+static void put_bpf_items(struct tr_view list, struct tr_view released, struct tr_buf *b)
 {
 	struct tr_bpf_list l;
 	struct tr_bpf_item item;
@@ -344,7 +347,7 @@ static void put_bpf_items(struct tr_view list, struct tr_buf *b)
 		if (tr_record_decode(&tr_bpf_item_def, one, &item, &err))
 			continue;
 		tr_buf_adds(b, more ? "," : "");
-		put_bpf_item(&item, b);
+		put_bpf_item(&item, released, b);
 		more = true;
 	}
 	tr_buf_adds(b, "]");
@@ -356,11 +359,13 @@ void tr_api_agent_bpf(struct tr_core *c, struct tr_req *r)
 	const struct tr_fleet_agent *a = i ? tr_fleet_agent(c->fleet, i->no) : NULL;
 	static const struct tr_fleet_agent none = { 0 };
 	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
+	struct tr_view released, version;
 
 	if (!i)
 		return;
 	if (!a)
 		a = &none;
+	released = tr_fleet_released_bpf(c->fleet, i->no, &version);
 	tr_buf_adds(&b, "{\"agent\":");
 	tr_json_put_str(&b, r->q.arg);
 	put_str(&b, "status", tr_view_str(tr_bpf_status_name((enum tr_bpf_status)a->bpf_status)));
@@ -369,7 +374,11 @@ void tr_api_agent_bpf(struct tr_core *c, struct tr_req *r)
 	put_hex(&b, "good_digest", tr_fleet_value(c->fleet, a->bpf_good));
 	tr_buf_addf(&b, ",\"requested\":%s,\"findings\":", a->want_bpf_list ? "true" : "false");
 	tr_buf_addv(&b, a->findings && a->findings->n ? tr_buf_view(a->findings) : TR_VIEW_LIT("[]"));
-	put_bpf_items(a->bpf_list ? tr_buf_view(a->bpf_list) : tr_view(NULL, 0), &b);
+	/* Empty: the agent's own first list is what it is held against. */
+	put_str(&b, "release", version);
+	tr_buf_adds(&b, ",\"released\":");
+	tr_released_bpf_json(released, &b);
+	put_bpf_items(a->bpf_list ? tr_buf_view(a->bpf_list) : tr_view(NULL, 0), released, &b);
 	tr_buf_adds(&b, "}");
 	tr_req_answer_json(r, &b);
 }

@@ -100,7 +100,7 @@ void tr_core_policy(const struct tr_core *c, struct tr_policy_view *ret)
 	ret->versions = a->versions_count ? tr_buf_view(&c->versions) : tr_setting(c, "policy.versions");
 }
 
-static bool key_vouches(const struct tr_core *c, const struct tr_release_row *r)
+bool tr_release_vouched(const struct tr_core *c, const struct tr_release_row *r)
 {
 	const struct tr_vkey_row *k = TR_ROW(&c->vkeys, tr_table_get(&c->vkeys, r->vkey_id));
 
@@ -120,7 +120,7 @@ static void add_releases(struct tr_core *c, bool pin_only, struct tr_buf *hashes
 
 		if (r->withdrawn_at)
 			tr_buf_addv(withdrawn, r->sha256);
-		if (pin_only || r->withdrawn_at || (r->expires_at && r->expires_at <= now) || !key_vouches(c, r))
+		if (pin_only || r->withdrawn_at || (r->expires_at && r->expires_at <= now) || !tr_release_vouched(c, r))
 			continue;
 		if (r->expires_at && (!c->policy_until || r->expires_at < c->policy_until))
 			c->policy_until = r->expires_at;

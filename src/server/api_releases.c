@@ -4,6 +4,37 @@
 
 #include "base/clock.h"
 #include "codec/text.h"
+#include "signed/release_bpf.h"
+
+void tr_released_bpf_json(struct tr_view records, struct tr_buf *b)
+{
+	struct tr_view one;
+	struct tr_release_bpf p;
+	struct tr_err err;
+	bool more = false;
+
+	tr_buf_adds(b, "[");
+	while (tr_records_next(&records, &one)) {
+		if (tr_record_decode(&tr_release_bpf_def, one, &p, &err))
+			continue;
+		tr_buf_adds(b, more ? "," : "");
+		tr_record_to_json(&tr_release_bpf_def, &p, b);
+		more = true;
+	}
+	tr_buf_adds(b, "]");
+}
+
+/* The row, and what it names in words: {…,"bpf":[{"pin","object","tag_sha1","tag_sha256"}]}. */
+static void put_release(const struct tr_release_row *row, struct tr_buf *b)
+{
+	tr_record_to_json(&tr_release_def, row, b);
+	if (!tr_buf_ok(b) || !b->n)
+		return;
+	b->n--; /* the closing brace */
+	tr_buf_adds(b, ",\"bpf\":");
+	tr_released_bpf_json(row->bpf, b);
+	tr_buf_adds(b, "}");
+}
 
 void tr_api_release_list(struct tr_core *c, struct tr_req *r)
 {
@@ -14,7 +45,7 @@ void tr_api_release_list(struct tr_core *c, struct tr_req *r)
 	tr_buf_adds(&b, "{\"releases\":[");
 	TR_EACH_ITEM(&c->releases, i) {
 		tr_buf_adds(&b, shown++ ? "," : "");
-		tr_record_to_json(&tr_release_def, TR_ROW(&c->releases, i), &b);
+		put_release(TR_ROW(&c->releases, i), &b);
 	}
 	tr_buf_adds(&b, "]}");
 	tr_req_answer_json(r, &b);
@@ -51,7 +82,7 @@ static void on_read(void *arg, const void *answer)
 		return;
 	}
 	row.added_by = tr_view_str(r->actor);
-	tr_record_to_json(&tr_release_def, &row, &body);
+	put_release(&row, &body);
 	tr_hex_add(&hex, row.sha256);
 	tx = tr_tx_new(r->core);
 	/* Publishing the same binary again (a longer expiry, another key) replaces its statement. */
@@ -94,7 +125,7 @@ void tr_api_release_withdraw(struct tr_core *c, struct tr_req *r)
 		return;
 	}
 	row.withdrawn_at = tr_now_ms();
-	tr_record_to_json(&tr_release_def, &row, &body);
+	put_release(&row, &body);
 	tx = tr_tx_new(c);
 	tr_tx_touch(tx, i);
 	if (tx) {

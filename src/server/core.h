@@ -214,6 +214,8 @@ void tr_core_recheck(struct tr_core *c, const struct tr_req *r, const struct tr_
 		     const struct tr_pulse *p, const struct tr_pulse_result *res);
 /* The front that said so is not to be believed: it is cut off, and the supervisor replaces it. */
 void tr_core_end_front(struct tr_core *c, unsigned front);
+void tr_core_tell_releases(struct tr_core *c); /* follow.c: the same of releases, whenever they or their keys change */
+bool tr_release_vouched(const struct tr_core *c, const struct tr_release_row *r); /* api_policy.c: signed by a key in force */
 void tr_core_tell_maintenance(struct tr_core *c); /* the fleet hears of windows whenever they change */
 
 extern const tr_api_fn tr_api[TR_RT_N];
@@ -250,6 +252,7 @@ void tr_api_attestation_list(struct tr_core *c, struct tr_req *r);
 void tr_api_attestation_get(struct tr_core *c, struct tr_req *r);
 void tr_api_audit_list(struct tr_core *c, struct tr_req *r);
 void tr_api_agent_events(struct tr_core *c, struct tr_req *r);
+void tr_released_bpf_json(struct tr_view records, struct tr_buf *b); /* api_releases.c: as a JSON array */
 void tr_api_agent_bpf(struct tr_core *c, struct tr_req *r);
 void tr_api_agent_bpf_request(struct tr_core *c, struct tr_req *r);
 void tr_api_agent_expect(struct tr_core *c, struct tr_req *r);

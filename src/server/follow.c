@@ -117,6 +117,29 @@ static bool tell_bpf_refs(struct tr_core *c)
 	return n == most;
 }
 
+void tr_core_tell_releases(struct tr_core *c)
+{
+	struct tr_row_room *rooms = c->releases.n ? calloc(c->releases.n, sizeof(*rooms)) : NULL;
+	struct tr_release_row *rows = c->releases.n ? calloc(c->releases.n, sizeof(*rows)) : NULL;
+	const struct tr_item *i;
+	size_t n = 0;
+
+	if (!c->fleet || (c->releases.n && (!rooms || !rows))) {
+		tr_log(TR_LOG_ERROR, "releases_not_told", "why", "out of memory", NULL);
+	} else {
+		TR_EACH_ITEM(&c->releases, i) {
+			const struct tr_release_row *row = n < c->releases.n ? tr_item_row(&c->releases, i, &rooms[n]) : NULL;
+
+			/* A stolen key's word about programs counts no more than its word about images. */
+			if (row && row->bpf.n && !row->withdrawn_at && tr_release_vouched(c, row))
+				rows[n++] = *row;
+		}
+		tr_fleet_releases(c->fleet, rows, n);
+	}
+	free(rooms);
+	free(rows);
+}
+
 bool tr_core_fleet_loaded(struct tr_core *c)
 {
 	struct tr_instant now = tr_core_now(c);
@@ -127,6 +150,7 @@ bool tr_core_fleet_loaded(struct tr_core *c)
 			return false;
 	tr_core_tell_maintenance(c);
 	tell_bpf_refs(c);
+	tr_core_tell_releases(c);
 	tr_fleet_loaded(c->fleet, &now);
 	return true;
 }

@@ -226,8 +226,10 @@ static void apply_to_memory(struct tr_core *c, struct tr_view ops)
 		}
 		policy |= m.table == TR_T_VKEY || m.table == TR_T_RELEASE || m.table == TR_T_SETTING;
 	}
-	if (policy)
+	if (policy) {
 		tr_core_send_policy(c);
+		tr_core_tell_releases(c);
+	}
 }
 
 /* Reservations end before the caller hears: it may start the next one. */
