@@ -139,12 +139,14 @@ int tr_agent_bpf(struct tr_cli *c)
 		{ "agent", "agent", TR_CELL_TEXT },    { "status", "status", TR_CELL_STATE },
 		{ "integrity", "integrity", TR_CELL_STATE }, { "kernel", "kernel", TR_CELL_TEXT },
 		{ "digest now", "digest", TR_CELL_HASH }, { "known good", "good_digest", TR_CELL_HASH },
+		{ "judged by release", "release", TR_CELL_TEXT },
 	};
 	static const struct tr_col cols[] = {
 		{ "PIN", "pin", TR_CELL_TEXT },	      { "KIND", "kind", TR_CELL_TEXT },
 		{ "NAME", "name", TR_CELL_TEXT },     { "TYPE", "type", TR_CELL_COUNT },
 		{ "ATTACH", "attach", TR_CELL_STATE }, { "TAG", "tag", TR_CELL_HASH },
 		{ "NORMALISED", "norm", TR_CELL_HASH }, { "OBJECT", "object", TR_CELL_HASH },
+		{ "RELEASED OBJECT", "released_object", TR_CELL_HASH },
 		{ "CONTENT", "content", TR_CELL_HASH }, { "FROZEN", "frozen", TR_CELL_YES },
 	};
 	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
@@ -168,7 +170,7 @@ int tr_agent_bpf(struct tr_cli *c)
 	tr_buf_adds(&b, "\n");
 	if (tr_json_len(items))
 		tr_out_table(&b, cols, TR_ARRAY_LEN(cols), rows, tr_json_len(items),
-			     &(struct tr_out_look){ c->colour, tr_out_screen(), "frozen content object type norm name", tr_now_ms() });
+			     &(struct tr_out_look){ c->colour, tr_out_screen(), "frozen content object type norm name released_object", tr_now_ms() });
 	else
 		tr_buf_addf(&b, "No list was accepted yet; ask for it: troth agent bpf %s --request\n", c->args[0]);
 	return tr_out_print(&b) ? TR_CLI_EXIT_OK : TR_CLI_EXIT_FILE;

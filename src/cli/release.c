@@ -103,6 +103,7 @@ static const struct argp_option sign_options[] = {
 	{ "platform", TR_OPT_PLATFORM, "P", 0, "platform (default: this machine's, such as linux-amd64)", 1 },
 	{ "counter", TR_OPT_COUNTER, "N", 0, "release counter, higher is newer (default: the Unix time now)", 1 },
 	{ "expires", TR_OPT_EXPIRES, "TIME", 0, "when it ends: 365d from now, or 2027-12-31 (default: never)", 1 },
+	{ "bpf", TR_OPT_BPF, "FILE", 0, "its BPF programs: JSON array of {\"pin\", \"object\", \"tag_sha1\", \"tag_sha256\"}, the last three in hex", 1 },
 	{ "file", 'o', "FILE", 0, "where to write it (default: BINARY.release)", 1 },
 	{ 0 },
 };

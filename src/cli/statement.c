@@ -65,6 +65,49 @@ static int fields(const struct tr_cli *c, struct texts *keep, struct tr_release 
 	return TR_CLI_EXIT_OK;
 }
 
+#define BPF_FILE_MAX 65536
+
+static int by_pin(const void *a, const void *b)
+{
+	const struct tr_release_bpf *x = a, *y = b;
+
+	return tr_release_bpf_order(x->pin, y->pin);
+}
+
+/* The programs that the file names, in any order, as CBOR. */
+static TR_RC read_programs(const char *path, struct tr_buf *ret, struct tr_err *err)
+{
+	tr_auto(tr_buf_done) struct tr_buf text = TR_BUF_INIT, records = TR_BUF_INIT;
+	tr_auto(tr_json_free) struct tr_json *doc = NULL;
+	struct tr_release_bpf p[TR_RELEASE_BPF_MAX];
+	struct tr_buf arenas[TR_RELEASE_BPF_MAX];
+	size_t n, done = 0;
+	enum tr_code rc = tr_file_read(path, BPF_FILE_MAX, &text, err);
+
+	if (!rc)
+		rc = tr_json_parse(tr_buf_view(&text), &doc, err);
+	if (rc)
+		return tr_err_wrap(err, "%s", path);
+	n = tr_json_is_array(tr_json_root(doc)) ? tr_json_len(tr_json_root(doc)) : 0;
+	if (n < 1 || n > TR_RELEASE_BPF_MAX)
+		return tr_err_set(err, TR_E_INVALID, "the file of BPF programs is no array of 1 to 64 objects", "%s", path);
+	for (; !rc && done < n; done++) {
+		arenas[done] = (struct tr_buf)TR_BUF_INIT;
+		rc = tr_record_from_json(&tr_release_bpf_def, tr_json_at(tr_json_root(doc), done), &arenas[done], &p[done], err);
+	}
+	if (!rc) {
+		qsort(p, n, sizeof(p[0]), by_pin);
+		for (size_t i = 0; i < n; i++)
+			tr_records_add(&records, &tr_release_bpf_def, &p[i]);
+		rc = tr_buf_check(&records, err);
+	}
+	if (!rc)
+		rc = tr_release_bpf_put(tr_buf_view(&records), ret, err);
+	while (done)
+		tr_buf_done(&arenas[--done]);
+	return rc ? tr_err_wrap(err, "%s", path) : TR_OK;
+}
+
 static TR_RC hash_file(const char *path, struct tr_release *r, struct tr_err *err)
 {
 	tr_auto(tr_close) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -79,6 +122,50 @@ static TR_RC hash_file(const char *path, struct tr_release *r, struct tr_err *er
 static void put_id(struct tr_buf *b, const struct tr_pubkey *k)
 {
 	tr_hex_add(b, tr_view(tr_pubkey_id(k), TR_SHA256_LEN));
+}
+
+/* "bpf": [{"pin","object","tag_sha1","tag_sha256"}, …] */
+static void put_programs(struct tr_buf *j, struct tr_view cbor)
+{
+	tr_auto(tr_buf_done) struct tr_buf records = TR_BUF_INIT;
+	struct tr_view list, one;
+	struct tr_release_bpf p;
+	struct tr_err err;
+	bool more = false;
+
+	tr_buf_adds(j, ",\"bpf\":[");
+	if (cbor.n && tr_release_bpf_get(cbor, &records, &err))
+		tr_buf_clear(&records); /* never: what was signed or read is checked */
+	for (list = tr_buf_view(&records); tr_records_next(&list, &one);) {
+		if (tr_record_decode(&tr_release_bpf_def, one, &p, &err))
+			break;
+		tr_buf_adds(j, more ? "," : "");
+		tr_record_to_json(&tr_release_bpf_def, &p, j);
+		more = true;
+	}
+	tr_buf_adds(j, "]");
+}
+
+static int print_programs(const struct tr_cli *c, tr_jnode programs)
+{
+	static const struct tr_col cols[] = {
+		{ "PIN", "pin", TR_CELL_TEXT },
+		{ "TAG (SHA-1)", "tag_sha1", TR_CELL_TEXT },
+		{ "TAG (SHA-256)", "tag_sha256", TR_CELL_TEXT },
+		{ "OBJECT", "object", TR_CELL_HASH },
+	};
+	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
+	tr_jnode rows[TR_RELEASE_BPF_MAX];
+	size_t n = tr_json_len(programs);
+
+	if (!n)
+		return TR_CLI_EXIT_OK;
+	for (size_t i = 0; i < n && i < TR_RELEASE_BPF_MAX; i++)
+		rows[i] = tr_json_at(programs, i);
+	tr_buf_adds(&b, "\nBPF programs:\n");
+	tr_out_table(&b, cols, TR_ARRAY_LEN(cols), rows, n < TR_RELEASE_BPF_MAX ? n : TR_RELEASE_BPF_MAX,
+		     &(struct tr_out_look){ c->colour, tr_out_screen(), "object", tr_now_ms() });
+	return tr_out_print(&b) ? TR_CLI_EXIT_OK : TR_CLI_EXIT_FILE;
 }
 
 /* Both for people and as JSON: one JSON object, shown like any answer. */
@@ -120,18 +207,20 @@ static int print(const struct tr_cli *c, const struct tr_release *r, const char 
 	tr_json_put_str(&j, key);
 	tr_cli_put(&j, "signature", signature);
 	tr_cli_put(&j, "file", file);
+	put_programs(&j, r->bpf);
 	tr_buf_adds(&j, "}");
 	if (tr_buf_check(&j, &err) || tr_json_parse(tr_buf_view(&j), &doc, &err))
 		return tr_cli_err(TR_CLI_EXIT_FILE, &err);
 	if (c->json)
 		return tr_out_json(tr_json_root(doc));
 	tr_out_lines(&b, cols, TR_ARRAY_LEN(cols), tr_json_root(doc), c->colour, tr_now_ms());
-	return tr_out_print(&b) ? TR_CLI_EXIT_OK : TR_CLI_EXIT_FILE;
+	return tr_out_print(&b) ? print_programs(c, tr_json_get(tr_json_root(doc), "bpf")) : TR_CLI_EXIT_FILE;
 }
 
 int tr_statement_sign(struct tr_cli *c)
 {
-	const char *key_path = tr_cli_opt(c, TR_OPT_KEY), *out = tr_cli_opt(c, TR_OPT_FILE);
+	const char *key_path = tr_cli_opt(c, TR_OPT_KEY), *out = tr_cli_opt(c, TR_OPT_FILE), *bpf = tr_cli_opt(c, TR_OPT_BPF);
+	tr_auto(tr_buf_done) struct tr_buf programs = TR_BUF_INIT;
 	tr_auto(tr_privkey_free) struct tr_privkey *key = NULL;
 	tr_auto(tr_buf_done) struct tr_buf statement = TR_BUF_INIT;
 	tr_auto(tr_buf_done) struct tr_buf path = TR_BUF_INIT;
@@ -146,6 +235,9 @@ int tr_statement_sign(struct tr_cli *c)
 	rc = fields(c, &keep, &r);
 	if (rc)
 		return rc;
+	if (bpf && read_programs(bpf, &programs, &err))
+		return tr_cli_err(TR_CLI_EXIT_FILE, &err);
+	r.bpf = tr_buf_view(&programs);
 	tr_buf_addf(&path, "%s%s", out ? out : c->args[0], out ? "" : ".release");
 	if (tr_privkey_load(key_path, &key, &err) || hash_file(c->args[0], &r, &err) ||
 	    tr_release_sign(&r, key, &statement, &err) ||
