@@ -97,6 +97,7 @@ static int set_up(void **state)
 	assert_true(tr_table_init(&w.c.settings, &tr_setting_def, 0, seed));
 	assert_true(tr_table_init(&w.c.maintenance, &tr_maintenance_def, 0, seed));
 	assert_true(tr_table_init(&w.c.bpf_refs, &tr_bpf_ref_def, 0, seed));
+	assert_true(tr_table_init(&w.c.releases, &tr_release_def, 0, seed));
 	assert_int_equal(tr_core_make_fleet(&w.c, &err), TR_OK);
 	tr_table_put(&w.c.agents, &row)->no = TR_NO_AGENT;
 	assert_true(tr_core_fleet_loaded(&w.c));
@@ -131,6 +132,7 @@ static int tear_down(void **state)
 	tr_table_done(&w.c.settings);
 	tr_table_done(&w.c.maintenance);
 	tr_table_done(&w.c.bpf_refs);
+	tr_table_done(&w.c.releases);
 	w.c.effects = tr_effects_free(w.c.effects);
 	free(w.c.writes);
 	(void)tr_calls_free(w.c.calls);
