@@ -46,7 +46,7 @@ def agent(world):
 def seen(world, a):
     """What the server thinks of the agent, without what time alone changes."""
     row = world.agent(a.node_id)
-    return {k: row[k] for k in ("verdict", "authenticity", "integrity", "last_seen", "beats") if k in row}
+    return {k: row[k] for k in ("verdict", "authenticity", "integrity", "last_seen", "heartbeats")}
 
 
 def events(world, kind, agent_id=None):
