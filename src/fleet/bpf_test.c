@@ -53,7 +53,8 @@ static const struct {
 	  "missing t/link,detached t/prog" },
 	{ "all unpinned", K1, { { .pin = NULL } }, false, "missing t/cfg,missing t/link,missing t/prog" },
 	{ "program swapped within the link", K1,
-	  { GOOD_MAP, LINK(.id = 20, .prog = 11, .attach = TR_BPF_ATTACHED), PROG(.id = 10, .loaded = 100, .tag = 1, .norm = 1) },
+	  { GOOD_MAP, LINK(.id = 20, .prog = 11, .attach = TR_BPF_ATTACHED),
+	    PROG(.id = 10, .loaded = 100, .tag = 1, .norm = 1) },
 	  false, "replaced t/link,detached t/prog" },
 	{ "another program under the pin", K1,
 	  { GOOD_MAP, GOOD_LINK, PROG(.id = 12, .loaded = 200, .tag = 2, .norm = 2) }, false, "replaced t/prog" },
@@ -548,7 +549,8 @@ static void run_image(uint8_t image, bool ordered)
 }
 
 static const struct spec by_sha256[ITEMS] = { GOOD_MAP, GOOD_LINK,
-					      PROG(.id = 10, .loaded = 100, .tag = 0x81, .norm = 1, .attach = TR_BPF_ATTACHED) };
+					      PROG(.id = 10, .loaded = 100, .tag = 0x81, .norm = 1,
+						   .attach = TR_BPF_ATTACHED) };
 static const struct spec other_tag[ITEMS] = { GOOD_MAP, GOOD_LINK,
 					      PROG(.id = 10, .loaded = 100, .tag = 2, .norm = 1, .attach = TR_BPF_ATTACHED) };
 static const struct spec no_prog[ITEMS] = { GOOD_MAP };
@@ -661,10 +663,12 @@ static void an_ordered_update_brings_its_own_programs(void **state)
 {
 	static const struct spec after[ITEMS] = { MAP(.id = 31, .content = 1, .frozen = true),
 						  LINK(.id = 21, .prog = 11, .attach = TR_BPF_ATTACHED),
-						  PROG(.id = 11, .loaded = 200, .tag = 5, .norm = 5, .attach = TR_BPF_ATTACHED) };
+						  PROG(.id = 11, .loaded = 200, .tag = 5, .norm = 5,
+						       .attach = TR_BPF_ATTACHED) };
 	static const struct spec altered[ITEMS] = { MAP(.id = 31, .content = 2, .frozen = true),
 						    LINK(.id = 21, .prog = 11, .attach = TR_BPF_ATTACHED),
-						    PROG(.id = 11, .loaded = 200, .tag = 5, .norm = 5, .attach = TR_BPF_ATTACHED) };
+						    PROG(.id = 11, .loaded = 200, .tag = 5, .norm = 5,
+							 .attach = TR_BPF_ATTACHED) };
 
 	(void)state;
 	publish(1, "1.2.3", "t/prog", 1, false);
@@ -694,7 +698,8 @@ static void the_kernel_may_change_the_kind_of_tag(void **state)
 {
 	static const struct spec there[ITEMS] = { MAP(.id = 3, .content = 1, .frozen = true),
 						  LINK(.id = 2, .prog = 1, .attach = TR_BPF_ATTACHED),
-						  PROG(.id = 1, .loaded = 50, .tag = 0x81, .norm = 7, .attach = TR_BPF_ATTACHED) };
+						  PROG(.id = 1, .loaded = 50, .tag = 0x81, .norm = 7,
+						       .attach = TR_BPF_ATTACHED) };
 
 	(void)state;
 	publish(1, "1.2.3", "t/prog", 1, false);

@@ -104,7 +104,9 @@ struct tr_fleet_agent {
 	uint8_t notice, lsm, lsm_good, sync, bpf_status;
 	uint8_t skew_strikes, skew_flips;
 	int8_t skew_sign;
-	bool dirty : 1, active : 1, in_maintenance : 1, want_bpf_list : 1, bpf_due : 1 /* judge its list again */, heard : 1 /* since this start */, counted_silent : 1;
+	bool dirty : 1, active : 1, in_maintenance : 1, counted_silent : 1, want_bpf_list : 1;
+	bool bpf_due : 1;             /* judge its list again */
+	bool heard : 1;               /* since this start */
 	uint8_t silence_sev;          /* liveness.c: severity of the silence alert that was raised; 0: none */
 	struct { uint32_t load_milli, mem_total_mib, mem_free_mib, disk_total_mib, disk_free_mib, uptime_s, agent_rss_kib, agent_cpu_ms; } health;
 };

@@ -926,7 +926,8 @@ size_t tr_table_bytes(const struct tr_table_mem *t, size_t *ret_keys)
 	const struct tr_table_inner *in = t->in;
 
 	*ret_keys = in->key_bytes;
-	return sizeof(*in) + (in->n_blocks ? in->n_blocks - 1 : 0) * TR_SLAB_LEN + in->used * GRANULE + in->far_bytes + in->shared_bytes +
+	return sizeof(*in) + (in->n_blocks ? in->n_blocks - 1 : 0) * TR_SLAB_LEN + in->used * GRANULE + in->far_bytes +
+	       in->shared_bytes +
 	       buckets_len(in->index[BY_KEY].n_buckets) + buckets_len(in->index[BY_ALT].n_buckets) +
 	       in->order.cap * sizeof(*in->order.place) + in->cap_shared * sizeof(*in->shared) +
 	       in->n_shared_at * sizeof(*in->shared_at);

@@ -97,7 +97,8 @@ static void programs_come_back_as_they_were_signed(void **state)
 	(void)state;
 	for (size_t i = 0; i < TR_ARRAY_LEN(cases); i++) {
 		tr_auto(tr_privkey_free) struct tr_privkey *k = new_key(cases[i].bits > 2048 ? TR_KEY_RSA : TR_KEY_ED25519);
-		tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT, cbor = TR_BUF_INIT, records = TR_BUF_INIT, again = TR_BUF_INIT;
+		tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT, cbor = TR_BUF_INIT;
+		tr_auto(tr_buf_done) struct tr_buf records = TR_BUF_INIT, again = TR_BUF_INIT;
 		struct tr_release in = sample(), out;
 		struct tr_release_bpf p;
 		struct tr_err err;
@@ -155,7 +156,8 @@ static void a_list_of_programs_has_one_form(void **state)
 			n++;
 		tr_cbor_put_array(&cbor, n);
 		for (size_t k = 0; k < n; k++) {
-			struct tr_release_bpf p = { .pin = tr_view_str(cases[i].p[k].pin), .object = tr_view(bytes, cases[i].p[k].object),
+			struct tr_release_bpf p = { .pin = tr_view_str(cases[i].p[k].pin),
+						    .object = tr_view(bytes, cases[i].p[k].object),
 						    .tag_sha1 = tr_view(bytes, cases[i].p[k].sha1),
 						    .tag_sha256 = tr_view(bytes, cases[i].p[k].sha256) };
 

@@ -346,8 +346,8 @@ static void tell(const char *when)
 	printf("{\"when\":\"%s\",\"seconds\":%" PRIu64 ",\"agents\":%u,\"connected\":%u,\"sent\":%" PRIu64 ",\"accepted\":%" PRIu64
 	       ",\"resyncs\":%" PRIu64 ",\"lost\":%" PRIu64 ",\"dropped\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"busy\":%" PRIu64 ",\"unexpected\":%" PRIu64
 	       ",\"answer_p50_ms\":%.1f,\"answer_p99_ms\":%.1f",
-	       when, (tr_mono_ms() - g.start) / 1000, g.n, connected, g.sent, g.accepted, g.resyncs, g.lost, g.dropped, g.refused,
-	       g.busy, g.unexpected, quantile(0.5) / 1000.0, quantile(0.99) / 1000.0);
+	       when, (tr_mono_ms() - g.start) / 1000, g.n, connected, g.sent, g.accepted, g.resyncs, g.lost, g.dropped,
+	       g.refused, g.busy, g.unexpected, quantile(0.5) / 1000.0, quantile(0.99) / 1000.0);
 	for (size_t i = 0; i < TR_ARRAY_LEN(g.codes) && g.codes[i].code[0]; i++)
 		printf("%s\"%s\":%" PRIu64, i ? "," : ",\"codes\":{", g.codes[i].code, g.codes[i].n);
 	printf("%s}\n", g.codes[0].code[0] ? "}" : "");
@@ -402,7 +402,8 @@ static struct agent *find_agent(struct tr_view id)
 	return at < g.n ? &g.agents[at] : NULL;
 }
 
-static bool compare_page(struct tr_client *c, const char *bearer, char cursor[80], uint32_t right[P_N], uint32_t wrong[P_N], bool *ret_more)
+static bool compare_page(struct tr_client *c, const char *bearer, char cursor[80], uint32_t right[P_N],
+			 uint32_t wrong[P_N], bool *ret_more)
 {
 	tr_auto(tr_client_answer_done) struct tr_client_answer a = { 0 };
 	tr_auto(tr_json_free) struct tr_json *j = NULL;

@@ -742,7 +742,8 @@ static void cast_roles(struct sim *s, enum role role, uint32_t n)
 static TR_RC prepare(struct sim *s, struct tr_err *err)
 {
 	const struct tr_sim_plan *p = s->plan;
-	uint32_t troubles = p->kills + p->clones + p->restores + p->replays + p->relays + p->swaps + p->reboots + p->agent_restarts;
+	uint32_t troubles = p->kills + p->clones + p->restores + p->replays + p->relays + p->swaps + p->reboots +
+			    p->agent_restarts;
 
 	if (p->agents == 0 || p->hours < 2 || p->partitions == 0 || p->interval_s == 0 || troubles * 2 > p->agents)
 		return tr_err_set(err, TR_E_INVALID,
@@ -818,7 +819,8 @@ static void step(struct sim *s, const struct event *e)
 	case W_COMEBACK: comeback(s, e->actor); break;
 	case W_CLOCK:
 		/* Of the others nobody could tell afterwards whose clock it was. */
-		if (s->agents[e->actor].role == R_KILL || s->agents[e->actor].role == R_CLONE || s->agents[e->actor].role == R_RESTORE)
+		if (s->agents[e->actor].role == R_KILL || s->agents[e->actor].role == R_CLONE ||
+		    s->agents[e->actor].role == R_RESTORE)
 			break;
 		s->agents[e->actor].clock_off_ms = rnd(s) & 1 ? 3600000 : -3600000;
 		s->agents[e->actor].stepped = true;
@@ -867,8 +869,8 @@ static void conclude(struct sim *s)
 		if (of_role[s->agents[i].role] >= 0 && !s->agents[i].named)
 			story(s, "not_seen", i, tr_sim_trouble_name((enum tr_sim_trouble)of_role[s->agents[i].role]));
 	}
-	r->clone_beats_worst =
-		(uint32_t)((r->tally[TR_SIM_CLONE].worst_ms + (int64_t)s->plan->interval_s * 1000 - 1) / (s->plan->interval_s * 1000));
+	r->clone_beats_worst = (uint32_t)((r->tally[TR_SIM_CLONE].worst_ms + (int64_t)s->plan->interval_s * 1000 - 1) /
+					  (s->plan->interval_s * 1000));
 	r->good = r->false_verdicts == 0 && r->wrong_desyncs == 0 && r->incidents == r->cuts && r->desyncs == r->steps;
 	for (int t = 0; t < TR_SIM_TROUBLES; t++)
 		r->good = r->good && r->tally[t].made == r->tally[t].seen && r->tally[t].misnamed == 0;

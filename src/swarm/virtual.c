@@ -87,7 +87,8 @@ static void print_json(const struct tr_sim_plan *p, const struct tr_sim_result *
 	       "\"cuts\":%u,\"incidents\":%u,\"clock_steps\":%u,\"clock_verdicts\":%u,\"clone_beats_worst\":%u,\"cpu_s\":%.1f",
 	       (unsigned long long)p->seed, p->agents, p->hours, (unsigned long long)r->pulses, (unsigned long long)r->accepted,
 	       (unsigned long long)r->resyncs, (unsigned long long)r->lost_requests, (unsigned long long)r->lost_answers,
-	       (unsigned long long)r->refused, (unsigned long long)r->false_verdicts, r->wrong_desyncs, (unsigned long long)r->late,
+	       (unsigned long long)r->refused, (unsigned long long)r->false_verdicts, r->wrong_desyncs,
+	       (unsigned long long)r->late,
 	       (unsigned long long)r->missed, r->cuts, r->incidents, r->steps, r->desyncs, r->clone_beats_worst, cpu_s);
 	for (int t = 0; t < TR_SIM_TROUBLES; t++)
 		printf(",\"%s\":{\"made\":%u,\"seen\":%u,\"misnamed\":%u,\"worst_s\":%.1f}", tr_sim_trouble_name((enum tr_sim_trouble)t),
@@ -99,7 +100,8 @@ static void print_text(const struct tr_sim_plan *p, const struct tr_sim_result *
 {
 	printf("%u agents, %u h, seed %llu: %llu pulses, %llu accepted, %llu resyncs; lost %llu requests, %llu answers (%.0f s CPU)\n",
 	       p->agents, p->hours, (unsigned long long)p->seed, (unsigned long long)r->pulses, (unsigned long long)r->accepted,
-	       (unsigned long long)r->resyncs, (unsigned long long)r->lost_requests, (unsigned long long)r->lost_answers, cpu_s);
+	       (unsigned long long)r->resyncs, (unsigned long long)r->lost_requests, (unsigned long long)r->lost_answers,
+	       cpu_s);
 	printf("server: %u restarts, %u node changes; partition cuts %u, incidents told %u; clocks stepped %u, told %u\n",
 	       p->server_restarts, p->node_changes, r->cuts, r->incidents, r->steps, r->desyncs);
 	printf("%-10s %6s %6s %9s %10s %10s\n", "trouble", "made", "seen", "misnamed", "mean s", "worst s");

@@ -50,7 +50,9 @@ void tr_wire_request(struct tr_wire_conn *c, const char *method, const char *pat
 		     struct tr_view body);
 /* One round of events; false when nothing came within the time. */
 bool tr_wire_round(struct tr_wire *w, int timeout_ms);
-size_t tr_wire_out_bytes(const struct tr_wire *w), tr_wire_in_bytes(const struct tr_wire *w); /* of the last request and answer */
+/* Of the last request and of its answer. */
+size_t tr_wire_out_bytes(const struct tr_wire *w);
+size_t tr_wire_in_bytes(const struct tr_wire *w);
 
 /* ---- fleets ---- */
 
