@@ -405,8 +405,13 @@ static bool walk(struct look *l, int at, const char *name, const struct place *b
 		       stop(l, e == EACCES || e == EPERM ? TR_BPF_NO_RIGHTS : TR_BPF_FAILED, "a watched BPF folder cannot be read");
 	}
 	while (more) {
-		const struct dirent *entry = readdir(d);
+		const struct dirent *entry;
 
+		errno = 0;
+		entry = readdir(d);
+		/* A folder read by half would show pins as missing. */
+		if (!entry && errno)
+			more = stop(l, TR_BPF_FAILED, "a watched BPF folder cannot be read to its end");
 		if (!entry)
 			break;
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
