@@ -192,7 +192,7 @@ void tr_core_tell_ready(struct tr_core *c)
 static void on_load_done(void *arg, struct tr_chan *ch, const struct tr_frame *f)
 {
 	struct tr_core *c = arg;
-	struct tr_msg_done m;
+	struct tr_msg_done m = { .code = TR_OK };
 	struct tr_err err = { 0 };
 
 	(void)ch;
