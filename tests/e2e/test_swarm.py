@@ -85,7 +85,7 @@ def test_real_agents_with_troubles(make_server):
         end = swarm.last()
         assert end["when"] == "end" and end["unexpected"] == 0 and end["dropped"] > 20, end
         # One line for each part: nobody is wrong, every attack was refused by its name.
-        lines = {line.split()[0]: line.split()[1:] for line in swarm.text().splitlines() if line[0].isalpha()}
+        lines = {line.split()[0]: line.split()[1:] for line in swarm.text().splitlines() if line[:1].isalpha()}
         assert lines["healthy"][:3] == ["220", "220", "0"], swarm.text()
         for part in ("kill", "clone", "clock", "restart", "swap"):
             assert lines[part] == ["10", "10", "0"], swarm.text()
