@@ -213,6 +213,7 @@ struct sent {
 	const uint8_t *key, *hash;
 	uint8_t prev[32], ticket[TR_TICKET_LEN];
 	bool ticketed, first;
+	int64_t front_off_ns; /* a front that lies about the time */
 };
 
 static struct said send_pulse(const struct sent *s)
@@ -223,7 +224,7 @@ static struct said send_pulse(const struct sent *s)
 	uint8_t digest[32] = { (uint8_t)s->seq, 1 };
 	struct tr_msg_pulse m = { .source = TR_VIEW_LIT("192.0.2.1"), .agent_id = p.agent_id,
 				  .key_id = tr_view(s->key ? s->key : key_a, 32), .cert_not_before = tr_now_ms() - 1000,
-				  .cert_not_after = tr_now_ms() + 3600000, .received_ns = tr_now_ns(),
+				  .cert_not_after = tr_now_ms() + 3600000, .received_ns = tr_now_ns() + s->front_off_ns,
 				  .digest = TR_VIEW_ARRAY(digest), .raw = TR_VIEW_LIT("signed bytes"), .first = s->first };
 	struct tr_req r;
 
@@ -459,6 +460,48 @@ static void a_front_names_only_what_it_can_see(void **state)
 		tr_fleet_stats(w.c.fleet, &s);
 		assert_int_equal(seen ? s.refused[kind] : s.refused[TR_EV_MALFORMED], told + 1);
 	}
+}
+
+/* Agents' clocks are judged by when front had read a pulse. */
+static void a_front_cannot_make_clocks_wrong(void **state)
+{
+	static const int64_t off_s[] = { -86400, -3600, -4, 0, 4, 3600, 86400 };
+	struct sent s = { .first = true };
+
+	(void)state;
+	assert_int_equal(pulse(&s).status, 200);
+	for (size_t i = 0; i < TR_ARRAY_LEN(off_s); i++) {
+		s.front_off_ns = off_s[i] * 1000000000;
+		assert_int_equal(pulse(&s).status, 200);
+		assert_in_range(tr_fleet_agent(w.c.fleet, 0)->skew_ms + 5000, 2000, 9000);
+	}
+	assert_int_equal(tr_fleet_agent(w.c.fleet, 0)->axes.clock, TR_CLOCK_OK);
+}
+
+/* A front that calls everything a connection's first leaves room for what we choose to look at. */
+static void a_front_cannot_use_up_the_second_looks(void **state)
+{
+	struct sent s = { .first = true };
+	uint64_t skipped;
+	unsigned before;
+
+	(void)state;
+	assert_int_equal(pulse(&s).status, 200);
+	(void)answer_rechecks(TR_OK);
+	w.c.rechecks += 1024; /* half of what may be under way */
+	before = w.c.rechecks;
+	skipped = w.c.metrics.rechecks_skipped;
+	for (int i = 0; i < 40; i++) {
+		s.first = true;
+		assert_int_equal(pulse(&s).status, 200);
+	}
+	/* One in 64 is our own choice. */
+	assert_true(w.c.metrics.rechecks_skipped - skipped >= 30);
+	s.hash = hash_b;
+	assert_int_equal(pulse(&s).status, 200);
+	assert_true(w.c.rechecks > before);
+	w.c.rechecks -= 1024;
+	(void)answer_rechecks(TR_OK);
 }
 
 static void events_wait_for_the_store_and_the_worst_stay(void **state)
@@ -768,6 +811,8 @@ int main(void)
 		TEST(a_recheck_without_result_proves_nothing),
 		TEST(garbage_costs_bounded_memory_and_changes_nobody),
 		TEST(a_front_names_only_what_it_can_see),
+		TEST(a_front_cannot_make_clocks_wrong),
+		TEST(a_front_cannot_use_up_the_second_looks),
 		TEST(events_wait_for_the_store_and_the_worst_stay),
 		TEST(at_the_end_nothing_waits),
 		TEST(a_row_that_is_refused_holds_up_nobody),
