@@ -52,6 +52,7 @@ struct shared {
 
 struct field_use {
 	uint32_t kept;
+	uint32_t recent[4]; /* numbers + 1: most rows say what one of those before them said */
 	uint64_t used;
 };
 
@@ -329,11 +330,16 @@ static bool make_room(struct tr_table_inner *in, int which)
 	grown.buckets = new_buckets(grown.n_buckets);
 	if (!grown.buckets)
 		return false;
-	for (uint32_t at = 0; at < x->n_buckets; at++)
+	for (uint32_t at = 0; at < x->n_buckets; at++) {
+		/* The items of the bucket after the next are fetched meanwhile: each lies somewhere else. */
+		for (unsigned s = 0; s < SLOTS && at + 2 < x->n_buckets; s++)
+			if (x->buckets[at + 2].place[s])
+				__builtin_prefetch((const char *)item_at(in, x->buckets[at + 2].place[s]) + (which == BY_ALT ? 40 : 0));
 		for (unsigned s = 0; s < SLOTS; s++)
 			if (x->buckets[at].place[s])
 				insert(&grown, hash_of(in, key_of(item_at(in, x->buckets[at].place[s]), which)),
 				       x->buckets[at].place[s]);
+	}
 	free_buckets(x);
 	*x = grown;
 	return true;
@@ -408,14 +414,24 @@ static bool grow_shared(struct tr_table_inner *in)
  * more of them by using those that it has: what differs in every row stays in the rows. */
 static bool share(struct tr_table_inner *in, struct field_use *use, struct tr_view v, uint32_t *ret)
 {
-	uint32_t hash = (uint32_t)hash_of(in, v), s;
+	uint32_t hash, s;
 	uint8_t *copy;
 
+	for (s = 0; s < TR_ARRAY_LEN(use->recent); s++) {
+		const struct shared *have = use->recent[s] ? &in->shared[use->recent[s] - 1] : NULL;
+
+		if (!have || have->n != v.n || memcmp(have->p, v.p, v.n) != 0)
+			continue;
+		use->used++;
+		*ret = use->recent[s] - 1;
+		return true;
+	}
+	hash = (uint32_t)hash_of(in, v);
 	for (s = hash & (in->n_shared_at - 1); in->n_shared_at && in->shared_at[s]; s = (s + 1) & (in->n_shared_at - 1)) {
 		const struct shared *have = &in->shared[in->shared_at[s] - 1];
 
 		if (have->hash == hash && tr_view_eq(tr_view(have->p, have->n), v)) {
-			use->used++;
+			use->recent[use->used++ % TR_ARRAY_LEN(use->recent)] = in->shared_at[s];
 			*ret = in->shared_at[s] - 1;
 			return true;
 		}
@@ -431,7 +447,7 @@ static bool share(struct tr_table_inner *in, struct field_use *use, struct tr_vi
 	in->shared[in->n_shared] = (struct shared){ .p = copy, .n = (uint32_t)v.n, .hash = hash };
 	in->shared_at[s] = ++in->n_shared;
 	in->shared_bytes += v.n + 16;
-	use->kept++;
+	use->recent[use->kept++ % TR_ARRAY_LEN(use->recent)] = in->n_shared;
 	*ret = in->n_shared - 1;
 	return true;
 }
