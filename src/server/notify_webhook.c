@@ -329,11 +329,8 @@ static TR_RC read_secret(const struct tr_config *cfg, struct tr_secret **ret, si
 /* Every certificate of the file must be one: libcurl would only say, at the first alert, that it does not load. */
 static TR_RC read_ca(const struct tr_config *cfg, struct tr_buf *pem, struct tr_err *err)
 {
-	tr_auto(tr_buf_done) struct tr_buf der = TR_BUF_INIT;
-	tr_auto(tr_cert_free) struct tr_cert *cert = NULL;
-	struct tr_view label, rest;
-
 	const char *bundle = tr_post_system_ca();
+	struct tr_view label, rest;
 
 	if (!tr_view_starts(tr_view_str(cfg->alerts->webhook->url), "https:"))
 		return TR_OK;
@@ -346,9 +343,16 @@ static TR_RC read_ca(const struct tr_config *cfg, struct tr_buf *pem, struct tr_
 					  "%s", bundle ? bundle : "libcurl knows none");
 		return TR_OK;
 	}
-	if (tr_config_read(cfg, cfg->alerts->webhook->ca_file, false, pem, err) ||
-	    tr_pem_get(tr_buf_view(pem), &label, &der, &rest, err) || tr_cert_parse(tr_buf_view(&der), &cert, err))
+	if (tr_config_read(cfg, cfg->alerts->webhook->ca_file, false, pem, err))
 		return tr_err_wrap(err, "alerts.webhook.ca_file");
+	rest = tr_buf_view(pem);
+	do {
+		tr_auto(tr_buf_done) struct tr_buf der = TR_BUF_INIT;
+		tr_auto(tr_cert_free) struct tr_cert *cert = NULL;
+
+		if (tr_pem_get(rest, &label, &der, &rest, err) || tr_cert_parse(tr_buf_view(&der), &cert, err))
+			return tr_err_wrap(err, "alerts.webhook.ca_file");
+	} while (tr_pem_more(rest));
 	return TR_OK;
 }
 

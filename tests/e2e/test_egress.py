@@ -10,6 +10,7 @@ import http.server
 import ipaddress
 import json
 import os
+import pathlib
 import re
 import select
 import signal
@@ -681,6 +682,18 @@ def test_check_config_says_what_is_wrong(make_egress, lines, secret, mode, says)
     e = make_egress(lines, secret, mode)
     r = subprocess.run([program("trothd"), "check-config", "--config", str(e.server.config)], capture_output=True, text=True)
     assert r.returncode == 1 and says in r.stderr, r
+
+
+@pytest.mark.parametrize("more, code", [
+    (b"", 0),
+    (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", 1),
+])
+def test_check_config_reads_every_certificate(make_egress, more, code):
+    e = make_egress(hook("https://localhost/", "two.pem"), SECRET, 0o600)
+    folder = pathlib.Path(e.server.config).parent
+    (folder / "two.pem").write_bytes((folder / "keys" / "ca.crt").read_bytes() + more)
+    r = subprocess.run([program("trothd"), "check-config", "--config", str(e.server.config)], capture_output=True, text=True)
+    assert r.returncode == code and ("ca_file" in r.stderr) == (code != 0), r
 
 
 # ---- with core, from the agent to the receiver ----
