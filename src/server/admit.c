@@ -445,7 +445,7 @@ static enum tr_reason judge(struct admission *m)
 		return TR_R_CHALLENGE_INVALID;
 	if (tr_table_get(&c->seen, m->a.native ? m->a.challenge : m->a.claim_digest))
 		return TR_R_REPLAY;
-	if (key_row && (by_key->ending || !tr_view_is(key_row->state, "active")))
+	if (by_key && key_row && (by_key->ending || !tr_view_is(key_row->state, "active")))
 		return TR_R_AGENT_REVOKED;
 	if (key_row && by_key != by_id)
 		return TR_R_ID_TAKEN; /* this device is enrolled under another id */

@@ -48,7 +48,7 @@ static void *t_slab_new(size_t n, bool huge)
 #define calloc t_calloc
 #define realloc t_realloc
 #define aligned_alloc t_aligned_alloc
-#include "server/table.c"
+#include "server/table.c" /* NOLINT(bugprone-suspicious-include): its allocators are the test's */
 #undef tr_slab_new
 #undef malloc
 #undef calloc
