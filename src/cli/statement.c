@@ -92,8 +92,10 @@ static TR_RC read_programs(const char *path, struct tr_buf *ret, struct tr_err *
 	if (n < 1 || n > TR_RELEASE_BPF_MAX)
 		return tr_err_set(err, TR_E_INVALID, "the file of BPF programs is no array of 1 to 64 objects", "%s", path);
 	for (; !rc && done < n; done++) {
+		tr_jnode one = tr_json_at(tr_json_root(doc), done);
+
 		arenas[done] = (struct tr_buf)TR_BUF_INIT;
-		rc = tr_record_from_json(&tr_release_bpf_def, tr_json_at(tr_json_root(doc), done), &arenas[done], &p[done], err);
+		rc = tr_record_from_json(&tr_release_bpf_def, one, &arenas[done], &p[done], err);
 	}
 	if (!rc) {
 		qsort(p, n, sizeof(p[0]), by_pin);
