@@ -449,7 +449,7 @@ static enum tr_reason judge(struct admission *m)
 		return TR_R_AGENT_REVOKED;
 	if (key_row && by_key != by_id)
 		return TR_R_ID_TAKEN; /* this device is enrolled under another id */
-	if (!row)
+	if (!by_id || !row)
 		return TR_R_OK;
 	if (by_id->ending || !tr_view_is(row->state, "active"))
 		return m->a.native && !key_row ? TR_R_ID_TAKEN : TR_R_AGENT_REVOKED;
