@@ -12,8 +12,8 @@
  *   liveness.c  late, missed, lost; partitions; amnesty           refused.c  messages that failed, and who sent them
  *   alerts.c    severity, deduplication, escalation               alert_text.c  kinds, and what to do
  *   bpf.c       snapshot against the last good one                bpf_compare.c  two lists, pin by pin
- *   explain.c   each check of one agent, for people               row.c      agent ⇄ stored row; the sweep
- *   intern.c    values that many agents share */
+ *   bpf_release.c  the programs that a signed release names       row.c      agent ⇄ stored row; the sweep
+ *   explain.c   each check of one agent, for people               intern.c   values that many agents share */
 #ifndef TR_FLEET_FLEET_H
 #define TR_FLEET_FLEET_H
 
