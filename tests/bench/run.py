@@ -157,6 +157,22 @@ class Bench:
                  got.get("reason") or f"agent: 20 pinned programs of {got['insns']} instructions, mean thread CPU; "
                  f"median {got['median']} us")
 
+    # ---- core's memory, by itself ----
+
+    def registry(self):
+        got = json.loads(subprocess.run([self.build / "bench_registry", str(self.o.registry)], check=True,
+                                        stdout=subprocess.PIPE, text=True).stdout)
+        us, n = got["pulse_us"], got["agents"]
+        self.put("load_1m_agents_s", got["load_s"], "s", 10,
+                 f"{n} agents, one process without sockets: SQLite's rows to frames to core's tables and the fleet")
+        self.put("registry_bytes_per_agent", got["bytes_per_agent"], "bytes", 512,
+                 f"resident after that, {n} agents; tables {got['table_bytes']:.0f}, fleet {got['fleet_bytes']:.0f}; their "
+                 f"names take {got['name_bytes']:.0f} more")
+        self.put("pulse_flat_1k_1m", got["pulse_flat"], "ratio", 1.2,
+                 f"core's half of a pulse, agents at random: {us[0]:.2f}, {us[1]:.2f}, {us[2]:.2f} and {us[3]:.2f} us among "
+                 f"1000, 10000, 100000 and {n}; medians")
+        self.put("sweep_1m_ms", got["sweep_ms"], "ms", None, f"liveness of {n} agents, each looked at once in ten seconds")
+
     # ---- pulses ----
 
     def start_bare(self, server, fronts, answer_bytes):
@@ -282,6 +298,7 @@ class Bench:
             server.start()
             self.pulse()
             self.snapshot()
+            self.registry()
             self.register(server, fleet)
             # Fresh processes: what registering left in their heaps would hide what connections take.
             server.stop()
@@ -309,6 +326,7 @@ def main():
     p.add_argument("--out", default=ROOT / "bench.json")
     p.add_argument("--agents", type=int, default=2000)
     p.add_argument("--beats", type=int, default=8000, help="pulses per round")
+    p.add_argument("--registry", type=int, default=1000000, help="agents of the largest registry")
     p.add_argument("--agent-seconds", type=int, default=30)
     b = Bench(p.parse_args())
     b.run()
