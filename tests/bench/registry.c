@@ -326,7 +326,7 @@ static double load(const char *location)
 /* The frame that front would send for the agent's next pulse. */
 static void add_frame(struct tr_buf *frames, uint32_t no)
 {
-	tr_auto(tr_buf_done) struct tr_buf pulse = TR_BUF_INIT, frame = TR_BUF_INIT;
+	tr_auto(tr_buf_done) struct tr_buf pulse = TR_BUF_INIT;
 	static const uint8_t raw[480];
 	uint8_t ticket[TR_TICKET_LEN], digest[32];
 	uint64_t seq = FIRST_SEQ + reg.seqs[no]++;
