@@ -334,7 +334,8 @@ static bool make_room(struct tr_table_inner *in, int which)
 		/* The items of the bucket after the next are fetched meanwhile: each lies somewhere else. */
 		for (unsigned s = 0; s < SLOTS && at + 2 < x->n_buckets; s++)
 			if (x->buckets[at + 2].place[s])
-				__builtin_prefetch((const char *)item_at(in, x->buckets[at + 2].place[s]) + (which == BY_ALT ? 40 : 0));
+				__builtin_prefetch((const char *)item_at(in, x->buckets[at + 2].place[s]) +
+						   (which == BY_ALT ? 40 : 0));
 		for (unsigned s = 0; s < SLOTS; s++)
 			if (x->buckets[at].place[s])
 				insert(&grown, hash_of(in, key_of(item_at(in, x->buckets[at].place[s]), which)),

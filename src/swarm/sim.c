@@ -327,24 +327,38 @@ static void on_event(void *arg, const struct tr_event *e)
 	}
 }
 
+/* The number in "agent:a-<number>"; TR_NO_AGENT: the subject is none of ours. */
+static uint32_t agent_of(const struct sim *s, struct tr_view subject)
+{
+	static const char prefix[] = "agent:a-";
+	uint64_t n = 0;
+
+	if (!tr_view_starts(subject, prefix) || subject.n == sizeof(prefix) - 1)
+		return TR_NO_AGENT;
+	for (size_t i = sizeof(prefix) - 1; i < subject.n && n < s->plan->agents; i++) {
+		if (subject.p[i] < '0' || subject.p[i] > '9')
+			return TR_NO_AGENT;
+		n = n * 10 + (uint64_t)(subject.p[i] - '0');
+	}
+	return n < s->plan->agents ? (uint32_t)n : TR_NO_AGENT;
+}
+
 static void on_alert(void *arg, const struct tr_alert_row *row)
 {
 	struct sim *s = arg;
-	uint32_t agent;
-	char subject[48];
+	uint32_t agent = agent_of(s, row->subject);
 	enum role role;
 
 	tr_records_add(&s->alerts, &tr_alert_def, row);
-	(void)snprintf(subject, sizeof(subject), "%.*s", TR_VIEW_FMT(row->subject));
 	if (tr_view_is(row->state, "resolved"))
 		return;
 	/* Not only the verdict: of an agent that is another program by now it says that first. */
 	if ((tr_view_is(row->kind, "clock_desync") || tr_view_is(row->kind, "clock_unstable")) &&
-	    sscanf(subject, "agent:a-%u", &agent) == 1 && agent < s->plan->agents)
+	    agent != TR_NO_AGENT)
 		clock_doubted(s, agent);
 	if (row->severity > 2)
 		return;
-	if (sscanf(subject, "agent:a-%u", &agent) == 1 && agent < s->plan->agents) {
+	if (agent != TR_NO_AGENT) {
 		role = role_now(s, agent);
 		if (role == R_HEALTHY || role == R_REBOOT || role == R_RESTART || role == R_REPLAY || role == R_RELAY)
 			falsely(s, agent, tr_fmt("alert %.*s", TR_VIEW_FMT(row->kind)));

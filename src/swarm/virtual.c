@@ -112,7 +112,7 @@ static void print_text(const struct tr_sim_plan *p, const struct tr_sim_result *
 		       (double)r->tally[t].worst_ms / 1000.0);
 	printf("a copy is told at the latest %u beats after its first pulse; late %llu, missed %llu (allowed)\n", r->clone_beats_worst,
 	       (unsigned long long)r->late, (unsigned long long)r->missed);
-	printf("false verdicts: %llu\n%s\n", (unsigned long long)(r->false_verdicts + r->wrong_desyncs),
+	printf("false verdicts: %llu\n%s\n", (unsigned long long)r->false_verdicts + r->wrong_desyncs,
 	       r->good ? "GOOD: nothing false, everything seen and rightly named" : "NOT GOOD");
 }
 
