@@ -63,6 +63,7 @@ struct tr_config {
 	unsigned fronts;         /* 0: one per core, at most 8 */
 	unsigned certificate_hours; /* lifetime of agent certificates */
 	unsigned heartbeat_seconds;
+	unsigned event_days;     /* events older than that are deleted */
 	char *log_level;         /* error, warn, info, debug */
 	struct tr_config_listen *listen;
 	struct tr_config_tls *tls;

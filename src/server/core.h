@@ -78,6 +78,7 @@ struct tr_core {
 
 	struct tr_metrics metrics;
 	struct tr_watch *sweep_timer, *tick_timer, *control_watch;
+	uint64_t events_expire_ms; /* monotonic: when old events are looked for again */
 	int64_t started_at;
 };
 

@@ -716,6 +716,31 @@ static void what_pulses_changed_is_swept(void **state)
 	tr_table_done(&w.c.seen);
 }
 
+/* Events are kept for the days of the configuration; looked for once an hour. */
+static void old_events_expire(void **state)
+{
+	static const uint8_t seed[16];
+	static struct tr_config cfg;
+	const struct tr_config *was = w.c.cfg;
+	tr_auto(tr_buf_done) struct tr_buf last = TR_BUF_INIT;
+	struct tr_event_row row;
+	struct tr_err err = { 0 };
+
+	(void)state;
+	cfg = *was;
+	cfg.event_days = 7;
+	w.c.cfg = &cfg;
+	assert_true(tr_table_init(&w.c.seen, &tr_seen_def, 0, seed));
+	tr_core_sweep(&w.c, 1000);
+	assert_int_equal(store_answers(TR_OK, TR_T_EVENT, &last), 1);
+	assert_int_equal(tr_record_decode(&tr_event_def, tr_buf_view(&last), &row, &err), TR_OK);
+	assert_in_range(tr_now_ms() - row.time, 7 * 86400000LL, 7 * 86400000LL + 60000);
+	tr_core_sweep(&w.c, 1000);
+	assert_int_equal(store_answers(TR_OK, TR_T_EVENT, NULL), 0);
+	w.c.cfg = was;
+	tr_table_done(&w.c.seen);
+}
+
 /* ---- clocks ---- */
 
 static bool clock_alert(void)
@@ -820,6 +845,7 @@ int main(void)
 		TEST(the_fleet_follows_the_registry),
 		TEST(the_next_key_takes_over_with_its_first_pulse),
 		TEST(what_pulses_changed_is_swept),
+		TEST(old_events_expire),
 		TEST(a_clock_that_nobody_keeps_is_told_after_ten_minutes),
 		TEST(a_set_clock_makes_nobody_lost_or_immortal),
 	};

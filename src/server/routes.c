@@ -125,7 +125,7 @@ static const struct tr_route routes[] = {
 	  TR_REGISTRATION_MAX, 3000, true },
 	{ TR_RT_PULSE, "POST", "/api/v1/pulse", AGENTS, TR_AUTH_AGENT, TR_IN_PULSE, NULL, TR_PULSE_MAX, 60000,
 	  false },
-	{ TR_RT_TIME, "GET", "/api/v1/time", BOTH, TR_AUTH_NONE, TR_IN_NONCE, &tr_in_time_def, 0, 6000,
+	{ TR_RT_TIME, "GET", "/api/v1/time", BOTH, TR_AUTH_NONE, TR_IN_NONCE, &tr_in_time_def, 0, 600,
 	  false },
 	{ TR_RT_RENEW, "POST", "/api/v1/agents/renew", AGENTS, TR_AUTH_AGENT, TR_IN_RAW, NULL, 8192, 3000,
 	  true },

@@ -8,6 +8,8 @@
 
 #define CLOCK_BAD_ALERT_MS 600000
 #define SWEEP_ROWS 512u
+#define EVENTS_EXPIRE_MS 3600000u /* between two looks for events that are too old */
+#define DAY_MS INT64_C(86400000)
 #define LAST_TRANSACTIONS 256u
 #define SWEEP_BYTES ((size_t)700 << 10) /* of a transaction */
 
@@ -160,11 +162,26 @@ static void expire_seen(struct tr_core *c)
 	tr_tx_commit(tx, noted, NULL);
 }
 
+/* What happened is kept for so many days; the audit log is kept for ever. */
+static void expire_events(struct tr_core *c)
+{
+	const struct tr_event_row row = { .time = tr_now_ms() - c->cfg->event_days * DAY_MS };
+	uint64_t mono = tr_mono_ms();
+	struct tr_tx *tx;
+
+	if (c->events_expire_ms > mono || !(tx = tr_tx_new(c)))
+		return;
+	c->events_expire_ms = mono + EVENTS_EXPIRE_MS;
+	tr_tx_add(tx, TR_OP_EXPIRE, TR_T_EVENT, &row);
+	tr_tx_commit(tx, noted, NULL);
+}
+
 void tr_core_sweep(struct tr_core *c, size_t most)
 {
 	struct sweep *s;
 
 	expire_seen(c);
+	expire_events(c);
 	if (c->sweeping || !(s = calloc(1, sizeof(*s))))
 		return;
 	s->c = c;
