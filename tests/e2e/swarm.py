@@ -101,7 +101,7 @@ class Witness(threading.Thread):
             self.conn.sock.close()
         self.conn = None
 
-    def replay(self, body, patience=20):
+    def replay(self, body, patience=90):
         """Sends what was sent before, on the old connection when that still lives; what the server said."""
         end = time.monotonic() + patience
         while True:
@@ -116,7 +116,7 @@ class Witness(threading.Thread):
                 return "resync" if pulses.parse_answer(r.body)["resync"] else "ACCEPTED"
             if r is not None and r.status not in (429, 503):
                 return r.json().get("code")
-            assert time.monotonic() < end, "the server does not answer"
+            assert time.monotonic() < end, ("the server does not answer", self.agent.server.read_log()[-3000:])
             time.sleep(0.2)
 
     def stop(self):
