@@ -109,9 +109,10 @@ class Witness(threading.Thread):
                 try:
                     self.conn = self.conn or self.agent.mtls()
                     r = self.conn.request("POST", "/api/v1/pulse", body, {"Content-Type": pulses.CONTENT_TYPE})
-                except CUT:
+                except CUT as e:
                     self.drop()
                     r = None
+                    tries.append((round(time.monotonic() - began, 1), repr(e)))
             if r is not None and r.status == 200:
                 return "resync" if pulses.parse_answer(r.body)["resync"] else "ACCEPTED"
             if r is not None and r.status not in (429, 503):

@@ -17,6 +17,7 @@ from harness import program
 from swarm import CONFIG, HASH, OTHER_HASH, Judge, Swarm, Witness, ask, cpu, memory
 
 LONG = bool(os.environ.get("TROTH_LONG"))
+STEADY_S = int(os.environ.get("TROTH_STEADY", "600" if LONG else "4"))
 SLOW = int(os.environ.get("TROTH_SLOW", "1"))
 SEED = int(os.environ.get("TROTH_SEED", random.randrange(1 << 20)))
 # How much memory of a role may differ between the end of its first minute and the end of the steady time.
@@ -189,14 +190,14 @@ class Play:
             said[answer] = said.get(answer, 0) + 1
             took[target].append(seconds)
             if LONG and n % 10 == 9:
-                say(f"{n + 1} kills so far; memory {memory(self.server)}")
+                say(f"{n + 1} kills so far, the last was over after {seconds:.0f} s; private KiB {memory(self.server)}")
         kinds = self.judge.history()
         last = self.swarm.last()
         say(f"{cores} kills of core, {servers} of the whole server: all live again after at most "
             + ", ".join(f"{max(v):.1f} s ({k})" for k, v in took.items() if v)
             + f"; what was captured and sent again: {said}; at most {self.judge.seen['late']} late and "
             f"{self.judge.seen['missed']} missed at once")
-        say(f"events since the steady time began: {dict(kinds)}; of the swarm: {json.dumps(last)}")
+        say(f"events meanwhile: {dict(kinds)}; of the swarm: {json.dumps(last)}")
         # Of a busy server only: nothing else was ever said to a healthy agent.
         assert last["unexpected"] == 0, self.swarm.text()[-3000:]
         assert set(self.witness.refused) <= {"unavailable", "core_unavailable", "busy", "rate_limited", "resync_twice"}, (
@@ -237,6 +238,8 @@ class Play:
         attack = [a for a in alerts if a["kind"] == "attack_traffic" and a["subject"].startswith("source:127.64.128.")]
         assert attack and all(a["severity"] >= 3 for a in attack), alerts
         assert not [a for a in alerts if a["subject"] in (f"agent:{victim}", "agent:swarm-00000")], alerts
+        # What was rightly written about the sender is no business of what follows.
+        self.judge.first = self.judge.newest()
 
     def end(self):
         for w in self.witness, self.swapped:
