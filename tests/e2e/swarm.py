@@ -101,23 +101,24 @@ class Witness(threading.Thread):
             self.conn.sock.close()
         self.conn = None
 
-    def replay(self, body, patience=90):
-        """Sends what was sent before, on the old connection when that still lives; what the server said."""
-        end = time.monotonic() + patience
+    def replay(self, body, patience=120):
+        """Sends what was sent before, on the old connection when that still lives; what the server said. After a kill
+        of a large fleet's server everybody connects at once, and one waits in the queue with all the others."""
+        began, tries = time.monotonic(), []
         while True:
-            with self.lock:
-                try:
+            try:
+                with self.lock:
                     self.conn = self.conn or self.agent.mtls()
                     r = self.conn.request("POST", "/api/v1/pulse", body, {"Content-Type": pulses.CONTENT_TYPE})
-                except CUT as e:
-                    self.drop()
-                    r = None
-                    tries.append((round(time.monotonic() - began, 1), repr(e)))
-            if r is not None and r.status == 200:
+            except CUT as e:
+                self.drop()
+                r = e
+            if getattr(r, "status", 0) == 200:
                 return "resync" if pulses.parse_answer(r.body)["resync"] else "ACCEPTED"
-            if r is not None and r.status not in (429, 503):
+            if getattr(r, "status", 503) not in (429, 503):
                 return r.json().get("code")
-            assert time.monotonic() < end, ("the server does not answer", self.agent.server.read_log()[-3000:])
+            tries.append((round(time.monotonic() - began, 1), r))
+            assert time.monotonic() - began < patience, (tries[-10:], self.agent.server.read_log()[-3000:])
             time.sleep(0.2)
 
     def stop(self):
