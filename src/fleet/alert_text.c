@@ -31,6 +31,9 @@ static const struct tr_alert_kind kinds[] = {
 	{ "old_key", 1, "identity",
 	  "find by the sources in `troth agent events ID` which machine is the right one: a copy of the key may have changed "
 	  "it and shut the agent out; then `troth agent reset-identity ID` and enrol the right one" },
+	{ "certificate_expiring", 3, "certificate",
+	  "the agent should have renewed long ago: see why it does not in `journalctl -u troth-agent` on its host; with an "
+	  "expired certificate it is silent and must enrol again (`troth agent reset-identity ID`)" },
 	{ "clock_desync", 3, "clock",
 	  "set the host's clock right (`timedatectl`, `chronyc tracking`); offset: `troth agent explain ID`" },
 	{ "clock_unstable", 3, "clock",

@@ -170,6 +170,30 @@ static int64_t received(int64_t fronts_ns, int64_t now_ns)
 	return fronts_ns <= now_ns && now_ns - fronts_ns <= FRONT_DELAY_MAX_NS ? fronts_ns : now_ns;
 }
 
+/* Agents renew at half-life; one that has a fifth left tries in vain, and will be shut out without a word. */
+static void watch_certificate(struct tr_core *c, const struct tr_req *r, struct tr_item *i, const struct tr_instant *now)
+{
+	struct tr_alerts *alerts = tr_fleet_alerts(c->fleet);
+	int64_t left = r->q.cert_not_after - now->wall_ns / 1000000;
+	bool late = left < (r->q.cert_not_after - r->q.cert_not_before) / 5;
+	char text[120];
+	struct tr_alert what = { .kind = "certificate_expiring",
+				 .subject = tr_view_str(tr_fmt("agent:%.*s", TR_VIEW_FMT(r->q.agent_id))) };
+
+	if (late == i->cert_late && i->cert_seen)
+		return;
+	i->cert_late = late;
+	i->cert_seen = true;
+	if (!late) {
+		tr_alerts_resolve(alerts, now->ms, what.kind, what.subject, "it speaks under a fresh certificate");
+	} else if (!tr_alerts_find(alerts, what.kind, what.subject)) {
+		(void)snprintf(text, sizeof(text), "its certificate ends in %lld minutes and it has not renewed it",
+			       (long long)(left / 60000));
+		what.summary = tr_view_str(text);
+		tr_alerts_raise(alerts, now->ms, &what);
+	}
+}
+
 static void judge(struct tr_core *c, struct tr_req *r, struct tr_item *i, const struct tr_msg_pulse *m,
 		  const struct tr_pulse *p, const struct tr_instant *now)
 {
@@ -188,6 +212,7 @@ static void judge(struct tr_core *c, struct tr_req *r, struct tr_item *i, const 
 	if (!res.accepted)
 		return;
 	c->metrics.pulses++;
+	watch_certificate(c, r, i, now);
 	if (r->next_key)
 		switch_key(c, r, i);
 }

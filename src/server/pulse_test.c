@@ -214,6 +214,7 @@ struct sent {
 	uint8_t prev[32], ticket[TR_TICKET_LEN];
 	bool ticketed, first;
 	int64_t front_off_ns; /* a front that lies about the time */
+	int64_t cert_age_ms;  /* of its hour; 0: new */
 };
 
 static struct said send_pulse(const struct sent *s)
@@ -223,8 +224,10 @@ static struct said send_pulse(const struct sent *s)
 			      .seq = s->seq, .version = TR_VIEW_LIT("1.2.3"), .bpf_status = TR_BPF_OFF, .start_id = { 9 } };
 	uint8_t digest[32] = { (uint8_t)s->seq, 1 };
 	struct tr_msg_pulse m = { .source = TR_VIEW_LIT("192.0.2.1"), .agent_id = p.agent_id,
-				  .key_id = tr_view(s->key ? s->key : key_a, 32), .cert_not_before = tr_now_ms() - 1000,
-				  .cert_not_after = tr_now_ms() + 3600000, .received_ns = tr_now_ns() + s->front_off_ns,
+				  .key_id = tr_view(s->key ? s->key : key_a, 32),
+				  .cert_not_before = tr_now_ms() - 1000 - s->cert_age_ms,
+				  .cert_not_after = tr_now_ms() + 3600000 - s->cert_age_ms,
+				  .received_ns = tr_now_ns() + s->front_off_ns,
 				  .digest = TR_VIEW_ARRAY(digest), .raw = TR_VIEW_LIT("signed bytes"), .first = s->first };
 	struct tr_req r;
 
@@ -716,6 +719,27 @@ static void what_pulses_changed_is_swept(void **state)
 	tr_table_done(&w.c.seen);
 }
 
+static void a_certificate_that_is_not_renewed_is_told_in_time(void **state)
+{
+	struct tr_alerts *alerts = tr_fleet_alerts(w.c.fleet);
+	const struct tr_view web = TR_VIEW_LIT("agent:web-1");
+	struct sent s = { .cert_age_ms = 2700000 };
+
+	(void)state;
+	assert_int_equal(pulse(&s).status, 200);
+	assert_null(tr_alerts_find(alerts, "certificate_expiring", web));
+	s.cert_age_ms = 3000000;
+	assert_int_equal(pulse(&s).status, 200);
+	assert_int_equal(pulse(&s).status, 200);
+	assert_non_null(tr_alerts_find(alerts, "certificate_expiring", web));
+	assert_int_equal(tr_alerts_find(alerts, "certificate_expiring", web)->count, 1);
+	/* After a restart of the server the alert is known and the agent is not. */
+	tr_table_get(&w.c.agents, TR_VIEW_LIT("web-1"))->cert_seen = false;
+	s.cert_age_ms = 0;
+	assert_int_equal(pulse(&s).status, 200);
+	assert_null(tr_alerts_find(alerts, "certificate_expiring", web));
+}
+
 /* Events are kept for the days of the configuration; looked for once an hour. */
 static void old_events_expire(void **state)
 {
@@ -846,6 +870,7 @@ int main(void)
 		TEST(the_next_key_takes_over_with_its_first_pulse),
 		TEST(what_pulses_changed_is_swept),
 		TEST(old_events_expire),
+		TEST(a_certificate_that_is_not_renewed_is_told_in_time),
 		TEST(a_clock_that_nobody_keeps_is_told_after_ten_minutes),
 		TEST(a_set_clock_makes_nobody_lost_or_immortal),
 	};

@@ -15,7 +15,8 @@ struct tr_item {
 	uint16_t inflight; /* transactions under way that touch this row */
 	uint16_t reserved; /* tokens: uses promised, not yet committed */
 	uint16_t sent;     /* tokens: those of them whose row is on its way to the store */
-	bool ending;       /* revocation under way: already treated as revoked */
+	bool ending : 1;   /* revocation under way: already treated as revoked */
+	bool cert_seen : 1, cert_late : 1; /* agents: its certificate was looked at since this start; a fifth is left, told */
 	uint8_t place;     /* table.c's */
 };
 
