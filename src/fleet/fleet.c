@@ -320,10 +320,11 @@ void tr_fleet_reset(struct tr_fleet *f, const struct tr_instant *now, uint32_t n
 	a->epoch = epoch;
 	a->first_ms = now->ms;
 	tr_intern_set(f->values, &a->good, good_hash);
-	tr_axis_set(f, now, no, TR_AXIS_AUTH, TR_AUTH_UNKNOWN);
+	/* Authenticity last: from forked to pending, and nothing in between. */
+	tr_axis_set(f, now, no, TR_AXIS_REACH, TR_REACH_NEVER);
 	tr_axis_set(f, now, no, TR_AXIS_INTEGRITY, TR_INTEGRITY_UNKNOWN);
 	tr_axis_set(f, now, no, TR_AXIS_CLOCK, TR_CLOCK_UNKNOWN);
-	tr_axis_set(f, now, no, TR_AXIS_REACH, TR_REACH_NEVER);
+	tr_axis_set(f, now, no, TR_AXIS_AUTH, TR_AUTH_UNKNOWN);
 	a->dirty = true;
 	tr_live_recount(f, no);
 	alerts_over(f, now, no, "the identity was reset and the agent enrolled again");

@@ -268,7 +268,7 @@ static void accept(struct tr_fleet *f, const struct tr_instant *now, uint32_t no
 {
 	struct tr_fleet_agent *a = tr_agent_at(f, no);
 	const struct tr_pulse *p = s->pulse;
-	bool first = a->accepted == 0 || line == TR_LINE_RESTORED;
+	bool first = a->seq == 0 || line == TR_LINE_RESTORED; /* of this enrolment */
 	bool same_boot = memcmp(a->boot_id, p->boot_id, 16) == 0;
 	bool same_start = memcmp(a->start_id, p->start_id, 16) == 0;
 	int64_t last_before = a->last_ms;
