@@ -267,10 +267,7 @@ def play(make_server):
 def test_real_agents_kills_and_garbage(play):
     """Steady without a false word; kills of core and of the server, each after the last was over; garbage."""
     p = play(5000, 5, 20) if LONG else play(60, SLOW, 1)
-    p.steady(int(os.environ.get("STEADY_SECONDS", "600")) if LONG else 4)
-    if LONG:
-        p.kills(90, 10)
-    else:
-        p.kills(3, 1)
+    p.steady(STEADY_S)
     p.garbage(1000000 if LONG else 20000)
+    p.kills(*((90, 10) if LONG else (3, 1)))
     p.end()
