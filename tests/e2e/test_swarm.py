@@ -4,6 +4,7 @@ load; garbage in a healthy agent's name. With TROTH_LONG at the size that script
 
 import json
 import os
+import pathlib
 import random
 import signal
 import subprocess
@@ -26,6 +27,13 @@ FLAT_KIB = 2048
 
 def say(*what):
     print("swarm:", *what, flush=True)
+
+
+def is_alive(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 # ---- virtual time ----
@@ -167,8 +175,12 @@ class Play:
         started = self.judge.look()["run_started_at"]
         captured = self.witness.captured
         if target == "server":
+            roles = self.server.roles()
             self.server.process.kill()
             self.server.process.wait()
+            # As systemd does: nothing is started before all of the old is gone. The roles end with their parent, but a
+            # front that closes thousands of connections holds its port a moment longer.
+            self.until(lambda: not any(is_alive(pid) for pid in roles), 30)
             self.server.start(wait=False)
         else:
             os.kill(next(p for p, role in self.server.roles().items() if role == target), signal.SIGKILL)
