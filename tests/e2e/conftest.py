@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
+import signal
+
 import pytest
 
 from harness import Server
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and so would every program that they end by it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="module")
