@@ -195,12 +195,10 @@ struct tr_alerts *tr_alerts_new(uint32_t escalate_s, uint64_t id_seed, tr_alert_
 
 struct tr_alerts *tr_alerts_free(struct tr_alerts *a)
 {
-	struct list *const lists[] = { &a->open, &a->gone };
-
 	if (!a)
 		return NULL;
-	for (size_t i = 0; i < TR_ARRAY_LEN(lists); i++) {
-		struct alert *x = lists[i]->newest;
+	for (size_t i = 0; i < 2; i++) {
+		struct alert *x = (i ? &a->gone : &a->open)->newest;
 
 		while (x) {
 			struct alert *older = x->older;
