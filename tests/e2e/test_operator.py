@@ -124,7 +124,7 @@ def test_an_agent_and_its_axes(world):
     assert row["since"]["reachability"]
     checks = {c["check"]: c for c in row["checks"]}
     members = {"check", "state", "expected", "seen", "since", "tier", "action"}
-    assert checks and all(set(c) - {"findings"} == members for c in row["checks"]), row["checks"]
+    assert checks and all(set(c) - {"findings", "reference"} == members for c in row["checks"]), row["checks"]
     listed = next(x for x in get(world, "/api/v1/agents?limit=500")["agents"] if x["id"] == a.node_id)
     assert "checks" not in listed and all(row[k] == v for k, v in listed.items() if k not in ("since",)), listed
 
