@@ -69,7 +69,7 @@ class Witness(threading.Thread):
         r = self.agent.register(token)
         assert r.status == 201, r
         self.conn, self.lock, self.stopping = None, threading.Lock(), threading.Event()
-        self.captured, self.accepted, self.refused, self.cut = None, 0, collections.Counter(), 0
+        self.captured, self.accepted, self.refused, self.busy, self.cut = None, 0, collections.Counter(), 0, 0
 
     def run(self):
         while not self.stopping.is_set():
@@ -84,6 +84,9 @@ class Witness(threading.Thread):
             for _ in range(2):
                 body = self.agent.build_pulse(self.conn)
                 r = self.agent.send_pulse(self.conn, body)
+                if r.status in (429, 503):  # a server that starts, or has too much to do: no judgement
+                    self.busy += 1
+                    return False
                 if r.status != 200:
                     self.refused[r.json().get("code")] += 1
                     return False
