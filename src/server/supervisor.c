@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #define FRONTS_MAX 8
 #define REPLACE_STEP_MS 400    /* a fresh front has this long to die of its configuration before the old one goes */
@@ -467,6 +468,22 @@ static void on_term(void *arg)
 
 /* ---- boot ---- */
 
+#define PORT_TRIES 60u /* three seconds */
+#define PORT_PAUSE_NS 50000000
+
+/* The fronts of a supervisor that was just killed still hold the port while the kernel ends them. */
+static TR_RC wait_for_port(const char *address, struct tr_err *err)
+{
+	const struct timespec pause = { .tv_nsec = PORT_PAUSE_NS };
+	enum tr_code rc = tr_listen_probe(address, err);
+
+	for (unsigned i = 0; rc == TR_E_CONFLICT && i < PORT_TRIES; i++) {
+		(void)nanosleep(&pause, NULL);
+		rc = tr_listen_probe(address, err);
+	}
+	return rc;
+}
+
 static TR_RC listen_all(struct supervisor *s, const char *address, int *fds, char *shown, size_t len, struct tr_err *err)
 {
 	unsigned port = 0;
@@ -475,7 +492,7 @@ static TR_RC listen_all(struct supervisor *s, const char *address, int *fds, cha
 
 	if (!colon)
 		return tr_err_set(err, TR_E_INVALID, "a listen address is host:port, [v6]:port or *:port", "%s", address);
-	if (tr_listen_probe(address, err) || tr_listen(address, &fds[0], &port, err))
+	if (wait_for_port(address, err) || tr_listen(address, &fds[0], &port, err))
 		return err->code;
 	/* Port 0 means "any": the other fronts then take the one that was given. */
 	(void)snprintf(bound, sizeof(bound), "%.*s:%u", (int)(colon - address), address, port);
@@ -488,6 +505,7 @@ static TR_RC listen_all(struct supervisor *s, const char *address, int *fds, cha
 	(void)snprintf(shown, len, "%s", bound);
 	return TR_OK;
 }
+
 static TR_RC boot(struct supervisor *s, struct tr_err *err)
 {
 	tr_auto(tr_watch_free) struct tr_watch *chld = NULL;

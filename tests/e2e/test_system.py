@@ -62,3 +62,13 @@ def test_a_port_in_use_is_refused_not_shared(server, make_server):
     other.start(wait=False)
     assert other.process.wait(10) == 1
     assert "in use" in other.read_log()
+
+
+def test_a_killed_server_comes_back_at_once(make_server):
+    """Its fronts are still dying when the next one starts: it waits for the port instead of giving up."""
+    server = make_server().start()
+    for _ in range(5):
+        server.kill()
+        server.start()
+        assert call(server.operators, "GET", "/readyz").status == 200
+    server.stop()
