@@ -5,6 +5,7 @@
 
 #include "agent/refusal.h"
 #include "base/clock.h"
+#include "swarm/common.h"
 #include "swarm/member.h"
 
 #include <argp.h>
@@ -41,29 +42,9 @@ static struct {
 	struct tr_buf captured[POOL], lies[POOL];
 	struct line *lines;
 	uint64_t sent, answered, accepted, slowed, connects, cut;
-	struct { char code[40]; uint64_t n; } codes[16];
+	struct tr_swarm_codes codes;
 	bool broken;
 } g;
-
-static uint32_t random32(void)
-{
-	uint32_t v;
-
-	tr_random(&v, sizeof(v));
-	return v;
-}
-
-static void count_code(const char *code)
-{
-	for (size_t i = 0; i < TR_ARRAY_LEN(g.codes); i++) {
-		if (!g.codes[i].code[0])
-			(void)snprintf(g.codes[i].code, sizeof(g.codes[i].code), "%s", code);
-		if (strcmp(g.codes[i].code, code) == 0) {
-			g.codes[i].n++;
-			return;
-		}
-	}
-}
 
 /* What was only told to come again was not looked at, and what was cut has no answer: they do not count. */
 static bool is_more(void)
@@ -79,19 +60,19 @@ static void send_one(struct line *l)
 
 	switch (g.sent % KINDS) {
 	case RANDOM:
-		n = 1 + random32() % 600;
+		n = 1 + tr_swarm_random32() % 600;
 		tr_random(bytes, n);
 		break;
-	case OTHERS: from = &g.lies[random32() % POOL]; break;
-	default: from = &g.captured[random32() % POOL]; break;
+	case OTHERS: from = &g.lies[tr_swarm_random32() % POOL]; break;
+	default: from = &g.captured[tr_swarm_random32() % POOL]; break;
 	}
 	if (from) {
 		n = from->n < sizeof(bytes) ? from->n : sizeof(bytes);
 		memcpy(bytes, from->p, n);
 	}
 	if (g.sent % KINDS == FLIPPED)
-		for (uint32_t k = 1 + random32() % 3; k; k--)
-			bytes[random32() % (uint32_t)n] ^= (uint8_t)(1u << random32() % 8);
+		for (uint32_t k = 1 + tr_swarm_random32() % 3; k; k--)
+			bytes[tr_swarm_random32() % (uint32_t)n] ^= (uint8_t)(1u << tr_swarm_random32() % 8);
 	g.sent++;
 	l->used++;
 	l->under_way = true;
@@ -137,7 +118,7 @@ static void on_answer(struct tr_wire_conn *c)
 		g.accepted++;
 		(void)fprintf(stderr, "troth-swarm: garbage was answered %d\n", c->status);
 	}
-	count_code(c->status < 400 ? "ACCEPTED" : why.code[0] ? why.code : "no_code");
+	tr_swarm_count(&g.codes, c->status < 400 ? "ACCEPTED" : why.code[0] ? why.code : "no_code");
 	if (c->status == 429) {
 		g.slowed++;
 		l->used = PER_CONNECTION;
@@ -238,10 +219,9 @@ static const struct argp_option options[] = {
 
 static uint32_t number(struct argp_state *state, const char *text)
 {
-	char *end;
-	unsigned long v = strtoul(text, &end, 10);
+	uint64_t v;
 
-	if (*text < '0' || *text > '9' || *end || v > 100000000)
+	if (!tr_swarm_number(text, 100000000, &v))
 		argp_error(state, "'%s' is not a number from 0 to 100000000", text);
 	return (uint32_t)v;
 }
@@ -293,8 +273,7 @@ int tr_swarm_garbage(int argc, char **argv)
 	printf("{\"sent\":%" PRIu64 ",\"answered\":%" PRIu64 ",\"accepted\":%" PRIu64 ",\"slowed\":%" PRIu64 ",\"cut\":%" PRIu64
 	       ",\"connections\":%" PRIu64 ",\"seconds\":%.1f,\"codes\":{",
 	       g.sent, g.answered, g.accepted, g.slowed, g.cut, g.connects, took);
-	for (size_t i = 0; i < TR_ARRAY_LEN(g.codes) && g.codes[i].code[0]; i++)
-		printf("%s\"%s\":%" PRIu64, i ? "," : "", g.codes[i].code, g.codes[i].n);
+	tr_swarm_print_codes(&g.codes);
 	printf("}}\n");
 	return g.accepted ? 1 : g.broken ? 3 : 0;
 }

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "codec/json.h"
 #include "http/client.h"
+#include "swarm/common.h"
 #include "swarm/member.h"
 
 #include <argp.h>
@@ -49,7 +50,7 @@ static struct {
 	uint64_t sent, accepted, resyncs, lost, dropped, unexpected, refused, busy;
 	uint64_t attacks[P_N], attacks_right[P_N];
 	uint32_t *samples_us, n_samples;
-	struct { char code[40]; uint64_t n; } codes[32];
+	struct tr_swarm_codes codes;
 	volatile sig_atomic_t stop;
 } g;
 
@@ -57,26 +58,6 @@ static void on_signal(int sig)
 {
 	(void)sig;
 	g.stop = 1;
-}
-
-static void count_code(const char *code)
-{
-	for (size_t i = 0; i < TR_ARRAY_LEN(g.codes); i++) {
-		if (!g.codes[i].code[0])
-			(void)snprintf(g.codes[i].code, sizeof(g.codes[i].code), "%s", code);
-		if (strcmp(g.codes[i].code, code) == 0) {
-			g.codes[i].n++;
-			return;
-		}
-	}
-}
-
-static uint32_t random32(void)
-{
-	uint32_t v;
-
-	tr_random(&v, sizeof(v));
-	return v;
 }
 
 static struct agent *agent_of(struct tr_wire_conn *c)
@@ -88,7 +69,7 @@ static uint64_t beat_ms(const struct agent *a)
 {
 	uint64_t ms = (a->m.interval_s ? a->m.interval_s : 30u) * UINT64_C(1000);
 
-	return ms * 9 / 10 + random32() % (ms / 5 + 1);
+	return ms * 9 / 10 + tr_swarm_random32() % (ms / 5 + 1);
 }
 
 /* ---- one try ---- */
@@ -117,7 +98,7 @@ static void send_pulse(struct agent *a)
 static void failed(struct agent *a)
 {
 	tr_chain_failed(&a->m.chain);
-	a->due_ms = tr_mono_ms() + 1000 + random32() % 4000;
+	a->due_ms = tr_mono_ms() + 1000 + tr_swarm_random32() % 4000;
 }
 
 static void try_now(struct agent *a)
@@ -158,7 +139,7 @@ static void make_clone(struct agent *a)
 	if (g.n_all % 2)
 		tr_member_start(&c->m, true); /* of the disk */
 	c->begun = c->alive = true;
-	c->due_ms = tr_mono_ms() + random32() % (unsigned)(beat_ms(a) + 1);
+	c->due_ms = tr_mono_ms() + tr_swarm_random32() % (unsigned)(beat_ms(a) + 1);
 }
 
 /* After an accepted pulse of an agent whose part has come. */
@@ -257,7 +238,7 @@ static void sample(const struct agent *a)
 	if (g.n_samples < SAMPLES)
 		g.samples_us[g.n_samples++] = (uint32_t)us;
 	else
-		g.samples_us[random32() % SAMPLES] = (uint32_t)us;
+		g.samples_us[tr_swarm_random32() % SAMPLES] = (uint32_t)us;
 }
 
 static void on_answer(struct tr_wire_conn *c)
@@ -271,7 +252,7 @@ static void on_answer(struct tr_wire_conn *c)
 		return;
 	}
 	/* The answer is lost on its way: the agent never sees it. */
-	if (g.o.loss_ppm && random32() % 1000000 < g.o.loss_ppm) {
+	if (g.o.loss_ppm && tr_swarm_random32() % 1000000 < g.o.loss_ppm) {
 		g.dropped++;
 		tr_wire_close(c);
 		failed(a);
@@ -283,13 +264,13 @@ static void on_answer(struct tr_wire_conn *c)
 		g.resyncs++;
 		send_pulse(a);
 		return;
-	case TR_MEMBER_SOON: a->due_ms = now + 1000 + random32() % 4000; break;
+	case TR_MEMBER_SOON: a->due_ms = now + 1000 + tr_swarm_random32() % 4000; break;
 	case TR_MEMBER_BARRED: a->due_ms = now + BARRED_MS; break;
 	default: a->due_ms = a->sent_ms + beat_ms(a); break;
 	}
 	if (code[0]) {
 		g.refused++;
-		count_code(code);
+		tr_swarm_count(&g.codes, code);
 		/* A server that restarts, or has too much to do: no judgement. */
 		if (c->status == 503 || c->status == 429) {
 			g.busy++;
@@ -317,7 +298,7 @@ static void cast_parts(void)
 
 			a->part = (enum part)p;
 			/* In the first half, so that what follows can be seen. */
-			a->trouble_ms = g.start + span / 10 + random32() % (unsigned)(span * 4 / 10 + 1);
+			a->trouble_ms = g.start + span / 10 + tr_swarm_random32() % (unsigned)(span * 4 / 10 + 1);
 			if (p == P_REPLAY || p == P_RELAY || p == P_FORGERY)
 				a->captured = calloc(1, sizeof(*a->captured));
 		}
@@ -348,9 +329,9 @@ static void tell(const char *when)
 	       ",\"answer_p50_ms\":%.1f,\"answer_p99_ms\":%.1f",
 	       when, (tr_mono_ms() - g.start) / 1000, g.n, connected, g.sent, g.accepted, g.resyncs, g.lost, g.dropped,
 	       g.refused, g.busy, g.unexpected, quantile(0.5) / 1000.0, quantile(0.99) / 1000.0);
-	for (size_t i = 0; i < TR_ARRAY_LEN(g.codes) && g.codes[i].code[0]; i++)
-		printf("%s\"%s\":%" PRIu64, i ? "," : ",\"codes\":{", g.codes[i].code, g.codes[i].n);
-	printf("%s}\n", g.codes[0].code[0] ? "}" : "");
+	printf(",\"codes\":{");
+	tr_swarm_print_codes(&g.codes);
+	printf("}}\n");
 	(void)fflush(stdout);
 }
 
@@ -516,10 +497,9 @@ static const struct argp_option options[] = {
 
 static uint32_t number(struct argp_state *state, const char *text)
 {
-	char *end;
-	unsigned long v = strtoul(text, &end, 10);
+	uint64_t v;
 
-	if (*text < '0' || *text > '9' || *end || v > 10000000)
+	if (!tr_swarm_number(text, 10000000, &v))
 		argp_error(state, "'%s' is not a number from 0 to 10000000", text);
 	return (uint32_t)v;
 }
@@ -600,7 +580,7 @@ static TR_RC prepare(struct tr_err *err)
 		memcpy(a->m.hash, hash, sizeof(hash));
 		tr_member_start(&a->m, true);
 		a->alive = true;
-		a->due_ms = g.start + random32() % (g.o.spread_ms + 1);
+		a->due_ms = g.start + tr_swarm_random32() % (g.o.spread_ms + 1);
 	}
 	free(ids);
 	return rc;

@@ -2,6 +2,7 @@
 /* troth-swarm virtual: plays the plan, prints what it did and what the server concluded. */
 #include "swarm/swarm.h"
 
+#include "swarm/common.h"
 #include "swarm/sim.h"
 
 #include <argp.h>
@@ -37,15 +38,6 @@ static const struct argp_option options[] = {
 	{ 0 },
 };
 
-static bool number(const char *text, uint64_t max, uint64_t *ret)
-{
-	char *end;
-	unsigned long long v = strtoull(text, &end, 10);
-
-	*ret = v;
-	return *text >= '0' && *text <= '9' && *end == 0 && v <= max;
-}
-
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct options *o = state->input;
@@ -61,7 +53,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	for (size_t i = 0; i < TR_ARRAY_LEN(numbers); i++) {
 		if (numbers[i].key != key)
 			continue;
-		if (!number(arg, 10000000, &v))
+		if (!tr_swarm_number(arg, 10000000, &v))
 			argp_error(state, "'%s' is not a number from 0 to 10000000", arg);
 		*numbers[i].to = (uint32_t)v;
 		if (key == O_TROUBLES)
@@ -70,7 +62,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 	switch (key) {
 	case O_SEED:
-		if (!number(arg, UINT64_MAX, &p->seed))
+		if (!tr_swarm_number(arg, UINT64_MAX, &p->seed))
 			argp_error(state, "'%s' is not a seed: a number", arg);
 		return 0;
 	case O_JSON: o->json = true; return 0;
