@@ -60,7 +60,6 @@ struct tr_fleet_sink {
 
 struct tr_fleet_config {
 	uint8_t ticket_key[TR_TICKET_KEY_LEN];
-	uint8_t ticket_key_before[TR_TICKET_KEY_LEN]; /* zeros: none */
 	uint64_t run;                /* random per start */
 	uint32_t interval_s;         /* told to agents */
 	uint64_t keyset_epoch;
@@ -165,7 +164,7 @@ struct tr_pulse_seen {
 	struct tr_view source;
 	int64_t received_ns;            /* wall clock when front had read it */
 };
-/* *ret_why_code and *ret_why are static texts when refused. */
+/* code and detail are static texts. */
 struct tr_pulse_result {
 	bool accepted;
 	int status;                     /* HTTP: 200 accepted or resync, else the refusal's */
@@ -198,7 +197,7 @@ enum tr_verdict tr_fleet_verdict(const struct tr_fleet *f, const struct tr_insta
 uint32_t tr_fleet_lost_after_s(const struct tr_fleet *f, uint32_t agent);
 
 /* Rows that differ from the store, key order of numbers, at most n; put is called for each and clears dirty. Returns how
- * many. The row borrows from *scratch. */
+ * many. The row lives during the call. */
 typedef bool (*tr_fleet_put_fn)(void *arg, uint32_t agent, const struct tr_pulse_row *row); /* false: not now, keep dirty */
 size_t tr_fleet_sweep(struct tr_fleet *f, size_t n, tr_fleet_put_fn put, void *arg);
 /* The store did not take this agent's row after all: it is swept again. */

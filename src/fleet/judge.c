@@ -47,15 +47,9 @@ static void answer(struct tr_fleet *f, const struct tr_instant *now, const struc
 static bool open_ticket(const struct tr_fleet *f, const struct tr_fleet_agent *a, const uint8_t *head, struct tr_view in,
 			struct tr_ticket *ret)
 {
-	static const uint8_t none[TR_TICKET_KEY_LEN];
 	const struct tr_ticket_scope scope = { tr_view_str(a->id), a->epoch, head };
 
-	if (in.n != TR_TICKET_LEN)
-		return false;
-	if (tr_ticket_open(f->cfg.ticket_key, &scope, in, ret))
-		return true;
-	return memcmp(f->cfg.ticket_key_before, none, sizeof(none)) != 0 &&
-	       tr_ticket_open(f->cfg.ticket_key_before, &scope, in, ret);
+	return in.n == TR_TICKET_LEN && tr_ticket_open(f->cfg.ticket_key, &scope, in, ret);
 }
 
 static bool is_fresh(const struct tr_fleet *f, const struct tr_instant *now, const struct tr_fleet_agent *a,
@@ -140,7 +134,6 @@ static enum tr_integrity judge_binary(struct tr_fleet *f, const struct tr_instan
 	struct tr_fleet_agent *a = tr_agent_at(f, no);
 	struct tr_view hash = TR_VIEW_ARRAY(s->pulse->binary_hash);
 	bool changed = !tr_view_eq(hash, tr_fleet_value(f, a->running));
-	char detail[192];
 	tr_auto(tr_buf_done) struct tr_buf d = TR_BUF_INIT;
 
 	if (changed) {
@@ -172,9 +165,9 @@ static enum tr_integrity judge_binary(struct tr_fleet *f, const struct tr_instan
 		tr_buf_adds(&d, "\",\"running\":\"");
 		tr_hex_add(&d, hash);
 		tr_buf_adds(&d, "\"}");
-		(void)snprintf(detail, sizeof(detail), "another program runs than the last known good one, without an update order (self-asserted hash)");
 		tr_fleet_emit(f, TR_EV_BINARY_CHANGED, no, 1, s->source, tr_buf_view(&d), s->raw);
-		tr_agent_alert(f, now, no, "binary_changed", 1, "integrity", detail);
+		tr_agent_alert(f, now, no, "binary_changed", 1, "integrity",
+			       "another program runs than the last known good one, without an update order (self-asserted hash)");
 	}
 	return TR_INTEGRITY_UNKNOWN_BINARY;
 }
