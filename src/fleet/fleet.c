@@ -494,6 +494,15 @@ const char *tr_event_name(enum tr_event_kind k)
 		[TR_EV_KEY_RENEWED] = "key_renewed",
 		[TR_EV_QUARANTINED_SPOKE] = "quarantined_spoke",
 		[TR_EV_OLD_KEY] = "old_key",
+		[TR_EV_KEYSET_PUBLISHED] = "keyset_published",
+		[TR_EV_KEY_STATE] = "key_state_changed",
+		[TR_EV_COMMAND_REFUSED] = "command_refused",
+		[TR_EV_COMMAND_FOREIGN] = "command_foreign",
+		[TR_EV_COMMAND_REPLAYED] = "command_replayed",
+		[TR_EV_COMMAND_EXPIRED] = "command_expired",
+		[TR_EV_COMMAND_UNKNOWN] = "command_unknown",
+		[TR_EV_COMMAND_GAP] = "command_gap",
+		[TR_EV_APPROVAL_REFUSED] = "approval_refused",
 	};
 
 	return k < TR_EV_N ? names[k] : "unknown";

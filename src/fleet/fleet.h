@@ -36,7 +36,10 @@ enum tr_event_kind {
 	TR_EV_CHAIN_CONFLICT, TR_EV_FORKED, TR_EV_RESTORED,
 	TR_EV_BINARY_CHANGED, TR_EV_BPF_CHANGED, TR_EV_LSM_CHANGED, TR_EV_RESTARTED, TR_EV_REBOOTED, TR_EV_NOTICE,
 	TR_EV_PARTITION_SILENT, TR_EV_PARTITION_BACK, TR_EV_AMNESTY, TR_EV_FRONT_LIED, TR_EV_KEY_RENEWED,
-	TR_EV_QUARANTINED_SPOKE, TR_EV_OLD_KEY, TR_EV_N
+	TR_EV_QUARANTINED_SPOKE, TR_EV_OLD_KEY,
+	/* Keys and commands: core's own (detail: command, key, code). */
+	TR_EV_KEYSET_PUBLISHED, TR_EV_KEY_STATE, TR_EV_COMMAND_REFUSED, TR_EV_COMMAND_FOREIGN, TR_EV_COMMAND_REPLAYED,
+	TR_EV_COMMAND_EXPIRED, TR_EV_COMMAND_UNKNOWN, TR_EV_COMMAND_GAP, TR_EV_APPROVAL_REFUSED, TR_EV_N
 };
 const char *tr_event_name(enum tr_event_kind k); /* slug */
 struct tr_event {
@@ -106,6 +109,7 @@ struct tr_fleet_agent {
 	bool dirty : 1, active : 1, in_maintenance : 1, counted_silent : 1, want_bpf_list : 1;
 	bool bpf_due : 1;             /* judge its list again */
 	bool heard : 1;               /* since this start */
+	uint16_t keyset_epoch;        /* of its last accepted pulse, its low 16 bits: compared only for equality */
 	uint8_t silence_sev;          /* liveness.c: severity of the silence alert that was raised; 0: none */
 	struct { uint32_t load_milli, mem_total_mib, mem_free_mib, disk_total_mib, disk_free_mib, uptime_s, agent_rss_kib, agent_cpu_ms; } health;
 };
@@ -152,6 +156,9 @@ void tr_fleet_bpf_refs(struct tr_fleet *f, const struct tr_bpf_ref_row *rows, si
 void tr_fleet_releases(struct tr_fleet *f, const struct tr_release_row *rows, size_t n);
 /* The programs (records of tr_release_bpf_def) and the version of the release that this agent is judged by; empty: none. */
 struct tr_view tr_fleet_released_bpf(const struct tr_fleet *f, uint32_t agent, struct tr_view *ret_version);
+
+/* A newer keyset is in force: agents that hold an older one are behind. */
+void tr_fleet_keyset(struct tr_fleet *f, uint64_t epoch);
 
 /* ---- pulses ---- */
 

@@ -23,7 +23,7 @@ static const struct tr_field request_fields[] = {
 	F(T, route, U64, 0),	  F(T, source, TEXT, 64),	 F(T, agent_id, IDENT, 64),
 	F(T, key_id, BYTES, 32),  F(T, cert_not_before, I64, 0), F(T, cert_not_after, I64, 0),
 	F(T, exporter, BYTES, 32), F(T, bearer, BYTES, 32),	 F(T, arg, IDENT, 64),
-	F(T, in, BYTES, 20000),
+	F(T, in, BYTES, 100000),
 };
 TR_RECORD(tr_msg_request_def, T, request_fields);
 #undef T
@@ -46,7 +46,7 @@ static const struct tr_field op_fields[] = { F(T, op, U64, 0), F(T, table, U64, 
 TR_RECORD(tr_msg_op_def, T, op_fields);
 #undef T
 #define T tr_msg_tx
-static const struct tr_field tx_fields[] = { F(T, ops, BYTES, TR_MSG_TX_MAX - 64) };
+static const struct tr_field tx_fields[] = { F(T, ops, BYTES, TR_MSG_TX_MAX - 64), F(T, generation, U64, 0) };
 TR_RECORD(tr_msg_tx_def, T, tx_fields);
 #undef T
 #define T tr_msg_done
@@ -167,4 +167,99 @@ static const struct tr_field time_signed_fields[] = {
 	F(T, code, U64, 0), F(T, why, TEXT, WHY_MAX), F(T, signed_time, BYTES, TR_TIME_MAX),
 };
 TR_RECORD(tr_msg_time_signed_def, T, time_signed_fields);
+#undef T
+#define T tr_msg_keys_load
+static const struct tr_field keys_load_fields[] = { F(T, rows, BYTES, 900000) };
+TR_RECORD(tr_msg_keys_load_def, T, keys_load_fields);
+#undef T
+#define T tr_msg_keys_loaded
+static const struct tr_field keys_loaded_fields[] = { F(T, code, U64, 0), F(T, why, TEXT, WHY_MAX), F(T, usable, BYTES, 32768) };
+TR_RECORD(tr_msg_keys_loaded_def, T, keys_loaded_fields);
+#undef T
+#define T tr_msg_make_key
+static const struct tr_field make_key_fields[] = { F(T, role, IDENT, 16) };
+TR_RECORD(tr_msg_make_key_def, T, make_key_fields);
+#undef T
+#define T tr_msg_key_made
+static const struct tr_field key_made_fields[] = {
+	F(T, code, U64, 0), F(T, why, TEXT, WHY_MAX), F(T, spki, BYTES, 1200), F(T, key_type, TEXT, 16),
+	F(T, sealed, BYTES, 512),
+};
+TR_RECORD(tr_msg_key_made_def, T, key_made_fields);
+#undef T
+#define T tr_msg_held
+static const struct tr_field held_fields[] = {
+	F(T, role, IDENT, 16), F(T, origin, IDENT, 16), F(T, name, TEXT, 64), F(T, key_type, TEXT, 16),
+	F(T, spki, BYTES, 1200),
+};
+TR_RECORD(tr_msg_held_def, T, held_fields);
+#undef T
+#define T tr_msg_keys_held
+static const struct tr_field keys_held_fields[] = { F(T, keys, BYTES, 65536) };
+TR_RECORD(tr_msg_keys_held_def, T, keys_held_fields);
+#undef T
+#define T tr_msg_to_sign
+static const struct tr_field to_sign_fields[] = {
+	F(T, order, BYTES, 2048), F(T, approvals, BYTES, 17000), F(T, epoch, U64, 0), F(T, line, U64, 0), F(T, seq, U64, 0),
+	F(T, issued, I64, 0), F(T, expires, I64, 0),
+};
+TR_RECORD(tr_msg_to_sign_def, T, to_sign_fields);
+#undef T
+#define T tr_msg_sign_commands
+static const struct tr_field sign_commands_fields[] = {
+	F(T, key_id, BYTES, 32), F(T, keyset_epoch, U64, 0), F(T, revocation, U64, 0), F(T, commands, BYTES, 900000),
+};
+TR_RECORD(tr_msg_sign_commands_def, T, sign_commands_fields);
+#undef T
+#define T tr_msg_signed
+static const struct tr_field signed_fields[] = {
+	F(T, code, U64, 0), F(T, why, TEXT, WHY_MAX), F(T, command, BYTES, 24576),
+};
+TR_RECORD(tr_msg_signed_def, T, signed_fields);
+#undef T
+#define T tr_msg_commands_signed
+static const struct tr_field commands_signed_fields[] = {
+	F(T, code, U64, 0), F(T, why, TEXT, WHY_MAX), F(T, commands, BYTES, 1000000),
+};
+TR_RECORD(tr_msg_commands_signed_def, T, commands_signed_fields);
+#undef T
+#define T tr_msg_read_keyset
+static const struct tr_field read_keyset_fields[] = {
+	F(T, current, BYTES, 65536), F(T, next, BYTES, 65536), F(T, now, I64, 0),
+};
+TR_RECORD(tr_msg_read_keyset_def, T, read_keyset_fields);
+#undef T
+#define T tr_msg_read_approval
+static const struct tr_field read_approval_fields[] = {
+	F(T, keyset, BYTES, 65536), F(T, approval, BYTES, 8192), F(T, now, I64, 0),
+};
+TR_RECORD(tr_msg_read_approval_def, T, read_approval_fields);
+#undef T
+#define T tr_msg_approval_read
+static const struct tr_field approval_read_fields[] = {
+	F(T, code, U64, 0), F(T, why, TEXT, WHY_MAX), F(T, key_id, BYTES, 32), F(T, digests, BYTES, 2048),
+	F(T, text, TEXT, 4096), F(T, issued, I64, 0), F(T, expires, I64, 0),
+};
+TR_RECORD(tr_msg_approval_read_def, T, approval_read_fields);
+#undef T
+#define T tr_msg_read_receipt
+static const struct tr_field read_receipt_fields[] = { F(T, spki, BYTES, 1200), F(T, receipt, BYTES, 12288) };
+TR_RECORD(tr_msg_read_receipt_def, T, read_receipt_fields);
+#undef T
+#define T tr_msg_receipt_read
+static const struct tr_field receipt_read_fields[] = {
+	F(T, code, U64, 0), F(T, why, TEXT, WHY_MAX), F(T, agent_id, IDENT, 64), F(T, cmd_id, BYTES, 16),
+	F(T, command, BYTES, 32), F(T, line, U64, 0), F(T, seq, U64, 0), F(T, state, U64, 0), F(T, reason, TEXT, 32),
+	F(T, result, RAW, 8192), F(T, at_ns, I64, 0), F(T, position, U64, 0), F(T, keyset_epoch, U64, 0),
+	F(T, high, U64, 0), F(T, missing, BYTES, 128),
+};
+TR_RECORD(tr_msg_receipt_read_def, T, receipt_read_fields);
+#undef T
+#define T tr_msg_changed
+static const struct tr_field changed_fields[] = { F(T, generation, U64, 0), F(T, ops, BYTES, TR_MSG_TX_MAX - 64) };
+TR_RECORD(tr_msg_changed_def, T, changed_fields);
+#undef T
+#define T tr_msg_store_state
+static const struct tr_field store_state_fields[] = { F(T, away, BOOL, 0), F(T, why, TEXT, WHY_MAX) };
+TR_RECORD(tr_msg_store_state_def, T, store_state_fields);
 #undef T

@@ -28,12 +28,20 @@ enum tr_msg {
 	TR_M_NOTIFY, TR_M_NOTIFIED,
 	/* core → keys and back: the signed time (signed/time.h) */
 	TR_M_SIGN_TIME, TR_M_TIME_SIGNED,
+	/* core → keys and back: signing keys */
+	TR_M_KEYS_LOAD, TR_M_KEYS_LOADED, TR_M_MAKE_KEY, TR_M_KEY_MADE, TR_M_SIGN_COMMANDS, TR_M_COMMANDS_SIGNED,
+	/* keys → core, before its hello: the public halves that it holds in files or a token */
+	TR_M_KEYS_HELD,
+	/* core → appraise and back: signed things from outside */
+	TR_M_READ_KEYSET, TR_M_KEYSET_READ, TR_M_READ_APPROVAL, TR_M_APPROVAL_READ, TR_M_READ_RECEIPT, TR_M_RECEIPT_READ,
+	/* store → core: rows that another node changed; the database went away or came back */
+	TR_M_CHANGED, TR_M_STORE_STATE,
 	/* any role → core, empty: confined and serving; one that dies of its files never says it */
 	TR_M_HELLO,
 	TR_M_N
 };
 
-#define TR_MSG_REQUEST_MAX 32768
+#define TR_MSG_REQUEST_MAX 131072 /* a keyset */
 #define TR_MSG_PULSE_MAX (4u << 16) /* a pulse with a BPF list, raw and decoded */
 #define TR_MSG_PULSE_FRAME_MAX 98304 /* decoded, its BPF list as records */
 #define TR_MSG_PULSE_REFUSED_RAW 2048 /* what is kept of a message that failed */
@@ -96,7 +104,9 @@ struct tr_msg_front_stats {
 
 /* A transaction: a list (tr_records_add) of tr_msg_op. */
 struct tr_msg_op { uint64_t op, table; struct tr_view row; };
-struct tr_msg_tx { struct tr_view ops; };
+/* generation: of the last tr_msg_changed that core had applied when it made this: what another node changed since makes
+ * a conflict (TR_E_BUSY) of a transaction that touches the same rows. */
+struct tr_msg_tx { struct tr_view ops; uint64_t generation; };
 struct tr_msg_done { uint64_t code; struct tr_view why; }; /* enum tr_code; sentence when not TR_OK */
 struct tr_msg_load { uint64_t table; };
 struct tr_msg_rows { uint64_t table; struct tr_view rows; };
@@ -129,6 +139,63 @@ struct tr_msg_key_read { uint64_t code; struct tr_view why, spki, key_id, key_ty
 struct tr_msg_read_release { struct tr_view statement; int64_t now; };
 struct tr_msg_release_read { uint64_t reason; struct tr_view why, row; }; /* row: tr_release_row */
 
+/* ---- signing keys ---- */
+
+/* All sealed keys, at start and whenever one is added: keys opens what it can. rows: list of tr_skey_row. */
+struct tr_msg_keys_load { struct tr_view rows; };
+struct tr_msg_keys_loaded { uint64_t code; struct tr_view why; struct tr_view usable; }; /* usable: key ids, 32 bytes each */
+struct tr_msg_make_key { struct tr_view role; };
+struct tr_msg_key_made { uint64_t code; struct tr_view why, spki, key_type, sealed; };
+struct tr_msg_held { struct tr_view role, origin, name, key_type, spki; };
+struct tr_msg_keys_held { struct tr_view keys; };        /* list of tr_msg_held */
+
+/* One command to sign: keys takes the order apart again, holds it to the bounds of its type and signs nothing else. */
+struct tr_msg_to_sign {
+	struct tr_view order, approvals; /* approvals: CBOR array of byte strings */
+	uint64_t epoch, line, seq;
+	int64_t issued, expires;
+};
+#define TR_SIGN_BATCH_MAX 256
+struct tr_msg_sign_commands {
+	struct tr_view key_id;
+	uint64_t keyset_epoch, revocation;
+	struct tr_view commands; /* list of tr_msg_to_sign, at most TR_SIGN_BATCH_MAX */
+};
+struct tr_msg_signed { uint64_t code; struct tr_view why, command; };
+struct tr_msg_commands_signed { uint64_t code; struct tr_view why, commands; }; /* list of tr_msg_signed, same order */
+
+/* ---- signed things from outside, read where there is nothing to steal ---- */
+
+struct tr_msg_read_keyset { struct tr_view current, next; int64_t now; };
+struct tr_msg_read_approval { struct tr_view keyset, approval; int64_t now; };
+/* digests: 32 bytes each. code TR_OK: the signature holds and the operator's key is good; whether it fits the class of an
+ * order is the caller's to ask of issued and expires. */
+struct tr_msg_approval_read {
+	uint64_t code;
+	struct tr_view why, key_id, digests, text;
+	int64_t issued, expires;
+};
+struct tr_msg_read_receipt { struct tr_view spki, receipt; };
+struct tr_msg_receipt_read {
+	uint64_t code;
+	struct tr_view why, agent_id, cmd_id, command;
+	uint64_t line, seq, state;
+	struct tr_view reason, result; /* reason: the receipt's code; result: JSON written anew by us */
+	int64_t at_ns;
+	uint64_t position, keyset_epoch, high;
+	struct tr_view missing;  /* 8 bytes little endian each */
+};
+
+/* ---- several nodes (the store speaks unasked) ---- */
+
+/* ops: list of tr_msg_op (put, delete), already durable, made by another node; generation: see tr_msg_tx. */
+struct tr_msg_changed { uint64_t generation; struct tr_view ops; };
+struct tr_msg_store_state { bool away; struct tr_view why; };
+
+extern const struct tr_record tr_msg_keys_load_def, tr_msg_keys_loaded_def, tr_msg_make_key_def, tr_msg_key_made_def,
+	tr_msg_held_def, tr_msg_keys_held_def, tr_msg_to_sign_def, tr_msg_sign_commands_def, tr_msg_signed_def,
+	tr_msg_commands_signed_def, tr_msg_read_keyset_def, tr_msg_read_approval_def, tr_msg_approval_read_def,
+	tr_msg_read_receipt_def, tr_msg_receipt_read_def, tr_msg_changed_def, tr_msg_store_state_def;
 extern const struct tr_record tr_msg_request_def, tr_msg_answer_def, tr_msg_front_stats_def, tr_msg_op_def,
 	tr_msg_tx_def, tr_msg_done_def, tr_msg_load_def, tr_msg_rows_def, tr_msg_list_def, tr_msg_issue_def,
 	tr_msg_issued_def, tr_msg_policy_def, tr_msg_appraise_def, tr_msg_appraised_def, tr_msg_csr_def,

@@ -111,6 +111,55 @@ TR_RECORD(tr_in_time_def, tr_in_time, time_fields);
 
 /* Rates are per source address and minute. Agents behind one NAT share a source, so the agent routes are generous here
  * and strict per agent in core. */
+static const struct tr_field chain_fields[] = { F(tr_in_chain, after, U64, 0, 0) };
+TR_RECORD(tr_in_chain_def, tr_in_chain, chain_fields);
+static const struct tr_field keyset_fields[] = { F(tr_in_keyset, keyset, BYTES, 65536, TR_FIELD_REQUIRED) };
+TR_RECORD(tr_in_keyset_def, tr_in_keyset, keyset_fields);
+static const struct tr_field skey_fields[] = {
+	F(tr_in_skey, role, IDENT, 16, TR_FIELD_REQUIRED),
+	F(tr_in_skey, name, TEXT, 64, 0),
+};
+TR_RECORD(tr_in_skey_def, tr_in_skey, skey_fields);
+static const struct tr_field skey_end_fields[] = {
+	F(tr_in_skey_end, reason, TEXT, 256, 0),
+	F(tr_in_skey_end, force, BOOL, 0, 0),
+};
+TR_RECORD(tr_in_skey_end_def, tr_in_skey_end, skey_end_fields);
+static const struct tr_field adoption_fields[] = {
+	F(tr_in_adoption, cursor, IDENT, 64, 0),
+	F(tr_in_adoption, limit, U64, 0, 0),
+};
+TR_RECORD(tr_in_adoption_def, tr_in_adoption, adoption_fields);
+static const struct tr_field command_fields[] = {
+	F(tr_in_command, type, IDENT, 32, TR_FIELD_REQUIRED),
+	F(tr_in_command, agents, TEXT, 65536, 0),
+	F(tr_in_command, partition, IDENT, 64, 0),
+	F(tr_in_command, all, BOOL, 0, 0),
+	F(tr_in_command, seconds, U64, 0, 0),
+	F(tr_in_command, text, TEXT, 256, 0),
+	F(tr_in_command, target, IDENT, 32, 0),
+	F(tr_in_command, image, TEXT, 80, 0),
+	F(tr_in_command, expires_s, U64, 0, 0),
+	F(tr_in_command, not_before, TIME_MS, 0, 0),
+	F(tr_in_command, reason, TEXT, 256, 0),
+	F(tr_in_command, key, TEXT, 128, 0),
+};
+TR_RECORD(tr_in_command_def, tr_in_command, command_fields);
+static const struct tr_field commands_fields[] = {
+	F(tr_in_commands, agent, IDENT, 64, 0),
+	F(tr_in_commands, state, IDENT, 16, 0),
+	F(tr_in_commands, type, IDENT, 32, 0),
+	F(tr_in_commands, batch, IDENT, 32, 0),
+	F(tr_in_commands, cursor, IDENT, 64, 0),
+	F(tr_in_commands, before, U64, 0, 0),
+	F(tr_in_commands, limit, U64, 0, 0),
+};
+TR_RECORD(tr_in_commands_def, tr_in_commands, commands_fields);
+static const struct tr_field approval_fields[] = { F(tr_in_approval, approval, BYTES, 8192, TR_FIELD_REQUIRED) };
+TR_RECORD(tr_in_approval_def, tr_in_approval, approval_fields);
+static const struct tr_field wait_fields[] = { F(tr_in_wait, wait, U64, 0, 0) };
+TR_RECORD(tr_in_wait_def, tr_in_wait, wait_fields);
+
 static const struct tr_route routes[] = {
 	{ TR_RT_LIVEZ, "GET", "/livez", BOTH, TR_AUTH_NONE, TR_IN_NONE, NULL, 0, 600, false },
 	{ TR_RT_READYZ, "GET", "/readyz", BOTH, TR_AUTH_NONE, TR_IN_NONE, NULL, 0, 600, false },
@@ -211,6 +260,40 @@ static const struct tr_route routes[] = {
 	  2048, 600, true },
 	{ TR_RT_MAINTENANCE_END, "DELETE", "/api/v1/maintenance/{id}", OPS, TR_AUTH_OPERATOR, TR_IN_QUERY,
 	  &tr_in_reason_def, 0, 600, true },
+	{ TR_RT_KEYSET_CHAIN, "GET", "/api/v1/keyset/chain", BOTH, TR_AUTH_NONE, TR_IN_QUERY, &tr_in_chain_def, 0, 60000,
+	  false },
+	{ TR_RT_KEYSET_PUBLISH, "POST", "/api/v1/keyset", OPS, TR_AUTH_OPERATOR, TR_IN_JSON, &tr_in_keyset_def, 92000, 60,
+	  true },
+	{ TR_RT_PUBLIC_KEY, "GET", "/api/v1/public-key", BOTH, TR_AUTH_NONE, TR_IN_NONE, NULL, 0, 6000, false },
+	{ TR_RT_PUBLIC_KEYS, "GET", "/api/v1/public-keys", BOTH, TR_AUTH_NONE, TR_IN_NONE, NULL, 0, 6000, false },
+	{ TR_RT_SKEY_LIST, "GET", "/api/v1/admin/keys", OPS, TR_AUTH_OPERATOR, TR_IN_NONE, NULL, 0, 600, false },
+	{ TR_RT_SKEY_CREATE, "POST", "/api/v1/admin/keys", OPS, TR_AUTH_OPERATOR, TR_IN_JSON, &tr_in_skey_def, 1024, 60,
+	  true },
+	{ TR_RT_SKEY_GET, "GET", "/api/v1/admin/keys/{id}", OPS, TR_AUTH_OPERATOR, TR_IN_NONE, NULL, 0, 600, false },
+	{ TR_RT_SKEY_PROMOTE, "POST", "/api/v1/admin/keys/{id}/promote", OPS, TR_AUTH_OPERATOR, TR_IN_JSON,
+	  &tr_in_skey_end_def, 1024, 600, true },
+	{ TR_RT_SKEY_RETIRE, "POST", "/api/v1/admin/keys/{id}/retire", OPS, TR_AUTH_OPERATOR, TR_IN_JSON,
+	  &tr_in_skey_end_def, 1024, 600, true },
+	{ TR_RT_SKEY_REVOKE, "POST", "/api/v1/admin/keys/{id}/revoke", OPS, TR_AUTH_OPERATOR, TR_IN_JSON,
+	  &tr_in_skey_end_def, 1024, 600, true },
+	{ TR_RT_SKEY_ADOPTION, "GET", "/api/v1/admin/keys/{id}/adoption", OPS, TR_AUTH_OPERATOR, TR_IN_QUERY,
+	  &tr_in_adoption_def, 0, 600, false },
+	{ TR_RT_COMMAND_TYPES, "GET", "/api/v1/command-types", OPS, TR_AUTH_OPERATOR, TR_IN_NONE, NULL, 0, 600, false },
+	{ TR_RT_COMMAND_LIST, "GET", "/api/v1/commands", OPS, TR_AUTH_OPERATOR, TR_IN_QUERY, &tr_in_commands_def, 0, 600,
+	  false },
+	{ TR_RT_COMMAND_ORDER, "POST", "/api/v1/commands", OPS, TR_AUTH_OPERATOR, TR_IN_JSON, &tr_in_command_def, 70000,
+	  6000, true },
+	{ TR_RT_COMMAND_APPROVE, "POST", "/api/v1/command-approvals", OPS, TR_AUTH_OPERATOR, TR_IN_JSON,
+	  &tr_in_approval_def, 12288, 6000, true },
+	{ TR_RT_COMMAND_GET, "GET", "/api/v1/commands/{id}", OPS, TR_AUTH_OPERATOR, TR_IN_NONE, NULL, 0, 6000, false },
+	{ TR_RT_COMMAND_CANCEL, "POST", "/api/v1/commands/{id}/cancel", OPS, TR_AUTH_OPERATOR, TR_IN_JSON,
+	  &tr_in_reason_def, 2048, 6000, true },
+	{ TR_RT_COMMAND_RETRY, "POST", "/api/v1/commands/{id}/retry", OPS, TR_AUTH_OPERATOR, TR_IN_JSON, &tr_in_reason_def,
+	  2048, 6000, true },
+	{ TR_RT_AGENT_COMMANDS, "GET", "/api/v1/agent/commands", AGENTS, TR_AUTH_AGENT, TR_IN_QUERY, &tr_in_wait_def, 0,
+	  60000, false },
+	{ TR_RT_AGENT_RECEIPTS, "POST", "/api/v1/agent/receipts", AGENTS, TR_AUTH_AGENT, TR_IN_RAW, NULL, 12288, 60000,
+	  true },
 };
 
 /* Segment by segment; "{id}" takes one non-empty segment of at most 64 bytes of the narrow grammar. */

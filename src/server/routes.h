@@ -21,6 +21,12 @@ enum tr_route_id {
 	TR_RT_FLEET, TR_RT_EVENT_LIST, TR_RT_EVENT_GET,
 	TR_RT_ALERT_LIST, TR_RT_ALERT_GET, TR_RT_ALERT_ACK, TR_RT_ALERT_RESOLVE,
 	TR_RT_MAINTENANCE_LIST, TR_RT_MAINTENANCE_ADD, TR_RT_MAINTENANCE_END,
+	TR_RT_KEYSET_CHAIN, TR_RT_KEYSET_PUBLISH, TR_RT_PUBLIC_KEY, TR_RT_PUBLIC_KEYS,
+	TR_RT_SKEY_LIST, TR_RT_SKEY_CREATE, TR_RT_SKEY_GET, TR_RT_SKEY_PROMOTE, TR_RT_SKEY_RETIRE, TR_RT_SKEY_REVOKE,
+	TR_RT_SKEY_ADOPTION,
+	TR_RT_COMMAND_TYPES, TR_RT_COMMAND_LIST, TR_RT_COMMAND_ORDER, TR_RT_COMMAND_GET, TR_RT_COMMAND_APPROVE,
+	TR_RT_COMMAND_CANCEL, TR_RT_COMMAND_RETRY,
+	TR_RT_AGENT_COMMANDS, TR_RT_AGENT_RECEIPTS,
 	TR_RT_N
 };
 
@@ -80,6 +86,28 @@ struct tr_in_why { struct tr_view reason; };
 struct tr_in_expect { struct tr_view hash, reason; uint64_t minutes; };
 /* Either minutes from `from` (now), or until. */
 struct tr_in_maintenance { struct tr_view scope, target, reason; uint64_t minutes; int64_t from, until; };
+/* ---- keys and commands ---- */
+struct tr_in_chain { uint64_t after; };                /* epochs above this */
+struct tr_in_keyset { struct tr_view keyset; };
+struct tr_in_skey { struct tr_view role, name; };
+struct tr_in_skey_end { struct tr_view reason; bool force; }; /* force: although agents have not adopted the keyset */
+struct tr_in_adoption { struct tr_view cursor; uint64_t limit; };
+/* Whom: agents (ids joined by commas), or a partition, or all. Its parameters as its type wants them. key: what makes the
+ * same request the same orders when it is sent again (any text; empty: never). */
+struct tr_in_command {
+	struct tr_view type, agents, partition;
+	bool all;
+	uint64_t seconds;
+	struct tr_view text, target, image; /* target: command id; image: "sha256:…" or hex */
+	uint64_t expires_s;                 /* 0: the type's lifetime */
+	int64_t not_before;
+	struct tr_view reason, key;
+};
+struct tr_in_commands { struct tr_view agent, state, type, batch, cursor; uint64_t before, limit; };
+struct tr_in_approval { struct tr_view approval; };
+struct tr_in_wait { uint64_t wait; };                  /* seconds */
+extern const struct tr_record tr_in_chain_def, tr_in_keyset_def, tr_in_skey_def, tr_in_skey_end_def, tr_in_adoption_def,
+	tr_in_command_def, tr_in_commands_def, tr_in_approval_def, tr_in_wait_def;
 extern const struct tr_record tr_in_time_def, tr_in_reason_def, tr_in_token_def, tr_in_vkey_def, tr_in_release_def,
 	tr_in_policy_def, tr_in_agents_def, tr_in_events_def, tr_in_alerts_def, tr_in_why_def, tr_in_expect_def,
 	tr_in_maintenance_def;
@@ -98,6 +126,15 @@ union tr_any_in {
 	struct tr_in_expect expect;
 	struct tr_in_maintenance maintenance;
 	struct tr_list_query query;
+	struct tr_in_chain chain;
+	struct tr_in_keyset keyset;
+	struct tr_in_skey skey;
+	struct tr_in_skey_end skey_end;
+	struct tr_in_adoption adoption;
+	struct tr_in_command command;
+	struct tr_in_commands commands;
+	struct tr_in_approval approval;
+	struct tr_in_wait wait;
 };
 
 #endif

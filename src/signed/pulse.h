@@ -92,6 +92,7 @@ struct tr_pulse_answer {
 	bool want_bpf_list;
 	uint64_t pending;           /* commands waiting for this agent */
 	uint64_t keyset_epoch;      /* the server's */
+	uint64_t wait_s;            /* how long a question for commands may wait; 0: none, the next answer tells */
 };
 void tr_pulse_answer_put(const struct tr_pulse_answer *a, struct tr_buf *out);
 TR_RC tr_pulse_answer_get(struct tr_view in, struct tr_pulse_answer *ret, struct tr_err *err);

@@ -254,6 +254,76 @@ static const struct tr_field bpf_ref_fields[] = {
 };
 TR_RECORD(tr_bpf_ref_def, tr_bpf_ref_row, bpf_ref_fields);
 
+static const struct tr_field keyset_fields[] = {
+	F(tr_keyset_row, id, IDENT, 10, 0),
+	F(tr_keyset_row, epoch, U64, 0, 0),
+	F(tr_keyset_row, digest, HEX, 32, 0),
+	F(tr_keyset_row, bytes, BYTES, 65536, 0),
+	F(tr_keyset_row, published_at, TIME_MS, 0, 0),
+	F(tr_keyset_row, published_by, TEXT, 80, 0),
+};
+TR_RECORD(tr_keyset_row_def, tr_keyset_row, keyset_fields);
+
+static const struct tr_field skey_fields[] = {
+	F(tr_skey_row, id, HEX, 32, 0),
+	F(tr_skey_row, role, IDENT, 16, 0),
+	F(tr_skey_row, state, IDENT, 16, 0),
+	F(tr_skey_row, origin, IDENT, 16, 0),
+	F(tr_skey_row, version, U64, 0, 0),
+	F(tr_skey_row, name, TEXT, 64, 0),
+	F(tr_skey_row, key_type, TEXT, 16, 0),
+	F(tr_skey_row, spki, BYTES, 1200, 0),
+	F(tr_skey_row, sealed, BYTES, 512, TR_FIELD_SECRET),
+	F(tr_skey_row, created_at, TIME_MS, 0, 0),
+	F(tr_skey_row, active_at, TIME_MS, 0, 0),
+	F(tr_skey_row, primary_at, TIME_MS, 0, 0),
+	F(tr_skey_row, retiring_at, TIME_MS, 0, 0),
+	F(tr_skey_row, ended_at, TIME_MS, 0, 0),
+	F(tr_skey_row, uses, U64, 0, 0),
+	F(tr_skey_row, created_by, TEXT, 80, 0),
+	F(tr_skey_row, end_reason, TEXT, TEXT_MAX, 0),
+};
+TR_RECORD(tr_skey_def, tr_skey_row, skey_fields);
+
+static const struct tr_field command_fields[] = {
+	F(tr_command_row, id, IDENT, 32, 0),
+	F(tr_command_row, digest, HEX, 32, 0),
+	F(tr_command_row, agent, IDENT, 64, 0),
+	F(tr_command_row, batch, IDENT, 32, 0),
+	F(tr_command_row, type, IDENT, 32, 0),
+	F(tr_command_row, class, U64, 0, 0),
+	F(tr_command_row, kind, U64, 0, 0),
+	F(tr_command_row, state, IDENT, 16, 0),
+	F(tr_command_row, code, TEXT, 32, 0),
+	F(tr_command_row, created_at, TIME_MS, 0, 0),
+	F(tr_command_row, not_before, TIME_MS, 0, 0),
+	F(tr_command_row, expires_at, TIME_MS, 0, 0),
+	F(tr_command_row, sent_at, TIME_MS, 0, 0),
+	F(tr_command_row, acked_at, TIME_MS, 0, 0),
+	F(tr_command_row, ended_at, TIME_MS, 0, 0),
+	F(tr_command_row, created_by, TEXT, 80, 0),
+	F(tr_command_row, reason, TEXT, TEXT_MAX, 0),
+	F(tr_command_row, order, BYTES, 2048, 0),
+	F(tr_command_row, approvals, BYTES, 17000, 0),
+	F(tr_command_row, line, U64, 0, 0),
+	F(tr_command_row, seq, U64, 0, 0),
+	F(tr_command_row, key_id, HEX, 32, 0),
+	F(tr_command_row, command, BYTES, 24576, 0),
+	F(tr_command_row, result, RAW, 8192, 0),
+	F(tr_command_row, receipt, BYTES, 12288, 0),
+	F(tr_command_row, position, U64, 0, 0),
+	F(tr_command_row, attempts, U64, 0, 0),
+	F(tr_command_row, retry_of, IDENT, 32, 0),
+};
+TR_RECORD(tr_command_row_def, tr_command_row, command_fields);
+
+static const struct tr_field outbox_fields[] = {
+	F(tr_outbox_row, agent, IDENT, 64, 0),
+	F(tr_outbox_row, line, U64, 0, 0),
+	F(tr_outbox_row, seq, U64, 0, 0),
+};
+TR_RECORD(tr_outbox_def, tr_outbox_row, outbox_fields);
+
 const struct tr_record *tr_table_def(enum tr_table t)
 {
 	static const struct tr_record *const defs[TR_T_N] = {
@@ -264,6 +334,8 @@ const struct tr_record *tr_table_def(enum tr_table t)
 		[TR_T_ATTESTATION] = &tr_attestation_def, [TR_T_PULSE] = &tr_pulse_row_def,
 		[TR_T_EVENT] = &tr_event_def,	  [TR_T_ALERT] = &tr_alert_def,
 		[TR_T_MAINTENANCE] = &tr_maintenance_def, [TR_T_BPF_REF] = &tr_bpf_ref_def,
+		[TR_T_KEYSET] = &tr_keyset_row_def, [TR_T_SKEY] = &tr_skey_def,
+		[TR_T_COMMAND] = &tr_command_row_def, [TR_T_OUTBOX] = &tr_outbox_def,
 	};
 
 	return (unsigned)t < TR_T_N ? defs[t] : NULL;

@@ -178,6 +178,59 @@ struct tr_bpf_ref_row {
 	int64_t first_seen, approved_at;
 };
 
+/* A keyset that was published; the newest is in force. */
+struct tr_keyset_row {
+	struct tr_view id;       /* the epoch in ten digits, so that key order is their order */
+	uint64_t epoch;
+	struct tr_view digest;   /* SHA-256 of bytes */
+	struct tr_view bytes;    /* as signed and served */
+	int64_t published_at;
+	struct tr_view published_by;
+};
+
+/* A key that this installation signs with. Its private half is in the `keys` role, or sealed (crypto/seal.h) here. */
+struct tr_skey_row {
+	struct tr_view id;       /* SHA-256 of the SPKI */
+	struct tr_view role;     /* "command", "ca" (tr_key_role_name) */
+	struct tr_view state;    /* "prepared", "active", "primary", "retiring", "retired", "revoked" */
+	struct tr_view origin;   /* "sealed", "file", "pkcs11" */
+	uint64_t version;        /* 1, 2, … per role */
+	struct tr_view name, key_type, spki;
+	struct tr_view sealed;   /* private half under the node's seal key; empty unless origin is "sealed" */
+	int64_t created_at, active_at, primary_at, retiring_at, ended_at;
+	uint64_t uses;
+	struct tr_view created_by, end_reason;
+};
+
+/* An order to one agent and what became of it. Those that are not over are in core's memory too. */
+struct tr_command_row {
+	struct tr_view id;       /* 32 hex digits: the command id */
+	struct tr_view digest;   /* tr_order_digest */
+	struct tr_view agent, batch, type; /* batch: 32 hex digits, shared by what one request ordered */
+	uint64_t class, kind;    /* enum tr_cmd_class, tr_cmd_kind */
+	struct tr_view state;    /* "waiting" (approvals), "pending", "sent", "received", "started"; over: "done", "failed",
+				  * "unknown", "refused", "expired", "cancelled" */
+	struct tr_view code;     /* slug: why refused or failed */
+	int64_t created_at, not_before, expires_at, sent_at, acked_at;
+	int64_t ended_at;        /* 0: not over */
+	struct tr_view created_by, reason;
+	struct tr_view order;    /* encoded tr_order */
+	struct tr_view approvals;/* CBOR array of byte strings */
+	uint64_t line, seq;      /* 0: not signed yet */
+	struct tr_view key_id;   /* of the key that signed `command` */
+	struct tr_view command;  /* COSE bytes as given to the agent; empty: not signed yet */
+	struct tr_view result;   /* JSON object by the agent: its word, shown as such */
+	struct tr_view receipt;  /* COSE bytes of the last one */
+	uint64_t position;       /* in the agent's journal, of that receipt */
+	uint64_t attempts;       /* deliveries */
+	struct tr_view retry_of;
+};
+
+struct tr_outbox_row {
+	struct tr_view agent;
+	uint64_t line, seq;
+};
+
 /* Room for a row of any table. */
 union tr_any_row {
 	struct tr_agent_row agent;
@@ -194,16 +247,20 @@ union tr_any_row {
 	struct tr_alert_row alert;
 	struct tr_maintenance_row maintenance;
 	struct tr_bpf_ref_row bpf_ref;
+	struct tr_keyset_row keyset;
+	struct tr_skey_row skey;
+	struct tr_command_row command;
+	struct tr_outbox_row outbox;
 };
 
 extern const struct tr_record tr_agent_def, tr_token_def, tr_vkey_def, tr_release_def, tr_setting_def, tr_seen_def,
 	tr_operator_def, tr_audit_def, tr_attestation_def, tr_pulse_row_def, tr_event_def, tr_alert_def,
-	tr_maintenance_def, tr_bpf_ref_def;
+	tr_maintenance_def, tr_bpf_ref_def, tr_keyset_row_def, tr_skey_def, tr_command_row_def, tr_outbox_def;
 
 /* Tables: the wire number never changes. */
 enum tr_table { TR_T_AGENT = 1, TR_T_TOKEN, TR_T_VKEY, TR_T_RELEASE, TR_T_SETTING, TR_T_SEEN, TR_T_OPERATOR,
 		TR_T_AUDIT, TR_T_ATTESTATION, TR_T_PULSE, TR_T_EVENT, TR_T_ALERT, TR_T_MAINTENANCE, TR_T_BPF_REF,
-		TR_T_N };
+		TR_T_KEYSET, TR_T_SKEY, TR_T_COMMAND, TR_T_OUTBOX, TR_T_N };
 const struct tr_record *tr_table_def(enum tr_table t); /* NULL when out of range */
 
 #endif

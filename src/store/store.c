@@ -34,6 +34,11 @@ static const struct table {
 	[TR_T_ALERT] = { .name = "alerts", .order = "resolved_at", .match = "id", .outcome = "kind" },
 	[TR_T_MAINTENANCE] = { .name = "maintenance" },
 	[TR_T_BPF_REF] = { .name = "bpf_refs" },
+	[TR_T_KEYSET] = { .name = "keysets" },
+	[TR_T_SKEY] = { .name = "skeys" },
+	/* Like alerts: the list is of those that are over. */
+	[TR_T_COMMAND] = { .name = "commands", .order = "ended_at", .match = "agent", .outcome = "state" },
+	[TR_T_OUTBOX] = { .name = "outboxes" },
 };
 
 struct tr_store {
@@ -55,6 +60,7 @@ static const struct tr_field query_fields[] = {
 	TR_FIELD(tr_list_query, limit, TR_F_U64, 0, 0),
 	TR_FIELD(tr_list_query, match, TR_F_TEXT, 128, 0),
 	TR_FIELD(tr_list_query, outcome, TR_F_TEXT, 32, 0),
+	TR_FIELD(tr_list_query, id, TR_F_TEXT, 32, 0),
 	TR_FIELD(tr_list_query, seq, TR_F_U64, 0, 0),
 };
 TR_RECORD(tr_list_query_def, tr_list_query, query_fields);

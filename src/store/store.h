@@ -44,14 +44,16 @@ void tr_store_rollback_savepoint(struct tr_store *s);
 typedef bool (*tr_row_fn)(void *arg, const void *row);
 TR_RC tr_store_each(struct tr_store *s, enum tr_table t, tr_row_fn fn, void *arg, struct tr_err *err);
 
-/* Newest first of an append-only table; of alerts those that are over, by the time they ended (ms) in place of seq. */
+/* Newest first of an append-only table; of alerts and commands those that are over, by the time they ended (ms) in place
+ * of seq. */
 #define TR_LIST_MAX 500
 struct tr_list_query {
 	uint64_t before;      /* seq below this; 0: from the newest */
 	uint64_t after;       /* seq above this; 0: no bound. With `after` alone the order is oldest first (tailing). */
 	uint64_t limit;       /* 1..500 */
-	struct tr_view match; /* node_id (attestation), object (audit), agent (event) or id (alert); empty: all */
-	struct tr_view outcome; /* events, alerts: kind; empty: all */
+	struct tr_view match; /* node_id (attestation), object (audit), agent (event, command) or id (alert); empty: all */
+	struct tr_view outcome; /* events, alerts: kind; commands: state; empty: all */
+	struct tr_view id;      /* commands: exactly this one, over or not; empty: not used */
 	uint64_t seq;         /* exactly this one; 0: not used */
 };
 extern const struct tr_record tr_list_query_def;
