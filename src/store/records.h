@@ -188,7 +188,7 @@ struct tr_keyset_row {
 	struct tr_view published_by;
 };
 
-/* A key that this installation signs with. Its private half is in the `keys` role, or sealed (crypto/seal.h) here. */
+/* A key that this installation signs with. Its private half is in the `keys` role, or sealed (crypto/wrap.h) here. */
 struct tr_skey_row {
 	struct tr_view id;       /* SHA-256 of the SPKI */
 	struct tr_view role;     /* "command", "ca" (tr_key_role_name) */
