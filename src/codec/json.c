@@ -70,7 +70,7 @@ static const json_t *node(tr_jnode n)
 	return n;
 }
 
-TR_RC tr_json_parse(struct tr_view text, struct tr_json **ret, struct tr_err *err)
+static TR_RC parse(struct tr_view text, size_t flags, struct tr_json **ret, struct tr_err *err)
 {
 	tr_auto(tr_json_free) struct tr_json *j = NULL;
 	json_error_t why;
@@ -88,11 +88,21 @@ TR_RC tr_json_parse(struct tr_view text, struct tr_json **ret, struct tr_err *er
 		return tr_err_set(err, TR_E_INTERNAL, "out of memory", "JSON: out of memory");
 	seed_hashes();
 	j->root = json_loadb(text.n ? (const char *)text.p : "", text.n,
-			     JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
+			     JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | flags, &why);
 	if (!j->root)
 		return parse_error(err, &why);
 	*ret = TR_TAKE(j);
 	return TR_OK;
+}
+
+TR_RC tr_json_parse(struct tr_view text, struct tr_json **ret, struct tr_err *err)
+{
+	return parse(text, 0, ret, err);
+}
+
+TR_RC tr_json_parse_reals(struct tr_view text, struct tr_json **ret, struct tr_err *err)
+{
+	return parse(text, JSON_DECODE_INT_AS_REAL, ret, err);
 }
 
 struct tr_json *tr_json_free(struct tr_json *j)
@@ -150,6 +160,14 @@ bool tr_json_int(tr_jnode n, int64_t *ret)
 	if (!json_is_integer(node(n)))
 		return false;
 	*ret = json_integer_value(node(n));
+	return true;
+}
+
+bool tr_json_real(tr_jnode n, double *ret)
+{
+	if (!json_is_real(node(n)))
+		return false;
+	*ret = json_real_value(node(n));
 	return true;
 }
 

@@ -14,6 +14,9 @@
 struct tr_json; /* a parsed document; owns everything that was got from it */
 
 TR_RC tr_json_parse(struct tr_view text, struct tr_json **ret, struct tr_err *err);
+/* The same, every number as a double, as JavaScript and Go's `any` read them: 1, 1.0 and 1e0 are one value, and an integer
+ * beyond 2^53 loses digits. Nodes have no tr_json_int then, only tr_json_real. */
+TR_RC tr_json_parse_reals(struct tr_view text, struct tr_json **ret, struct tr_err *err);
 struct tr_json *tr_json_free(struct tr_json *j);
 TR_DEFINE_AUTO(struct tr_json *, tr_json_free)
 
@@ -27,6 +30,7 @@ size_t tr_json_len(tr_jnode array_or_object);
 tr_jnode tr_json_at(tr_jnode array, size_t i);
 bool tr_json_str(tr_jnode n, struct tr_view *ret);
 bool tr_json_int(tr_jnode n, int64_t *ret); /* integers only; 1.0 and 1e3 are not integers here */
+bool tr_json_real(tr_jnode n, double *ret); /* a number that is no integer, or any after tr_json_parse_reals */
 bool tr_json_bool(tr_jnode n, bool *ret);
 bool tr_json_is_null(tr_jnode n);
 /* Calls fn for each member; stops when it returns false. */
