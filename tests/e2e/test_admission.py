@@ -846,8 +846,14 @@ def test_a_changed_binary_is_noticed(world):
         assert a.pulse(c).status == 200
         assert a.pulse(c, binary_hash=os.urandom(32)).status == 200
     assert world.agent(a.node_id)["binary_unchanged"] is False
-    rows = world.server.audit(match=a.node_id)
-    assert [r["action"] for r in rows].count("agent.binary_changed") == 1
+    # Recorded by the effects of the round after the answer.
+    end = time.monotonic() + 5
+    while True:
+        rows = [r["action"] for r in world.server.audit(match=a.node_id)]
+        if "agent.binary_changed" in rows or time.monotonic() > end:
+            break
+        time.sleep(0.05)
+    assert rows.count("agent.binary_changed") == 1
 
 
 @pytest.mark.parametrize("kind", ("ed25519", "p256", "rsa"))
