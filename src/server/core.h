@@ -42,7 +42,8 @@ struct tr_core {
 	bool seeding, seeded; /* the configured key: being stored; in force, or there is none */
 	struct tr_calls *calls;
 
-	struct tr_table_mem agents, tokens, vkeys, releases, settings, seen, operators, maintenance, bpf_refs;
+	struct tr_table_mem agents, tokens, vkeys, releases, settings, seen, operators, maintenance, bpf_refs, keysets, skeys;
+	struct tr_authority *authority; /* what keysets and skeys say (authority.h) */
 	bool loaded, ready_told, stopping;
 	unsigned loading; /* tables still to come */
 	bool store_ok;
