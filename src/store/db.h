@@ -49,6 +49,15 @@ struct tr_db_ops {
 	TR_RC (*col_text)(struct tr_db *db, struct tr_stmt *st, int at, struct tr_view *ret, struct tr_err *err);
 	TR_RC (*col_bytes)(struct tr_db *db, struct tr_stmt *st, int at, struct tr_view *ret, struct tr_err *err);
 	void (*reset)(struct tr_db *db, struct tr_stmt *st); /* also forgets what was bound */
+
+	/* Only of a database that several nodes may share; NULL where one trothd has the store for itself (changes.h).
+	 * tell: part of the transaction under way; once that is durable, every connection that listens wakes.
+	 * ear: readable when somebody told, or may have; -1 while away; another one after a reconnection.
+	 * hear: takes what has come and never waits.
+	 * The word {now_ms} is the database's clock as an expression: Unix milliseconds, a number. */
+	TR_RC (*tell)(struct tr_db *db, struct tr_err *err);
+	int (*ear)(const struct tr_db *db);
+	TR_RC (*hear)(struct tr_db *db, bool *ret_told, struct tr_err *err);
 };
 
 extern const struct tr_db_ops tr_db_sqlite;
