@@ -107,6 +107,8 @@ static void list(struct tr_core *c, struct tr_req *r)
 
 	if (tr_req_in(r, &q, &err))
 		tr_req_error(r, &err);
+	else if (q.id.n || q.batch.n || q.cursor.n)
+		tr_req_refuse(r, 400, "out_of_range", "id, batch and cursor are of commands; this list goes by before and after");
 	else
 		ask_list(c, r, &q);
 }

@@ -129,7 +129,7 @@ struct sending {
 	uint64_t id;
 	enum tr_table table;
 	struct tr_buf rows;
-	bool brief; /* without the evidence */
+	bool brief; /* without the evidence, and what else is bulky */
 };
 
 static void send_rows(struct sending *s)
@@ -201,6 +201,11 @@ static bool on_listed(void *arg, const void *row)
 
 		e.evidence = tr_view(NULL, 0);
 		tr_records_add(&s->rows, &tr_event_def, &e);
+	} else if (s->table == TR_T_COMMAND && s->brief) {
+		struct tr_command_row c = *(const struct tr_command_row *)row;
+
+		c.order = c.approvals = c.command = c.result = c.receipt = tr_view(NULL, 0);
+		tr_records_add(&s->rows, &tr_command_row_def, &c);
 	} else {
 		tr_records_add(&s->rows, tr_table_def(s->table), row);
 	}
@@ -219,7 +224,7 @@ static void on_list(void *arg, struct tr_chan *c, const struct tr_frame *f)
 	if (!tr_record_decode(&tr_msg_list_def, f->payload, &m, &err) &&
 	    !tr_record_decode(&tr_list_query_def, m.query, &q, &err)) {
 		out.table = (enum tr_table)m.table;
-		out.brief = q.seq == 0;
+		out.brief = q.seq == 0 && q.id.n == 0;
 		if (!tr_store_list(s->store, out.table, &q, on_listed, &out, &err) && !tr_buf_check(&out.rows, &err))
 			send_rows(&out);
 	}

@@ -97,7 +97,13 @@ static void every_field_of_every_table_comes_back(void **state)
 			OK(apply_alone(c->s, appends ? TR_OP_APPEND : TR_OP_INSERT, (enum tr_table)t, &f.row, err));
 			if (how == FILL_MOST)
 				reopen(c, TR_STORE_RW);
+			if (t == TR_T_COMMAND) /* those that are over are not loaded */
+				q.id = f.row.command.id;
 			if (appends) {
+				OK(tr_store_list(c->s, (enum tr_table)t, &q, expect_row, &e, err));
+			} else if (q.id.n) {
+				OK(tr_store_list(c->s, (enum tr_table)t, &q, expect_row, &e, err));
+				OK(apply_alone(c->s, TR_OP_DELETE, (enum tr_table)t, &f.row, err));
 				OK(tr_store_list(c->s, (enum tr_table)t, &q, expect_row, &e, err));
 			} else {
 				OK(tr_store_each(c->s, (enum tr_table)t, expect_row, &e, err));
@@ -477,6 +483,111 @@ static void alerts_that_are_over_are_listed_by_their_end(void **state)
 		TR_E_INVALID, "bug");
 }
 
+static bool take_command(void *arg, const void *row)
+{
+	char *text = arg;
+	size_t n = strlen(text);
+
+	(void)snprintf(text + n, 64 - n, "%.*s ", TR_VIEW_FMT(((const struct tr_command_row *)row)->id));
+	return true;
+}
+
+static void put_command(struct ctx *c, const char *id, const char *agent, const char *batch, const char *state, int64_t end,
+			uint64_t seq)
+{
+	struct tr_command_row row = { .id = tr_view_str(id), .agent = tr_view_str(agent), .batch = tr_view_str(batch),
+				      .state = tr_view_str(state), .ended_at = end, .line = 1, .seq = seq };
+
+	OK(apply_alone(c->s, TR_OP_INSERT, TR_T_COMMAND, &row, err));
+}
+
+static void some_commands(struct ctx *c)
+{
+	put_command(c, "c1", "web", "x", "done", 10, 1);
+	put_command(c, "c2", "web", "y", "failed", 30, 2);
+	put_command(c, "c3", "web", "y", "sent", 0, 3);
+	put_command(c, "c4", "db", "y", "done", 30, 1);
+	put_command(c, "c5", "db", "y", "expired", 30, 2);
+	put_command(c, "c6", "db", "z", "waiting", 0, 0);
+	put_command(c, "c7", "web", "z", "waiting", 0, 0);
+}
+
+static void only_commands_that_are_not_over_are_loaded(void **state)
+{
+	struct ctx *c = *state;
+	char got[64] = "";
+
+	some_commands(c);
+	OK(tr_store_each(c->s, TR_T_COMMAND, take_command, got, err));
+	assert_string_equal(got, "c3 c6 c7 ");
+}
+
+static void commands_that_are_over_are_listed(void **state)
+{
+	struct ctx *c = *state;
+	static const struct {
+		struct tr_list_query q;
+		const char *want;
+	} cases[] = {
+		{ { .limit = 9 }, "c5 c4 c2 c1 " },
+		{ { .limit = 2 }, "c5 c4 " },
+		/* The rest of that very millisecond, then what came before it. */
+		{ { .limit = 9, .before = 30, .cursor = TR_VIEW_LIT("c4") }, "c2 c1 " },
+		{ { .limit = 9, .before = 30 }, "c1 " },
+		{ { .limit = 9, .after = 10 }, "c2 c4 c5 " },
+		{ { .limit = 9, .match = TR_VIEW_LIT("web") }, "c2 c1 " },
+		{ { .limit = 9, .outcome = TR_VIEW_LIT("done") }, "c4 c1 " },
+		{ { .limit = 9, .batch = TR_VIEW_LIT("y") }, "c5 c4 c2 " },
+		{ { .limit = 9, .batch = TR_VIEW_LIT("y"), .match = TR_VIEW_LIT("db"), .outcome = TR_VIEW_LIT("done") }, "c4 " },
+		{ { .limit = 9, .batch = TR_VIEW_LIT("y"), .before = 30, .cursor = TR_VIEW_LIT("c5"),
+		    .match = TR_VIEW_LIT("db") }, "c4 " },
+		/* By id whatever has become of it. */
+		{ { .limit = 1, .id = TR_VIEW_LIT("c1") }, "c1 " },
+		{ { .limit = 1, .id = TR_VIEW_LIT("c3") }, "c3 " },
+		{ { .limit = 1, .id = TR_VIEW_LIT("c9") }, "" },
+	};
+
+	some_commands(c);
+	for (size_t i = 0; i < TR_ARRAY_LEN(cases); i++) {
+		char got[64] = "";
+
+		OK(tr_store_list(c->s, TR_T_COMMAND, &cases[i].q, take_command, got, err));
+		if (strcmp(got, cases[i].want) != 0)
+			fail_msg("case %zu: %s", i, got);
+	}
+	/* Other tables have no such thing. */
+	REFUSED(tr_store_list(c->s, TR_T_AUDIT, &(struct tr_list_query){ .limit = 1, .id = TR_VIEW_LIT("1") }, take_command, NULL,
+			      err),
+		TR_E_INVALID, "bug");
+	REFUSED(tr_store_list(c->s, TR_T_ALERT, &(struct tr_list_query){ .limit = 1, .batch = TR_VIEW_LIT("1") }, take_command,
+			      NULL, err),
+		TR_E_INVALID, "bug");
+}
+
+static void old_commands_expire_when_they_are_over(void **state)
+{
+	struct ctx *c = *state;
+	char got[64] = "";
+
+	some_commands(c);
+	OK(apply_alone(c->s, TR_OP_EXPIRE, TR_T_COMMAND, &(struct tr_command_row){ .ended_at = 30 }, err));
+	OK(tr_store_list(c->s, TR_T_COMMAND, &(struct tr_list_query){ .limit = 9 }, take_command, got, err));
+	OK(tr_store_each(c->s, TR_T_COMMAND, take_command, got, err));
+	assert_string_equal(got, "c5 c4 c2 c3 c6 c7 ");
+}
+
+/* The database says so, whoever writes to it. Commands without a number yet are many. */
+static void a_number_is_given_once(void **state)
+{
+	struct ctx *c = *state;
+	struct tr_command_row twice = { .id = TR_VIEW_LIT("c8"), .agent = TR_VIEW_LIT("web"), .line = 1, .seq = 3 };
+
+	some_commands(c);
+	REFUSED(apply_alone(c->s, TR_OP_INSERT, TR_T_COMMAND, &twice, err), TR_E_CONFLICT, "");
+	twice.line = 2;
+	OK(apply_alone(c->s, TR_OP_INSERT, TR_T_COMMAND, &twice, err));
+}
+
 static void a_list_stops_when_told_and_can_start_again(void **state)
 {
 	struct ctx *c = *state;
@@ -552,6 +663,10 @@ int main(void)
 		CASE(each_goes_in_key_order_until_told_to_stop),
 		CASE(lists_bound_filter_and_order),
 		CASE(alerts_that_are_over_are_listed_by_their_end),
+		CASE(only_commands_that_are_not_over_are_loaded),
+		CASE(commands_that_are_over_are_listed),
+		CASE(old_commands_expire_when_they_are_over),
+		CASE(a_number_is_given_once),
 		CASE(a_list_stops_when_told_and_can_start_again),
 		CASE(a_rolled_back_append_numbers_nothing_seen),
 		CASE(a_read_only_store_reads_and_never_writes),

@@ -321,6 +321,7 @@ static const struct tr_field outbox_fields[] = {
 	F(tr_outbox_row, agent, IDENT, 64, 0),
 	F(tr_outbox_row, line, U64, 0, 0),
 	F(tr_outbox_row, seq, U64, 0, 0),
+	F(tr_outbox_row, quarantined_at, TIME_MS, 0, 0),
 };
 TR_RECORD(tr_outbox_def, tr_outbox_row, outbox_fields);
 

@@ -228,7 +228,8 @@ struct tr_command_row {
 
 struct tr_outbox_row {
 	struct tr_view agent;
-	uint64_t line, seq;
+	uint64_t line, seq;      /* last number given */
+	int64_t quarantined_at;  /* by its receipt of a quarantine; 0: it is not, by its receipt of a release */
 };
 
 /* Room for a row of any table. */

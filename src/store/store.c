@@ -6,8 +6,8 @@
 #include <stdio.h>
 
 
-/* List statements differ by what bounds them: 2 orders, with or without each filter. */
-enum { LIST_OLDEST = 1, LIST_MATCH = 2, LIST_OUTCOME = 4, LIST_N = 8 };
+/* List statements differ by what bounds them: 2 orders, with or without each filter; prepared when first asked for. */
+enum { LIST_OLDEST = 1, LIST_MATCH = 2, LIST_OUTCOME = 4, LIST_BATCH = 8, LIST_CURSOR = 16, LIST_N = 32 };
 enum query { Q_PUT, Q_INSERT, Q_DELETE, Q_APPEND, Q_EXPIRE, Q_EACH, Q_ONE, Q_LIST, Q_N = Q_LIST + LIST_N };
 
 enum scope { SCOPE_OPEN, SCOPE_KEEP, SCOPE_UNDO, SCOPE_N };
@@ -18,6 +18,8 @@ static const struct table {
 	const char *order;           /* tables with a list: the column it goes by; "seq" says append-only */
 	const char *match, *outcome; /* the columns of tr_list_query's filters */
 	const char *expires;         /* tables that forget: the time that counts */
+	const char *live;            /* tables of which only some rows are loaded: those that have 0 here */
+	const char *batch;           /* the column of tr_list_query.batch; such a table is listed by order and key */
 } tables[TR_T_N] = {
 	[TR_T_AGENT] = { .name = "agents" },
 	[TR_T_TOKEN] = { .name = "tokens" },
@@ -37,7 +39,8 @@ static const struct table {
 	[TR_T_KEYSET] = { .name = "keysets" },
 	[TR_T_SKEY] = { .name = "skeys" },
 	/* Like alerts: the list is of those that are over. */
-	[TR_T_COMMAND] = { .name = "commands", .order = "ended_at", .match = "agent", .outcome = "state" },
+	[TR_T_COMMAND] = { .name = "commands", .order = "ended_at", .match = "agent", .outcome = "state",
+			   .expires = "ended_at", .live = "ended_at", .batch = "batch" },
 	[TR_T_OUTBOX] = { .name = "outboxes" },
 };
 
@@ -61,6 +64,8 @@ static const struct tr_field query_fields[] = {
 	TR_FIELD(tr_list_query, match, TR_F_TEXT, 128, 0),
 	TR_FIELD(tr_list_query, outcome, TR_F_TEXT, 32, 0),
 	TR_FIELD(tr_list_query, id, TR_F_TEXT, 32, 0),
+	TR_FIELD(tr_list_query, batch, TR_F_TEXT, 32, 0),
+	TR_FIELD(tr_list_query, cursor, TR_F_TEXT, 32, 0),
 	TR_FIELD(tr_list_query, seq, TR_F_U64, 0, 0),
 };
 TR_RECORD(tr_list_query_def, tr_list_query, query_fields);
@@ -101,17 +106,26 @@ static void add_select(struct tr_buf *b, const struct table *t, const struct tr_
 
 static void add_list(struct tr_buf *b, const struct table *t, const struct tr_record *def, unsigned how)
 {
+	const char *key = def->fields[0].name, *way = how & LIST_OLDEST ? "ASC" : "DESC";
 	int at = 3;
 
 	add_select(b, t, def);
-	tr_buf_addf(b, " WHERE \"%s\" < $1 AND \"%s\" > $2", t->order, t->order);
+	/* Many may have ended in one millisecond: the key tells them apart. */
+	tr_buf_addf(b, " WHERE \"%s\" %s $1 AND \"%s\" > $2", t->order, how & LIST_CURSOR ? "<=" : "<", t->order);
+	if (how & LIST_CURSOR)
+		tr_buf_addf(b, " AND (\"%s\", \"%s\") < ($1, $%d)", t->order, key, at++);
 	if (how & LIST_MATCH)
 		tr_buf_addf(b, " AND \"%s\" = $%d", t->match, at++);
 	/* With both filters the node is the rare one: the empty text keeps the planner, which has no statistics,
 	 * from walking every row of an outcome. */
 	if (how & LIST_OUTCOME)
 		tr_buf_addf(b, " AND \"%s\"%s = $%d", t->outcome, how & LIST_MATCH ? " || ''" : "", at++);
-	tr_buf_addf(b, " ORDER BY \"%s\" %s LIMIT $%d", t->order, how & LIST_OLDEST ? "ASC" : "DESC", at);
+	if (how & LIST_BATCH)
+		tr_buf_addf(b, " AND \"%s\" = $%d", t->batch, at++);
+	tr_buf_addf(b, " ORDER BY \"%s\" %s", t->order, way);
+	if (t->batch)
+		tr_buf_addf(b, ", \"%s\" %s", key, way);
+	tr_buf_addf(b, " LIMIT $%d", at);
 }
 
 static void add_query(struct tr_buf *b, enum tr_table table, unsigned q)
@@ -128,9 +142,16 @@ static void add_query(struct tr_buf *b, enum tr_table table, unsigned q)
 		add_insert(b, t, def, 1);
 		tr_buf_addf(b, " RETURNING \"%s\"", key);
 		break;
-	case Q_EXPIRE: tr_buf_addf(b, "DELETE FROM \"%s\" WHERE \"%s\" < $1", t->name, t->expires); break;
+	case Q_EXPIRE:
+		tr_buf_addf(b, "DELETE FROM \"%s\" WHERE \"%s\" < $1", t->name, t->expires);
+		/* What is not over never expires. */
+		if (t->live)
+			tr_buf_addf(b, " AND \"%s\" > 0", t->live);
+		break;
 	case Q_EACH:
 		add_select(b, t, def);
+		if (t->live)
+			tr_buf_addf(b, " WHERE \"%s\" = 0", t->live);
 		tr_buf_addf(b, " ORDER BY \"%s\"", key);
 		break;
 	case Q_ONE:
@@ -579,10 +600,14 @@ static TR_RC bind_list(struct tr_store *s, struct tr_stmt *st, const struct tr_l
 
 	if (!rc)
 		rc = bind_number(s, st, 2, q->after, "after", err);
+	if (!rc && (how & LIST_CURSOR))
+		rc = ops->bind_text(s->db, st, at++, q->cursor, err);
 	if (!rc && (how & LIST_MATCH))
 		rc = ops->bind_text(s->db, st, at++, q->match, err);
 	if (!rc && (how & LIST_OUTCOME))
 		rc = ops->bind_text(s->db, st, at++, q->outcome, err);
+	if (!rc && (how & LIST_BATCH))
+		rc = ops->bind_text(s->db, st, at++, q->batch, err);
 	return rc ? rc : bind_number(s, st, at, q->limit, "limit", err);
 }
 
@@ -593,7 +618,8 @@ TR_RC tr_store_list(struct tr_store *s, enum tr_table t, const struct tr_list_qu
 	struct tr_stmt *st;
 	enum tr_code rc;
 
-	if (!tr_table_def(t) || !tables[t].order || (q->seq && !appends(t)))
+	if (!tr_table_def(t) || !tables[t].order || (q->seq && !appends(t)) ||
+	    ((q->id.n || q->batch.n || q->cursor.n) && !tables[t].batch))
 		return tr_err_set(err, TR_E_INVALID, TR_DB_OUR_BUG, "list of table %d", (int)t);
 	if (q->limit < 1 || q->limit > TR_LIST_MAX)
 		return tr_err_set(err, TR_E_INVALID, "limit must be between 1 and 500", "limit %llu",
@@ -601,10 +627,14 @@ TR_RC tr_store_list(struct tr_store *s, enum tr_table t, const struct tr_list_qu
 	how |= q->after && !q->before ? LIST_OLDEST : 0;
 	how |= q->match.n ? LIST_MATCH : 0;
 	how |= q->outcome.n ? LIST_OUTCOME : 0;
-	rc = prepared(s, t, q->seq ? Q_ONE : Q_LIST + how, &st, err);
+	how |= q->batch.n ? LIST_BATCH : 0;
+	how |= q->cursor.n && q->before ? LIST_CURSOR : 0;
+	rc = prepared(s, t, q->seq || q->id.n ? Q_ONE : Q_LIST + how, &st, err);
 	if (rc)
 		return rc;
-	rc = q->seq ? bind_number(s, st, 1, q->seq, "seq", err) : bind_list(s, st, q, how, err);
+	rc = q->seq    ? bind_number(s, st, 1, q->seq, "seq", err)
+	     : q->id.n ? s->db->ops->bind_text(s->db, st, 1, q->id, err)
+		       : bind_list(s, st, q, how, err);
 	if (rc) {
 		s->db->ops->reset(s->db, st);
 		return rc;

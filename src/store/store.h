@@ -12,7 +12,7 @@ enum tr_op { TR_OP_PUT = 1, /* insert or replace by primary key */
 	     TR_OP_INSERT,  /* fails the transaction with TR_E_CONFLICT when the key exists */
 	     TR_OP_DELETE,  /* by primary key: only the key field of the row counts */
 	     TR_OP_APPEND,  /* audit, attestation, event: the store gives seq */
-	     TR_OP_EXPIRE,  /* seen rows with expires_at, events with time, below the row's */
+	     TR_OP_EXPIRE,  /* seen rows with expires_at, events with time, commands with ended_at, below the row's */
 	     TR_OP_N };
 
 struct tr_store;
@@ -39,7 +39,7 @@ TR_RC tr_store_savepoint(struct tr_store *s, struct tr_err *err);
 TR_RC tr_store_release(struct tr_store *s, struct tr_err *err);
 void tr_store_rollback_savepoint(struct tr_store *s);
 
-/* Every row of a table in key order; fn returns false to stop. The row's views live during the call; fn may not read
+/* Every row of a table (of commands: those that are not over) in key order; fn returns false to stop. The row's views live during the call; fn may not read
  * the same table again. */
 typedef bool (*tr_row_fn)(void *arg, const void *row);
 TR_RC tr_store_each(struct tr_store *s, enum tr_table t, tr_row_fn fn, void *arg, struct tr_err *err);
@@ -54,6 +54,8 @@ struct tr_list_query {
 	struct tr_view match; /* node_id (attestation), object (audit), agent (event, command) or id (alert); empty: all */
 	struct tr_view outcome; /* events, alerts: kind; commands: state; empty: all */
 	struct tr_view id;      /* commands: exactly this one, over or not; empty: not used */
+	struct tr_view batch;   /* commands: only these; empty: all */
+	struct tr_view cursor;  /* commands: with `before`, of those that ended in that very ms too, keys below this */
 	uint64_t seq;         /* exactly this one; 0: not used */
 };
 extern const struct tr_record tr_list_query_def;

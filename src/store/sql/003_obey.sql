@@ -65,14 +65,16 @@ CREATE TABLE commands (
 	retry_of TEXT NOT NULL
 ) {options};
 CREATE INDEX commands_by_end ON commands (ended_at);
+CREATE INDEX commands_by_batch ON commands (batch);
 CREATE INDEX commands_by_agent ON commands (agent, ended_at);
 CREATE INDEX commands_by_state ON commands (state, ended_at);
 -- A number is used once, also when two nodes hand them out.
 CREATE UNIQUE INDEX commands_by_number ON commands (agent, line, seq) WHERE seq > 0;
 
--- The last number given to each agent. Kept when the commands are long gone.
+-- The last number given to each agent, and whether it is in quarantine. Kept when the commands are long gone.
 CREATE TABLE outboxes (
 	agent TEXT NOT NULL PRIMARY KEY,
 	line {int} NOT NULL,
-	seq {int} NOT NULL
+	seq {int} NOT NULL,
+	quarantined_at {int} NOT NULL
 ) {options};
