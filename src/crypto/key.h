@@ -53,6 +53,8 @@ TR_RC tr_verify(const struct tr_pubkey *k, enum tr_sig_alg alg, struct tr_view m
 TR_RC tr_privkey_from_pem(struct tr_view pem, struct tr_privkey **ret, struct tr_err *err);
 /* From a file of mode 0600 (base/file.h rules). */
 TR_RC tr_privkey_load(const char *path, struct tr_privkey **ret, struct tr_err *err);
+/* Ed25519 from its 32-byte seed (RFC 8032), with the same refusals. */
+TR_RC tr_privkey_from_seed(const uint8_t seed[32], struct tr_privkey **ret, struct tr_err *err);
 TR_RC tr_privkey_generate(enum tr_key_type type, struct tr_privkey **ret, struct tr_err *err); /* RSA: 2048 bits */
 /* PKCS#8 PEM; wipe the buffer with tr_wipe before freeing it. */
 TR_RC tr_privkey_pem(const struct tr_privkey *k, struct tr_buf *ret, struct tr_err *err);

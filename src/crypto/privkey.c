@@ -163,6 +163,18 @@ TR_RC tr_privkey_load(const char *path, struct tr_privkey **ret, struct tr_err *
 	return rc;
 }
 
+TR_RC tr_privkey_from_seed(const uint8_t seed[32], struct tr_privkey **ret, struct tr_err *err)
+{
+	tr_auto(tr_privkey_free) struct tr_privkey *k = calloc(1, sizeof(*k));
+
+	if (!k)
+		return tr_err_set(err, TR_E_INTERNAL, MEMORY_PUB, "private key");
+	if (take_ed25519(k, seed, err))
+		return err->code;
+	*ret = TR_TAKE(k);
+	return TR_OK;
+}
+
 TR_RC tr_privkey_generate(enum tr_key_type type, struct tr_privkey **ret, struct tr_err *err)
 {
 	tr_auto(tr_privkey_free) struct tr_privkey *k = calloc(1, sizeof(*k));
