@@ -2,7 +2,7 @@
 #include "signed/keyset.h"
 
 #include "crypto/x509.h"
-#include "signed/cose1.h"
+#include "signed/keyset_form.h"
 
 /* Payload keys; documented in docs/protocol/keyset.cddl. Never reused. */
 enum {
@@ -21,22 +21,6 @@ enum {
 /* Year 9999: later times have no RFC 3339 form. */
 #define TIME_MAX_MS INT64_C(253402300799999)
 #define ROOT_MAX 2048 /* bytes of a root's SPKI */
-
-static const char *const roles[TR_ROLE_N] = {
-	[TR_ROLE_COMMAND] = "command", [TR_ROLE_RELEASE] = "release", [TR_ROLE_CONFIG] = "config",
-	[TR_ROLE_LOG] = "log",	       [TR_ROLE_CA] = "ca",	      [TR_ROLE_OPERATOR] = "operator",
-};
-
-static bool role_from_name(struct tr_view v, enum tr_key_role *ret)
-{
-	for (unsigned i = 0; i < TR_ROLE_N; i++) {
-		if (tr_view_is(v, roles[i])) {
-			*ret = (enum tr_key_role)i;
-			return true;
-		}
-	}
-	return false;
-}
 
 static int view_cmp(struct tr_view a, struct tr_view b)
 {
@@ -64,6 +48,10 @@ static const char *check_keys(const struct tr_keyset *k)
 			return "the keyset gives a key a time out of range";
 		if (key->not_after_ms && key->not_after_ms <= key->not_before_ms)
 			return "the keyset holds a key that ends before it begins";
+		/* Who orders must not be who approves: a key has one role. */
+		for (size_t j = 0; j < i; j++)
+			if (tr_view_eq(k->keys[j].key, key->key))
+				return "the keyset names a key twice";
 	}
 	return NULL;
 }
@@ -106,7 +94,7 @@ static void put_keys(const struct tr_keyset *k, struct tr_buf *b)
 		const struct tr_keyset_key *key = &k->keys[i];
 
 		tr_cbor_put_array(b, 5);
-		tr_cbor_put_text(b, tr_view_str(roles[key->role]));
+		tr_cbor_put_text(b, tr_view_str(tr_key_role_name(key->role)));
 		tr_cbor_put_bytes(b, key->key);
 		tr_cbor_put_int(b, key->not_before_ms);
 		tr_cbor_put_int(b, key->not_after_ms);
@@ -155,46 +143,6 @@ TR_RC tr_keyset_payload(const struct tr_keyset *k, struct tr_buf *ret, struct tr
 	return tr_buf_check(ret, err);
 }
 
-TR_RC tr_keyset_sign(struct tr_view payload, const struct tr_privkey *const *roots, size_t n,
-		     struct tr_buf *ret, struct tr_err *err)
-{
-	tr_auto(tr_buf_done) struct tr_buf hdrs = TR_BUF_INIT;
-	uint8_t sigs[TR_COSE_SIGS_MAX][TR_SIG_MAX];
-	struct tr_cose_sig list[TR_COSE_SIGS_MAX] = { 0 };
-	size_t at[TR_COSE_SIGS_MAX + 1] = { 0 };
-	enum tr_code rc;
-
-	if (n == 0 || n > TR_COSE_SIGS_MAX)
-		return tr_err_set(err, TR_E_INVALID, "a keyset needs 1 to 16 root signatures", "%zu signers",
-				  n);
-	/* All headers first: the buffer may move while it grows. */
-	for (size_t i = 0; i < n; i++) {
-		tr_cose_put_protected(&hdrs, tr_sig_alg_cose(tr_privkey_alg(roots[i])),
-				      tr_cose1_kid(tr_privkey_pub(roots[i])));
-		at[i + 1] = hdrs.n;
-	}
-	rc = tr_buf_check(&hdrs, err);
-	if (rc)
-		return rc;
-	for (size_t i = 0; i < n; i++) {
-		tr_auto(tr_buf_done) struct tr_buf tbs = TR_BUF_INIT;
-		size_t len = 0;
-
-		list[i].protected_hdr = tr_view(hdrs.p + at[i], at[i + 1] - at[i]);
-		tr_cose_sign_tbs(&tbs, tr_view(NULL, 0), list[i].protected_hdr, TR_VIEW_LIT(TR_KEYSET_DOMAIN),
-				 payload);
-		rc = tr_buf_check(&tbs, err);
-		if (rc)
-			return rc;
-		rc = tr_sign(roots[i], tr_privkey_alg(roots[i]), tr_buf_view(&tbs), sigs[i], &len, err);
-		if (rc)
-			return tr_err_wrap(err, "sign keyset");
-		list[i].sig = tr_view(sigs[i], len);
-	}
-	tr_cose_put_sign(ret, tr_view(NULL, 0), payload, list, n);
-	return tr_buf_check(ret, err);
-}
-
 static void read_roots(struct tr_cbor *r, struct tr_keyset *out)
 {
 	out->n_roots = tr_cbor_array(r, TR_KEYSET_ROOTS_MAX);
@@ -210,7 +158,7 @@ static void read_keys(struct tr_cbor *r, struct tr_keyset *out)
 
 		if (tr_cbor_array(r, 5) != 5)
 			tr_cbor_fail(r, "a key of the keyset has not five fields");
-		if (!role_from_name(tr_cbor_text(r), &k->role))
+		if (!tr_key_role_of(tr_cbor_text(r), &k->role))
 			tr_cbor_fail(r, "unknown role in keyset");
 		k->key = tr_cbor_bytes(r);
 		k->not_before_ms = tr_cbor_int(r);
@@ -232,7 +180,7 @@ static void read_revoked(struct tr_cbor *r, struct tr_keyset *out)
 	}
 }
 
-static TR_RC parse(struct tr_view payload, struct tr_keyset *out, struct tr_err *err)
+TR_RC tr_keyset_parse(struct tr_view payload, struct tr_keyset *out, struct tr_err *err)
 {
 	struct tr_cbor r = tr_cbor_reader(payload);
 	struct tr_cbor_map m;
@@ -295,40 +243,7 @@ static TR_RC check_form(struct tr_view in, const struct tr_cose *c, struct tr_er
 	return TR_OK;
 }
 
-/* One signature against the listed roots; *ret_root is the index of its key. */
-static TR_RC verify_one(const struct tr_cose *c, const struct tr_cose_sig *s, const struct tr_keyset *k,
-			size_t *ret_root, struct tr_err *err)
-{
-	tr_auto(tr_buf_done) struct tr_buf tbs = TR_BUF_INIT;
-	enum tr_code rc;
-
-	tr_cose_sign_tbs(&tbs, tr_view(NULL, 0), s->protected_hdr, TR_VIEW_LIT(TR_KEYSET_DOMAIN), c->payload);
-	rc = tr_buf_check(&tbs, err);
-	if (rc)
-		return rc;
-	for (size_t i = 0; i < k->n_roots; i++) {
-		tr_auto(tr_pubkey_free) struct tr_pubkey *root = NULL;
-		uint8_t id[TR_SHA256_LEN];
-		enum tr_sig_alg alg;
-
-		tr_sha256(k->roots[i], id);
-		if (!tr_view_eq(s->kid, tr_view(id, TR_KID_LEN)))
-			continue;
-		rc = tr_pubkey_from_spki(k->roots[i], &root, err);
-		if (rc)
-			return tr_err_wrap(err, "keyset root");
-		if (!tr_sig_alg_from_cose(s->alg, &alg) || alg == TR_SIG_RS256 || !tr_pubkey_can(root, alg))
-			return tr_err_set(err, TR_E_DENIED,
-					  "the keyset's signature algorithm does not fit the root key",
-					  "alg %lld", (long long)s->alg);
-		*ret_root = i;
-		return tr_verify(root, alg, tr_buf_view(&tbs), s->sig, err);
-	}
-	return tr_err_set(err, TR_E_DENIED, "the keyset is signed by a key that is not one of its roots",
-			  "kid");
-}
-
-static TR_RC read_form(struct tr_view in, struct tr_cose *ret, struct tr_err *err)
+TR_RC tr_keyset_read_form(struct tr_view in, struct tr_cose *ret, struct tr_err *err)
 {
 	enum tr_code rc;
 
@@ -340,67 +255,15 @@ static TR_RC read_form(struct tr_view in, struct tr_cose *ret, struct tr_err *er
 	return check_form(in, ret, err);
 }
 
-TR_RC tr_keyset_verify_pinned(struct tr_view in, const uint8_t pin[32], int64_t now_ms, struct tr_keyset *ret,
-			      struct tr_err *err)
-{
-	uint8_t print[TR_SHA256_LEN];
-	bool signed_by[TR_KEYSET_ROOTS_MAX] = { false };
-	struct tr_keyset out;
-	uint64_t valid = 0;
-	struct tr_cose c;
-	enum tr_code rc;
-
-	rc = read_form(in, &c, err);
-	if (rc)
-		return rc;
-	/* Parsed before it is verified, unlike all else: a pin is a hash, the root keys themselves are in the
-	 * payload. Nothing of it is used before the hash over them equals the pin. */
-	rc = parse(c.payload, &out, err);
-	if (rc)
-		return rc;
-	tr_keyset_root_fingerprint(&out, print);
-	if (memcmp(print, pin, sizeof(print)) != 0)
-		return tr_err_set(
-			err, TR_E_DENIED,
-			"the server's root keys are not the pinned ones: this is another installation, or "
-			"somebody is in between",
-			"root fingerprint differs");
-	/* Every signature has to hold, also surplus ones: an object with a damaged part is a damaged object.
-	 */
-	for (size_t i = 0; i < c.n_sigs; i++) {
-		size_t root = 0;
-
-		rc = verify_one(&c, &c.sigs[i], &out, &root, err);
-		if (rc)
-			return tr_err_wrap(err, "keyset");
-		if (signed_by[root])
-			return tr_err_set(err, TR_E_DENIED, "the keyset carries two signatures of one root",
-					  "root %zu", root);
-		signed_by[root] = true;
-		valid++;
-	}
-	if (valid < out.threshold)
-		return tr_err_set(err, TR_E_DENIED, "too few root keys have signed the keyset",
-				  "%llu of %llu needed", (unsigned long long)valid,
-				  (unsigned long long)out.threshold);
-	if (now_ms >= out.expires_ms)
-		return tr_err_set(
-			err, TR_E_DENIED,
-			"the keyset has expired: the operators must sign a new one (or this clock is wrong)",
-			"expired %lld ms ago", (long long)(now_ms - out.expires_ms));
-	*ret = out;
-	return TR_OK;
-}
-
 TR_RC tr_keyset_unverified(struct tr_view in, struct tr_keyset *ret, struct tr_err *err)
 {
 	struct tr_keyset out;
 	struct tr_cose c;
-	enum tr_code rc = read_form(in, &c, err);
+	enum tr_code rc = tr_keyset_read_form(in, &c, err);
 
 	if (rc)
 		return rc;
-	rc = parse(c.payload, &out, err);
+	rc = tr_keyset_parse(c.payload, &out, err);
 	if (rc)
 		return rc;
 	*ret = out;

@@ -28,7 +28,7 @@ struct tr_keyset {
 	struct tr_view trust_domain;
 	uint64_t epoch;
 	int64_t issued_ms, expires_ms;
-	struct tr_view prev_digest; /* SHA-256 of the previous keyset's bytes; empty for epoch 1 */
+	struct tr_view prev_digest; /* tr_keyset_digest of the previous keyset; empty for epoch 1 */
 	uint64_t threshold;
 	size_t n_roots;
 	struct tr_view roots[TR_KEYSET_ROOTS_MAX]; /* SPKI DER, sorted bytewise, unique */
@@ -45,31 +45,36 @@ TR_RC tr_keyset_payload(const struct tr_keyset *k, struct tr_buf *ret, struct tr
 TR_RC tr_keyset_sign(struct tr_view payload, const struct tr_privkey *const *roots, size_t n, struct tr_buf *ret,
 		     struct tr_err *err);
 /* Verifies against pinned roots: at least `threshold` distinct listed root keys signed. `pin` is the expected root
- * fingerprint (32 bytes): the keyset's own root set must hash to it. Views borrow from in. TR_E_DENIED otherwise. */
+ * fingerprint (32 bytes): the keyset's own root set must hash to it. Views borrow from in. TR_E_DENIED otherwise.
+ * From epoch 2 on, signatures of keys that are not among its roots are passed over: they are the predecessor's, and only
+ * verify_next can check them. now_ms 0: whatever its expiry (a link of a chain that is not the last). */
 TR_RC tr_keyset_verify_pinned(struct tr_view in, const uint8_t pin[32], int64_t now_ms, struct tr_keyset *ret,
 			      struct tr_err *err);
-/* The next one: epoch exactly one higher, the digest of `prev`'s bytes as its predecessor, the same trust domain, issued
- * no earlier, a revocation number and a set of revocations that only grow, and signed by the thresholds of prev's roots
+/* The next one: epoch exactly one higher, tr_keyset_digest(prev_bytes) as its predecessor, the same trust domain, issued
+ * no earlier, a set of revocations that only grows (and its number with it), and signed by the thresholds of prev's roots
  * and of its own: a signature of a root that is in both counts for both. prev was verified before. Expiry as above. */
 TR_RC tr_keyset_verify_next(struct tr_view prev_bytes, const struct tr_keyset *prev, struct tr_view in, int64_t now_ms,
 			    struct tr_keyset *ret, struct tr_err *err);
 /* Adds one signature, offline, one holder after the other. in: a draft (the bare payload, as tr_keyset_payload makes it) or
- * an object that has some already; one of the same root is replaced. Only verify says whether they are enough. */
+ * an object that has some already; one of the same root is replaced. Only verify says whether they are enough. From epoch
+ * 2 on a root of the predecessor may sign, too. TR_E_BUSY: it has TR_COSE_SIGS_MAX of others already. */
 TR_RC tr_keyset_add_signature(struct tr_view in, const struct tr_privkey *root, struct tr_buf *ret, struct tr_err *err);
 /* Its signatures: which of its own roots, and of prev's (NULL: none), have signed; counts against the thresholds. Every
- * signature is checked. For people who collect them. */
+ * signature is checked, as in verify; a draft has none. For people who collect them. */
 struct tr_keyset_signed {
 	size_t by_own, by_prev;
 	bool own[TR_KEYSET_ROOTS_MAX], prev[TR_KEYSET_ROOTS_MAX];
 };
 TR_RC tr_keyset_signatures(struct tr_view in, const struct tr_keyset *prev, struct tr_keyset_signed *ret,
 			   struct tr_err *err);
-void tr_keyset_digest(struct tr_view bytes, uint8_t out[32]); /* SHA-256 of the object's bytes */
+/* SHA-256 of the payload, of a draft as of the signed object: what the next keyset names as its predecessor. Not of the
+ * whole object, which changes when somebody adds a signature or re-encodes one (ECDSA has two valid ones for each). */
+void tr_keyset_digest(struct tr_view bytes, uint8_t out[32]);
 
 const char *tr_key_role_name(enum tr_key_role r);
 bool tr_key_role_of(struct tr_view name, enum tr_key_role *ret);
 bool tr_keyset_revokes(const struct tr_keyset *k, const uint8_t key_id[32]);
-/* The key of this role whose kid (first 16 bytes of SHA-256 of its SPKI) this is; NULL: none. Revoked ones are found. */
+/* The key of this role whose kid (first 16 bytes of SHA-256 of `key`) this is; NULL: none. Revoked ones are found. */
 const struct tr_keyset_key *tr_keyset_find(const struct tr_keyset *k, enum tr_key_role role, struct tr_view kid);
 /* May a thing that this key signed at signed_ms be believed at now_ms? TR_REF_-like answer as a plain enum: valid, revoked,
  * or outside its time. A key with no_sign_after T is believed for what was signed until T. */
@@ -79,6 +84,8 @@ enum tr_key_standing tr_keyset_standing(const struct tr_keyset *k, const struct 
 
 /* Fields without verification, for people who look at a file: whoever shows them says "unverified". */
 TR_RC tr_keyset_unverified(struct tr_view in, struct tr_keyset *ret, struct tr_err *err);
+/* The same of a draft (the bare payload), or of an object. */
+TR_RC tr_keyset_draft(struct tr_view in, struct tr_keyset *ret, struct tr_err *err);
 /* SHA-256 over the canonical CBOR [threshold, [spki, …]] of the root set. */
 void tr_keyset_root_fingerprint(const struct tr_keyset *k, uint8_t out[32]);
 

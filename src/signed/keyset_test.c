@@ -201,7 +201,8 @@ static void an_inconsistent_keyset_is_not_made(void **state)
 					      "empty key",
 					      "key ends first",
 					      "unsorted revocations",
-					      "unknown role" };
+					      "unknown role",
+					      "one key in two roles" };
 
 	(void)state;
 	for (size_t i = 0; i < TR_ARRAY_LEN(labels); i++) {
@@ -226,6 +227,7 @@ static void an_inconsistent_keyset_is_not_made(void **state)
 		case 12: k.keys[0].not_before_ms = 2; break;
 		case 13: k.n_revoked = 2; break;
 		case 14: k.keys[0].role = TR_ROLE_N; break;
+		case 15: k.keys[1].key = k.keys[0].key; break;
 		default: break;
 		}
 		CHECK(tr_keyset_payload(&k, &b, &err) == (i == 0 ? TR_OK : TR_E_INVALID), labels[i]);
@@ -237,14 +239,17 @@ static void a_full_keyset_fits(void **state)
 	const struct tr_privkey *by[] = { roots[0] };
 	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
 	struct tr_keyset k = sample(1, 1);
+	uint8_t names[64 + TR_KEYSET_KEYS_MAX];
 	struct pinned p;
 
 	(void)state;
+	for (size_t i = 0; i < sizeof(names); i++)
+		names[i] = (uint8_t)i;
 	k.epoch = UINT64_MAX;
 	k.prev_digest = tr_view(k.revoked[0], 32);
 	k.n_keys = TR_KEYSET_KEYS_MAX;
 	for (size_t i = 0; i < k.n_keys; i++)
-		k.keys[i] = (struct tr_keyset_key){ .role = TR_ROLE_OPERATOR, .key = TR_VIEW_LIT("key") };
+		k.keys[i] = (struct tr_keyset_key){ .role = TR_ROLE_OPERATOR, .key = tr_view(names + i, 64) };
 	k.n_revoked = TR_KEYSET_REVOKED_MAX;
 	for (size_t i = 0; i < k.n_revoked; i++)
 		k.revoked[i][0] = (uint8_t)i, memset(k.revoked[i] + 1, 9, 31);

@@ -70,10 +70,15 @@ struct tr_order {
 /* Every rule that needs no clock and no key: known command, exactly its parameters, times within its lifetime.
  * TR_E_INVALID says which is broken. */
 TR_RC tr_order_check(const struct tr_order *o, struct tr_err *err);
-/* Deterministic CBOR (docs/protocol/command.cddl). Encode checks first; decoded views borrow from in. */
+/* Text that a terminal shows as it was signed: UTF-8 without controls, line breaks, changes of direction and characters
+ * that nobody sees. An empty one is fine. */
+bool tr_order_line_ok(struct tr_view v);
+/* Deterministic CBOR (docs/protocol/command.cddl). Encode checks first; decoded views borrow from in. Decode answers
+ * TR_E_NOTFOUND for a well-formed order of a command that this version does not know; *ret is set then, too. */
 TR_RC tr_order_encode(const struct tr_order *o, struct tr_buf *ret, struct tr_err *err);
 TR_RC tr_order_decode(struct tr_view in, struct tr_order *ret, struct tr_err *err);
-/* SHA-256 over TR_ORDER_DOMAIN, a zero byte and the bytes: what approvals name. */
+/* SHA-256 over TR_ORDER_DOMAIN, a zero byte and the bytes: what approvals name. Zeros when it is too
+ * long to be an order. */
 void tr_order_digest(struct tr_view order, uint8_t out[32]);
 /* One line for people, made from the bytes alone: "restart-agent on web-1 (change, once), until 2026-11-22T12:00:00Z".
  * What an operator reads before approving, and what the approval carries. */
