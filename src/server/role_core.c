@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Boot, channels and dispatch of core. What it decides is in the api_*.c files and admit.c. */
+#include "server/public_keys.h"
 #include "server/role.h"
 #include "server/core.h"
 
@@ -540,6 +541,8 @@ const tr_api_fn tr_api[TR_RT_N] = {
 	[TR_RT_VERSION] = tr_api_version,
 	[TR_RT_KEYSET] = tr_api_keyset,
 	[TR_RT_CHALLENGE] = tr_api_challenge,
+	[TR_RT_PUBLIC_KEY] = tr_api_public_key,
+	[TR_RT_PUBLIC_KEYS] = tr_api_public_keys,
 	[TR_RT_REGISTER] = tr_api_register,
 	[TR_RT_TIME] = tr_api_time,
 	[TR_RT_RENEW] = tr_api_renew,
