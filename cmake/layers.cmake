@@ -32,7 +32,14 @@ function(tr_layer name)
 		target_link_libraries(${name}_${stem} PRIVATE troth_${name} PkgConfig::CMOCKA ${L_EXTERNAL})
 		# cmocka's macros convert freely.
 		target_compile_options(${name}_${stem} PRIVATE -Wno-conversion -Wno-missing-prototypes)
-		add_test(NAME ${name}/${stem} COMMAND ${name}_${stem} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+		# Tests that include postgres_test.h run beside a database server of their own.
+		file(STRINGS ${file} needs REGEX "postgres_test\\.h")
+		set(beside "")
+		if(needs)
+			set(beside ${CMAKE_SOURCE_DIR}/script/with-postgres)
+		endif()
+		add_test(NAME ${name}/${stem} COMMAND ${beside} $<TARGET_FILE:${name}_${stem}>
+			WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
 		set_tests_properties(${name}/${stem} PROPERTIES LABELS unit TIMEOUT 120)
 	endforeach()
 

@@ -2,7 +2,7 @@
 /* The seam between the typed store and a database, for store.c and the backends only.
  *
  * One SQL text serves every database: parameters are $1, $2, … in order of first use, identifiers are quoted,
- * numbers are int64, text is UTF-8 without NUL, nothing is ever NULL. What cannot be said alike is a word in braces
+ * numbers are int64, text is UTF-8 without NUL and ordered by its bytes, nothing is ever NULL. Its type is written TEXT. What cannot be said alike is a word in braces
  * in the migrations, asked from the backend. One connection, one thread, one transaction at a time. */
 #ifndef TR_STORE_DB_H
 #define TR_STORE_DB_H
@@ -15,6 +15,10 @@ struct tr_stmt; /* the backend's own */
 struct tr_db {
 	const struct tr_db_ops *ops;
 };
+
+/* The way to a database on a network can break. In doubt: it broke during a commit. */
+enum tr_db_link { TR_DB_UP, TR_DB_AWAY, TR_DB_IN_DOUBT };
+enum tr_db_outcome { TR_DB_NO_DOUBT, TR_DB_COMMITTED, TR_DB_ABORTED };
 
 /* After a statement fails the transaction is good for nothing but rollback (to the savepoint): PostgreSQL says so
  * itself, store.c enforces it for all. Codes: TR_E_CONFLICT a unique key exists; TR_E_BUSY another writer;
@@ -30,12 +34,21 @@ struct tr_db_ops {
 	/* Stamps the database as a Troth store, inside the transaction of the first migration. */
 	TR_RC (*mark)(struct tr_db *db, struct tr_err *err);
 	TR_RC (*has_table)(struct tr_db *db, const char *name, bool *ret, struct tr_err *err);
+	/* The next row appended to the table gets a number above `to`, which is not below the numbers in it. */
+	TR_RC (*raise_seq)(struct tr_db *db, const char *table, int64_t to, struct tr_err *err);
 
 	/* Statements without parameters or rows. */
 	TR_RC (*exec)(struct tr_db *db, const char *sql, struct tr_err *err);
 	TR_RC (*begin)(struct tr_db *db, struct tr_err *err); /* takes the write lock now, not at the first write */
 	TR_RC (*commit)(struct tr_db *db, struct tr_err *err); /* durable on TR_OK, rolled back otherwise */
 	void (*rollback)(struct tr_db *db);
+	/* For reading only: everything until the rollback is of one moment. */
+	TR_RC (*begin_read)(struct tr_db *db, struct tr_err *err);
+	/* NULL where the database cannot be away. While it is, everything that may fail does (TR_E_UNAVAIL).
+	 * come_back tries once, for a few seconds at most; TR_E_CONFLICT when what is there now is not what was left:
+	 * whoever remembers anything of it must forget that. */
+	enum tr_db_link (*link)(const struct tr_db *db);
+	TR_RC (*come_back)(struct tr_db *db, enum tr_db_outcome *ret, struct tr_err *err);
 
 	TR_RC (*prepare)(struct tr_db *db, const char *sql, struct tr_stmt **ret, struct tr_err *err);
 	void (*finish)(struct tr_db *db, struct tr_stmt *st);
@@ -60,7 +73,7 @@ struct tr_db_ops {
 	TR_RC (*hear)(struct tr_db *db, bool *ret_told, struct tr_err *err);
 };
 
-extern const struct tr_db_ops tr_db_sqlite;
+extern const struct tr_db_ops tr_db_sqlite, tr_db_postgres;
 
 /* Opens the database a location names, without looking at its schema. */
 TR_RC tr_db_open(const char *location, enum tr_store_open_mode mode, struct tr_db **ret, struct tr_err *err);

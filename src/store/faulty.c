@@ -67,6 +67,16 @@ static TR_RC f_begin(struct tr_db *db, struct tr_err *err)
 	PASS(begin);
 }
 
+static TR_RC f_begin_read(struct tr_db *db, struct tr_err *err)
+{
+	PASS(begin_read);
+}
+
+static TR_RC f_raise_seq(struct tr_db *db, const char *table, int64_t to, struct tr_err *err)
+{
+	PASS(raise_seq, table, to);
+}
+
 static void f_rollback(struct tr_db *db)
 {
 	struct tr_db *in = f_of(db)->inner;
@@ -145,8 +155,10 @@ static const struct tr_db_ops ops = {
 	.word = f_word,
 	.mark = f_mark,
 	.has_table = f_has_table,
+	.raise_seq = f_raise_seq,
 	.exec = f_exec,
 	.begin = f_begin,
+	.begin_read = f_begin_read,
 	.commit = f_commit,
 	.rollback = f_rollback,
 	.prepare = f_prepare,

@@ -348,6 +348,17 @@ static TR_RC sq_mark(struct tr_db *db, struct tr_err *err)
 	return run_sql(sq_of(db), sql, err);
 }
 
+static TR_RC sq_raise_seq(struct tr_db *db, const char *table, int64_t to, struct tr_err *err)
+{
+	char sql[256];
+
+	(void)snprintf(sql, sizeof(sql),
+		       "DELETE FROM sqlite_sequence WHERE name = '%s';"
+		       "INSERT INTO sqlite_sequence (name, seq) VALUES ('%s', %lld)",
+		       table, table, (long long)to);
+	return run_sql(sq_of(db), sql, err);
+}
+
 static TR_RC sq_prepare(struct tr_db *db, const char *sql, struct tr_stmt **ret, struct tr_err *err)
 {
 	struct sq *q = sq_of(db);
@@ -510,6 +521,11 @@ static TR_RC sq_begin(struct tr_db *db, struct tr_err *err)
 	return rc ? fail(q, rc, "begin", err) : TR_OK;
 }
 
+static TR_RC sq_begin_read(struct tr_db *db, struct tr_err *err)
+{
+	return run_sql(sq_of(db), "BEGIN", err);
+}
+
 static TR_RC sq_commit(struct tr_db *db, struct tr_err *err)
 {
 	struct sq *q = sq_of(db);
@@ -530,8 +546,10 @@ const struct tr_db_ops tr_db_sqlite = {
 	.word = sq_word,
 	.mark = sq_mark,
 	.has_table = sq_has_table,
+	.raise_seq = sq_raise_seq,
 	.exec = sq_exec,
 	.begin = sq_begin,
+	.begin_read = sq_begin_read,
 	.commit = sq_commit,
 	.rollback = sq_rollback,
 	.prepare = sq_prepare,

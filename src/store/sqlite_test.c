@@ -197,7 +197,7 @@ static void bad_locations_say_what_is_wrong(void **state)
 	} cases[] = {
 		{ "", TR_STORE_CREATE, TR_E_INVALID, "sqlite:" },
 		{ "/var/lib/troth.db", TR_STORE_CREATE, TR_E_INVALID, "sqlite:" },
-		{ "postgresql://db/troth", TR_STORE_CREATE, TR_E_INVALID, "sqlite:" },
+		{ "mysql://db/troth", TR_STORE_CREATE, TR_E_INVALID, "sqlite:" },
 		{ "sqlite", TR_STORE_CREATE, TR_E_INVALID, "sqlite:" },
 		{ "sqlite:", TR_STORE_CREATE, TR_E_INVALID, "path" },
 		{ "sqlite::memory:", TR_STORE_CREATE, TR_E_INVALID, "path" },

@@ -47,7 +47,7 @@ static const struct table {
 struct tr_store {
 	struct tr_db *db;
 	unsigned schema;
-	bool read_only;
+	bool read_only, reading; /* reading: in a transaction that may not write */
 	bool in_tx;
 	bool failed; /* a statement failed: nothing but a rollback is left */
 	unsigned depth; /* open savepoints */
@@ -344,7 +344,7 @@ TR_RC tr_store_open_db(struct tr_db *db, enum tr_store_open_mode mode, struct tr
 
 TR_RC tr_db_open(const char *location, enum tr_store_open_mode mode, struct tr_db **ret, struct tr_err *err)
 {
-	static const struct tr_db_ops *const all[] = { &tr_db_sqlite };
+	static const struct tr_db_ops *const all[] = { &tr_db_sqlite, &tr_db_postgres };
 
 	for (size_t i = 0; i < TR_ARRAY_LEN(all); i++) {
 		size_t n = strlen(all[i]->scheme);
@@ -353,8 +353,8 @@ TR_RC tr_db_open(const char *location, enum tr_store_open_mode mode, struct tr_d
 			return all[i]->open(location + n + 1, mode, ret, err);
 	}
 	return tr_err_set(err, TR_E_INVALID,
-			  "no such kind of store; write its location as sqlite:/var/lib/troth/troth.db",
-			  "store location %s", location);
+			  "no such kind of store; write its location as sqlite:/var/lib/troth/troth.db or postgresql://USER@HOST/DATABASE",
+			  "store location %.*s", (int)strcspn(location, "?"), location);
 }
 
 TR_RC tr_store_open(const char *location, enum tr_store_open_mode mode, struct tr_store **ret, struct tr_err *err)
@@ -364,7 +364,8 @@ TR_RC tr_store_open(const char *location, enum tr_store_open_mode mode, struct t
 
 	if (!rc)
 		rc = tr_store_open_db(db, mode, ret, err);
-	return rc ? tr_err_wrap(err, "open store %s", location) : TR_OK;
+	/* What follows the question mark may be a password. */
+	return rc ? tr_err_wrap(err, "open store %.*s", (int)strcspn(location, "?"), location) : TR_OK;
 }
 
 static void finish(struct tr_store *s, struct tr_stmt *st)
@@ -403,9 +404,21 @@ TR_RC tr_store_begin(struct tr_store *s, struct tr_err *err)
 	if (rc)
 		return tr_err_wrap(err, "begin");
 	s->in_tx = true;
-	s->failed = false;
+	s->failed = s->reading = false;
 	s->depth = 0;
 	s->last_seq = 0;
+	return TR_OK;
+}
+
+TR_RC tr_store_begin_read(struct tr_store *s, struct tr_err *err)
+{
+	if (s->in_tx)
+		return tr_err_set(err, TR_E_INTERNAL, TR_DB_OUR_BUG, "begin inside a transaction");
+	if (s->db->ops->begin_read(s->db, err))
+		return tr_err_wrap(err, "begin");
+	s->in_tx = s->reading = true;
+	s->failed = false;
+	s->depth = 0;
 	return TR_OK;
 }
 
@@ -419,14 +432,16 @@ void tr_store_rollback(struct tr_store *s)
 static TR_RC not_usable(const struct tr_store *s, const char *what, struct tr_err *err)
 {
 	return tr_err_set(err, TR_E_INTERNAL, TR_DB_OUR_BUG, "%s %s", what,
-			  s->in_tx ? "after a failure in the same transaction" : "outside a transaction");
+			  !s->in_tx    ? "outside a transaction"
+			  : s->reading ? "in a transaction for reading"
+				       : "after a failure in the same transaction");
 }
 
 TR_RC tr_store_commit(struct tr_store *s, struct tr_err *err)
 {
 	enum tr_code rc;
 
-	if (!s->in_tx || s->failed || s->depth) {
+	if (!s->in_tx || s->failed || s->depth || s->reading) {
 		rc = s->in_tx && s->depth && !s->failed
 			     ? tr_err_set(err, TR_E_INTERNAL, TR_DB_OUR_BUG, "commit inside a savepoint")
 			     : not_usable(s, "commit", err);
@@ -453,7 +468,7 @@ TR_RC tr_store_savepoint(struct tr_store *s, struct tr_err *err)
 {
 	enum tr_code rc;
 
-	if (!s->in_tx || s->failed)
+	if (!s->in_tx || s->failed || s->reading)
 		return not_usable(s, "savepoint", err);
 	rc = move_scope(s, SCOPE_OPEN, err);
 	if (rc) {
@@ -559,7 +574,7 @@ TR_RC tr_store_apply(struct tr_store *s, enum tr_op op, enum tr_table t, const v
 {
 	enum tr_code rc;
 
-	if (!s->in_tx || s->failed)
+	if (!s->in_tx || s->failed || s->reading)
 		return not_usable(s, "apply", err);
 	if (!tr_table_def(t) || !allowed(op, t))
 		rc = tr_err_set(err, TR_E_INVALID, TR_DB_OUR_BUG, "operation %d on table %d", (int)op, (int)t);
@@ -645,6 +660,25 @@ TR_RC tr_store_list(struct tr_store *s, enum tr_table t, const struct tr_list_qu
 unsigned tr_store_schema(const struct tr_store *s)
 {
 	return s->schema;
+}
+
+enum tr_store_link tr_store_link(const struct tr_store *s)
+{
+	enum tr_db_link link = s->db->ops->link ? s->db->ops->link(s->db) : TR_DB_UP;
+
+	return link == TR_DB_UP ? TR_STORE_UP : link == TR_DB_AWAY ? TR_STORE_AWAY : TR_STORE_IN_DOUBT;
+}
+
+TR_RC tr_store_come_back(struct tr_store *s, bool *ret_committed, struct tr_err *err)
+{
+	enum tr_db_outcome what = TR_DB_NO_DOUBT;
+
+	if (tr_store_link(s) == TR_STORE_UP || s->in_tx)
+		return tr_err_set(err, TR_E_INTERNAL, TR_DB_OUR_BUG, "come back from nowhere");
+	if (s->db->ops->come_back(s->db, &what, err))
+		return tr_err_wrap(err, "come back");
+	*ret_committed = what == TR_DB_COMMITTED;
+	return TR_OK;
 }
 
 TR_RC tr_store_probe(struct tr_store *s, struct tr_err *err)

@@ -17,7 +17,7 @@ enum tr_op { TR_OP_PUT = 1, /* insert or replace by primary key */
 
 struct tr_store;
 
-/* location: "sqlite:/path/troth.db". CREATE: makes it when there is none, else the same as RW: opens and migrates an
+/* location: "sqlite:/path/troth.db", "postgresql://user@host/database". CREATE: makes it when there is none, else the same as RW: opens and migrates an
  * existing one. RO: never writes, takes no lock, refuses another schema version. Errors are sentences: corrupt file,
  * newer schema, read-only disk, locked by another trothd. */
 enum tr_store_open_mode { TR_STORE_CREATE, TR_STORE_RW, TR_STORE_RO };
@@ -31,6 +31,8 @@ TR_RC tr_store_begin(struct tr_store *s, struct tr_err *err);
 TR_RC tr_store_apply(struct tr_store *s, enum tr_op op, enum tr_table t, const void *row, struct tr_err *err);
 TR_RC tr_store_commit(struct tr_store *s, struct tr_err *err);
 void tr_store_rollback(struct tr_store *s);
+/* Reads until the rollback are of one moment; nothing can be written. */
+TR_RC tr_store_begin_read(struct tr_store *s, struct tr_err *err);
 /* The seq the last TR_OP_APPEND of this transaction was given; 0 before the first. */
 uint64_t tr_store_last_seq(const struct tr_store *s);
 
@@ -39,8 +41,8 @@ TR_RC tr_store_savepoint(struct tr_store *s, struct tr_err *err);
 TR_RC tr_store_release(struct tr_store *s, struct tr_err *err);
 void tr_store_rollback_savepoint(struct tr_store *s);
 
-/* Every row of a table (of commands: those that are not over) in key order; fn returns false to stop. The row's views live during the call; fn may not read
- * the same table again. */
+/* Every row of a table (of commands: those that are not over) in key order; fn returns false to stop. The row's views live during the call; fn may not use
+ * the store. */
 typedef bool (*tr_row_fn)(void *arg, const void *row);
 TR_RC tr_store_each(struct tr_store *s, enum tr_table t, tr_row_fn fn, void *arg, struct tr_err *err);
 
@@ -61,6 +63,14 @@ struct tr_list_query {
 extern const struct tr_record tr_list_query_def;
 TR_RC tr_store_list(struct tr_store *s, enum tr_table t, const struct tr_list_query *q, tr_row_fn fn, void *arg,
 		    struct tr_err *err);
+
+/* A database on a network can be gone. Then every call fails with TR_E_UNAVAIL until tr_store_come_back, which tries once
+ * and takes a few seconds at most. In doubt: the last commit failed, and only the database knows whether it holds: the
+ * callers of that transaction wait for ret_committed. TR_E_CONFLICT: the database is not what it was; open it anew and
+ * forget what was read before. */
+enum tr_store_link { TR_STORE_UP, TR_STORE_AWAY, TR_STORE_IN_DOUBT };
+enum tr_store_link tr_store_link(const struct tr_store *s);
+TR_RC tr_store_come_back(struct tr_store *s, bool *ret_committed, struct tr_err *err);
 
 unsigned tr_store_schema(const struct tr_store *s); /* migration number */
 /* TR_OK when a durable write would work now (a real one-row write and commit), else why not. */

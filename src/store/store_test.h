@@ -38,7 +38,7 @@
 struct folder {
 	char path[64];
 	char db[96];
-	char location[112];
+	char location[400];
 };
 
 static inline void folder_make(struct folder *f)
