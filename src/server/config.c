@@ -48,6 +48,16 @@ static const cyaml_schema_field_t limit_fields[] = {
 	CYAML_FIELD_END
 };
 static const cyaml_schema_field_t clock_fields[] = { STR(source, struct tr_config_clock), CYAML_FIELD_END };
+static const cyaml_schema_field_t pkcs11_fields[] = {
+	STR(module, struct tr_config_pkcs11),
+	STR(pin_file, struct tr_config_pkcs11),
+	STR(command, struct tr_config_pkcs11),
+	STR(ca, struct tr_config_pkcs11),
+	LIST(folders, struct tr_config_pkcs11),
+	LIST(environment, struct tr_config_pkcs11),
+	CYAML_FIELD_END
+};
+static const cyaml_schema_field_t compat_fields[] = { STR(original_commands, struct tr_config_compat), CYAML_FIELD_END };
 /* libcyaml takes every word but "false" and its like for true. */
 static const cyaml_strval_t truths[] = { { "false", 0 }, { "true", 1 } };
 
@@ -84,6 +94,8 @@ static const cyaml_schema_field_t config_fields[] = {
 	MAP(limits, struct tr_config, limit_fields),
 	MAP(alerts, struct tr_config, alert_fields),
 	MAP(clock, struct tr_config, clock_fields),
+	MAP(pkcs11, struct tr_config, pkcs11_fields),
+	MAP(compat, struct tr_config, compat_fields),
 	CYAML_FIELD_END
 };
 static const cyaml_schema_value_t config_schema = {
@@ -175,7 +187,9 @@ static TR_RC fill_defaults(struct tr_config *c, const char *path, struct tr_err 
 		c->clock = calloc(1, sizeof(*c->clock));
 	if (!c->alerts)
 		c->alerts = calloc(1, sizeof(*c->alerts));
-	if (!c->listen || !c->tls || !c->attestation || !c->limits || !c->alerts || !c->clock)
+	if (!c->compat)
+		c->compat = calloc(1, sizeof(*c->compat));
+	if (!c->compat || !c->listen || !c->tls || !c->attestation || !c->limits || !c->alerts || !c->clock)
 		return tr_err_set(err, TR_E_INTERNAL, "out of memory", "configuration");
 	c->path = realpath(path, NULL);
 	if (!c->state && c->path) {
@@ -191,6 +205,7 @@ static TR_RC fill_defaults(struct tr_config *c, const char *path, struct tr_err 
 	set_default(&c->tls->key, "tls/server.key");
 	set_default(&c->alerts->journald_socket, "/run/systemd/journal/socket");
 	set_default(&c->clock->source, "kernel");
+	set_default(&c->compat->original_commands, "off");
 	return TR_OK;
 }
 
@@ -263,6 +278,30 @@ static TR_RC check_alerts(const struct tr_config_alerts *a, struct tr_err *err)
 	return TR_OK;
 }
 
+static TR_RC check_pkcs11(const struct tr_config_pkcs11 *p, struct tr_err *err)
+{
+	const struct {
+		const char *name, *uri;
+	} keys[] = { { "pkcs11.command", p->command }, { "pkcs11.ca", p->ca } };
+
+	if (!p->module || *p->module != '/')
+		return wrong(err, "pkcs11.module must be the full path of the token's library, e.g. /usr/lib/softhsm/libsofthsm2.so",
+			     "pkcs11.module", p->module ? p->module : "");
+	if (!p->command && !p->ca)
+		return wrong(err, "pkcs11 names no key: set pkcs11.command, pkcs11.ca or both to a pkcs11: URI", "pkcs11", "");
+	for (size_t i = 0; i < TR_ARRAY_LEN(keys); i++)
+		if (keys[i].uri && !tr_view_starts(tr_view_str(keys[i].uri), "pkcs11:"))
+			return wrong(err, "a key in a token is named by a URI: pkcs11:token=NAME;object=NAME", keys[i].name,
+				     keys[i].uri);
+	for (unsigned i = 0; i < p->folders_count; i++)
+		if (p->folders[i][0] != '/')
+			return wrong(err, "pkcs11.folders lists folders by their full path", "pkcs11.folders", p->folders[i]);
+	for (unsigned i = 0; i < p->environment_count; i++)
+		if (strcspn(p->environment[i], "=") == 0 || !strchr(p->environment[i], '='))
+			return wrong(err, "pkcs11.environment lists NAME=value", "pkcs11.environment", p->environment[i]);
+	return TR_OK;
+}
+
 static TR_RC check(const struct tr_config *c, struct tr_err *err)
 {
 	static const char *const levels[] = { "error", "warn", "info", "debug" };
@@ -288,6 +327,11 @@ static TR_RC check(const struct tr_config *c, struct tr_err *err)
 	if (!tr_view_is(tr_view_str(c->clock->source), "kernel") && !tr_config_clock_trusted(c))
 		return wrong(err, "clock.source must be kernel, or trusted when you vouch for the server's clock",
 			     "clock.source", c->clock->source);
+	if (!tr_view_is(tr_view_str(c->compat->original_commands), "off") && !tr_config_signs_original(c))
+		return wrong(err, "compat.original_commands must be off or sign", "compat.original_commands",
+			     c->compat->original_commands);
+	if (c->pkcs11 && check_pkcs11(c->pkcs11, err))
+		return err->code;
 	return check_alerts(c->alerts, err) ? err->code : check_attestation(c->attestation, err);
 }
 
@@ -488,4 +532,9 @@ unsigned tr_config_fronts(const struct tr_config *c)
 	if (c->fronts)
 		return c->fronts;
 	return cores < 1 ? 1 : cores > 8 ? 8 : (unsigned)cores;
+}
+
+bool tr_config_signs_original(const struct tr_config *c)
+{
+	return tr_view_is(tr_view_str(c->compat->original_commands), "sign");
 }

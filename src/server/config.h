@@ -54,6 +54,22 @@ struct tr_config_alerts {
 	unsigned escalate_minutes;
 };
 
+/* Keys in a token. NULL: none. */
+struct tr_config_pkcs11 {
+	char *module;         /* full path of the token's library */
+	char *pin_file;       /* mode 0600; NULL: the token asks for no PIN */
+	char *command, *ca;   /* "pkcs11:token=…;object=…" (RFC 7512); NULL: that key is elsewhere */
+	char **folders;       /* where the library reads and locks files while it runs; nothing else is opened to it */
+	unsigned folders_count;
+	char **environment;   /* "NAME=value": most libraries are told so where their configuration is */
+	unsigned environment_count;
+};
+
+/* What clients of the original designs are offered besides. */
+struct tr_config_compat {
+	char *original_commands; /* off, sign: orders are shown in the original's form v3 too */
+};
+
 struct tr_config {
 	char *trust_domain;
 	char *state;             /* folder; relative paths below are inside it */
@@ -71,6 +87,8 @@ struct tr_config {
 	struct tr_config_limits *limits;
 	struct tr_config_alerts *alerts; /* never NULL */
 	struct tr_config_clock *clock;
+	struct tr_config_pkcs11 *pkcs11; /* NULL: no token */
+	struct tr_config_compat *compat; /* never NULL */
 	char *path;              /* of this file */
 };
 
@@ -85,6 +103,7 @@ void tr_config_path(const struct tr_config *c, const char *name, char *buf, size
 TR_RC tr_config_read(const struct tr_config *c, const char *name, bool secret, struct tr_buf *ret, struct tr_err *err);
 /* Whatever the kernel says of it, the operator says that the server's clock is right. */
 bool tr_config_clock_trusted(const struct tr_config *c);
+bool tr_config_signs_original(const struct tr_config *c); /* compat.original_commands: sign */
 unsigned tr_config_fronts(const struct tr_config *c);
 
 #endif

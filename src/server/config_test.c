@@ -59,6 +59,8 @@ static void one_line_is_enough(void **state)
 	assert_int_equal(c->alerts->syslog_enterprise, 32473);
 	assert_string_equal(c->clock->source, "kernel");
 	assert_false(tr_config_clock_trusted(c));
+	assert_false(tr_config_signs_original(c));
+	assert_null(c->pkcs11);
 	assert_in_range(tr_config_fronts(c), 1, 8);
 	tr_config_path(c, "tls/server.key", p, sizeof(p));
 	assert_memory_equal(p, dir, strlen(dir));
@@ -99,7 +101,10 @@ static void every_key_is_read(void **state)
 				   "    ca_file: hook.ca\n    allow_plain: true\n"
 				   "  syslog: tcp://[::1]:601\n  syslog_enterprise: 4711\n"
 				   "  journald: true\n  journald_socket: /run/j\n"
-				   "  external_url: https://control.example\n  escalate_minutes: 5\n";
+				   "  external_url: https://control.example\n  escalate_minutes: 5\n"
+				   "compat: { original_commands: sign }\n"
+				   "pkcs11:\n  module: /usr/lib/p11.so\n  pin_file: pin\n  command: pkcs11:object=a\n"
+				   "  ca: pkcs11:object=b\n  folders: [/var/lib/tokens]\n  environment: [P11_CONF=/etc/p11.conf]\n";
 	tr_auto(tr_config_free) struct tr_config *c = NULL;
 	struct tr_err err;
 
@@ -144,6 +149,14 @@ static void every_key_is_read(void **state)
 	assert_string_equal(c->alerts->journald_socket, "/run/j");
 	assert_string_equal(c->alerts->external_url, "https://control.example");
 	assert_int_equal(c->alerts->escalate_minutes, 5);
+	assert_true(tr_config_signs_original(c));
+	assert_string_equal(c->pkcs11->module, "/usr/lib/p11.so");
+	assert_string_equal(c->pkcs11->pin_file, "pin");
+	assert_string_equal(c->pkcs11->command, "pkcs11:object=a");
+	assert_string_equal(c->pkcs11->ca, "pkcs11:object=b");
+	assert_int_equal(c->pkcs11->folders_count, 1);
+	assert_string_equal(c->pkcs11->folders[0], "/var/lib/tokens");
+	assert_string_equal(c->pkcs11->environment[0], "P11_CONF=/etc/p11.conf");
 }
 
 #define GOOD "trust_domain: fleet.example\n"
@@ -206,6 +219,14 @@ static void what_is_wrong_is_named_with_its_line(void **state)
 		{ GOOD "alerts:\n  webhook:\n    url: https://x/\n", 3, "alerts.webhook.secret_file" },
 		{ GOOD "alerts:\n  webhook: {url: x, secret_file: s}\n", 3, "alerts.webhook.url: \"x\"" },
 		{ GOOD "alerts:\n  webhook:\n    url: https://x/\n    secret_file: s\n    allow_plain: 1\n", 6, "1" },
+		{ GOOD "compat:\n  original_commands: verify\n", 3, "compat.original_commands: \"verify\"" },
+		{ GOOD "compat:\n  original_comands: sign\n", 3, "original_comands" },
+		{ GOOD "pkcs11:\n  command: pkcs11:object=a\n", 2, "pkcs11.module: \"\"" },
+		{ GOOD "pkcs11:\n  module: p11.so\n  command: pkcs11:object=a\n", 3, "pkcs11.module: \"p11.so\"" },
+		{ GOOD "pkcs11:\n  module: /p11.so\n", 2, "pkcs11: \"\"" },
+		{ GOOD "pkcs11:\n  module: /p11.so\n  ca: object=b\n", 4, "pkcs11.ca: \"object=b\"" },
+		{ GOOD "pkcs11:\n  module: /p11.so\n  ca: pkcs11:object=b\n  folders: [tokens]\n", 5, "pkcs11.folders: \"tokens\"" },
+		{ GOOD "pkcs11:\n  module: /p11.so\n  ca: pkcs11:object=b\n  environment: [X]\n", 5, "pkcs11.environment: \"X\"" },
 		{ GOOD "a: &a [*a]\n", 2, "" },
 		{ GOOD "log_level: \"info\n", 2, "libyaml" },
 	};
