@@ -2,8 +2,8 @@
 /* The seam between the typed store and a database, for store.c and the backends only.
  *
  * One SQL text serves every database: parameters are $1, $2, … in order of first use, identifiers are quoted,
- * numbers are int64, text is UTF-8 without NUL and ordered by its bytes, nothing is ever NULL. Its type is written TEXT. What cannot be said alike is a word in braces
- * in the migrations, asked from the backend. One connection, one thread, one transaction at a time. */
+ * numbers are int64, text (TEXT, in capitals) is UTF-8 without NUL and ordered by its bytes, nothing is ever NULL. What
+ * cannot be said alike is a word in braces in the migrations, asked from the backend. One connection, one thread, one transaction at a time. */
 #ifndef TR_STORE_DB_H
 #define TR_STORE_DB_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* PostgreSQL behind db.h: whose database it is, its schema, transactions, and what became of a commit that nobody
- * answered. Several nodes may write: each transaction takes one advisory lock first, so that they go one after another. */
+/* PostgreSQL behind db.h: whose database it is, its schema, transactions. Several nodes may write: each transaction takes
+ * one advisory lock first, so that they go one after another. */
 #include "store/postgres.h"
 
 #include "base/secret.h"
@@ -25,18 +25,18 @@ static struct tr_db *pg_close(struct tr_db *db)
 	return NULL;
 }
 
-static const char *value(const PGresult *r, int at)
+const char *pg_value(const PGresult *r, int at)
 {
 	return r && PQntuples(r) == 1 && at < PQnfields(r) && !PQgetisnull(r, 0, at) ? PQgetvalue(r, 0, at) : "";
 }
 
-static TR_RC read_id(struct pg *p, char *buf, size_t len, struct tr_err *err)
+TR_RC pg_read_id(struct pg *p, char *buf, size_t len, struct tr_err *err)
 {
 	PGresult *r = NULL;
 
 	if (pg_simple(p, "SELECT \"id\" FROM \"" MARK_TABLE "\" WHERE \"mark\" = 'troth'", PG_PATIENCE_MS, &r, err))
 		return err->code;
-	(void)snprintf(buf, len, "%s", value(r, 0));
+	(void)snprintf(buf, len, "%s", pg_value(r, 0));
 	PQclear(r);
 	return *buf ? TR_OK : tr_err_set(err, TR_E_INTERNAL, TR_DB_DAMAGED, "no row in " MARK_TABLE);
 }
@@ -56,19 +56,19 @@ static TR_RC check_owner(struct pg *p, struct tr_err *err)
 
 	if (rc)
 		return rc;
-	if (!*value(r, 0))
+	if (!*pg_value(r, 0))
 		rc = tr_err_set(err, TR_E_UNAVAIL,
 				"the database user has no schema to work in; make it the owner of the database",
 				"current_schema() is null");
-	else if (strcmp(value(r, 2), "1") == 0)
-		rc = read_id(p, p->id, sizeof(p->id), err);
-	else if (strcmp(value(r, 1), "0") != 0)
+	else if (strcmp(pg_value(r, 2), "1") == 0)
+		rc = pg_read_id(p, p->id, sizeof(p->id), err);
+	else if (strcmp(pg_value(r, 1), "0") != 0)
 		rc = tr_err_set(err, TR_E_CONFLICT,
 				"the database belongs to another program; give trothd a database of its own",
-				"%s tables in schema %s, one is %s", value(r, 1), value(r, 0), value(r, 3));
+				"%s tables in schema %s, one is %s", pg_value(r, 1), pg_value(r, 0), pg_value(r, 3));
 	else if (p->mode != TR_STORE_CREATE)
 		rc = tr_err_set(err, TR_E_NOTFOUND, "the store is empty; run `trothd init` first", "no tables in schema %s",
-				value(r, 0));
+				pg_value(r, 0));
 	PQclear(r);
 	return rc;
 }
@@ -171,7 +171,7 @@ static TR_RC pg_mark(struct tr_db *db, struct tr_err *err)
 				  "ON CONFLICT (\"mark\") DO NOTHING",
 				  err);
 
-	return rc ? rc : read_id(p, p->id, sizeof(p->id), err);
+	return rc ? rc : pg_read_id(p, p->id, sizeof(p->id), err);
 }
 
 static TR_RC pg_has_table(struct tr_db *db, const char *name, bool *ret, struct tr_err *err)
@@ -231,7 +231,7 @@ static TR_RC pg_begin(struct tr_db *db, struct tr_err *err)
 		pg_rollback(db);
 		return rc;
 	}
-	p->xid = strtoull(value(r, 0), NULL, 10);
+	p->xid = strtoull(pg_value(r, 0), NULL, 10);
 	PQclear(r);
 	return TR_OK;
 }
@@ -270,107 +270,6 @@ static TR_RC pg_commit(struct tr_db *db, struct tr_err *err)
 		p->last = p->xid;
 	PQclear(r);
 	return rc;
-}
-
-/* --- gone and back --- */
-
-static enum tr_db_link pg_link(const struct tr_db *db)
-{
-	const struct pg *p = (const struct pg *)db;
-
-	return p->in_doubt ? TR_DB_IN_DOUBT : p->c ? TR_DB_UP : TR_DB_AWAY;
-}
-
-static TR_RC other_history(struct tr_err *err, const char *what)
-{
-	return tr_err_set(err, TR_E_CONFLICT,
-			  "the database is not as it was left: it was restored or is another one; trothd starts anew from it",
-			  "%s", what);
-}
-
-static TR_RC ask_status(struct pg *p, uint64_t xid, char *buf, size_t len, struct tr_err *err)
-{
-	char sql[80];
-	PGresult *r = NULL;
-
-	(void)snprintf(sql, sizeof(sql), "SELECT pg_xact_status('%llu'::xid8)", (unsigned long long)xid);
-	if (pg_simple(p, sql, PG_PATIENCE_MS, &r, err))
-		/* A number that was never given there. */
-		return p->c ? other_history(err, "a transaction of ours is in its future") : err->code;
-	(void)snprintf(buf, len, "%s", value(r, 0));
-	PQclear(r);
-	return TR_OK;
-}
-
-static TR_RC settle_doubt(struct pg *p, enum tr_db_outcome *ret, struct tr_err *err)
-{
-	char status[24], id[sizeof(p->id)];
-
-	if (read_id(p, id, sizeof(id), err))
-		return p->c ? other_history(err, "our mark is gone") : err->code;
-	if (strcmp(id, p->id) != 0)
-		return other_history(err, "another store's mark");
-	/* After a failover to a standby that had not everything. */
-	if (p->last && ask_status(p, p->last, status, sizeof(status), err))
-		return err->code;
-	if (p->last && strcmp(status, "committed") != 0)
-		return other_history(err, "what it had confirmed is not in it");
-	*ret = TR_DB_NO_DOUBT;
-	if (!p->in_doubt)
-		return TR_OK;
-	if (ask_status(p, p->xid, status, sizeof(status), err))
-		return err->code;
-	if (strcmp(status, "in progress") == 0)
-		return tr_err_set(err, TR_E_UNAVAIL, "the database is still busy with what it was storing; it is asked again",
-				  "transaction %llu", (unsigned long long)p->xid);
-	if (strcmp(status, "committed") != 0 && strcmp(status, "aborted") != 0)
-		return other_history(err, "it forgot a transaction of ours");
-	*ret = *status == 'c' ? TR_DB_COMMITTED : TR_DB_ABORTED;
-	if (*ret == TR_DB_COMMITTED)
-		p->last = p->xid;
-	p->in_doubt = false;
-	return TR_OK;
-}
-
-static TR_RC pg_come_back(struct tr_db *db, enum tr_db_outcome *ret, struct tr_err *err)
-{
-	struct pg *p = pg_of(db);
-	enum tr_code rc = pg_connect(p, err);
-
-	if (!rc)
-		rc = settle_doubt(p, ret, err);
-	if (rc)
-		pg_drop(p);
-	return rc;
-}
-
-/* --- other nodes --- */
-
-static TR_RC pg_tell(struct tr_db *db, struct tr_err *err)
-{
-	return pg_simple(pg_of(db), "NOTIFY troth", PG_PATIENCE_MS, NULL, err);
-}
-
-static int pg_ear(const struct tr_db *db)
-{
-	const struct pg *p = (const struct pg *)db;
-
-	return p->c ? PQsocket(p->c) : -1;
-}
-
-static TR_RC pg_hear(struct tr_db *db, bool *ret_told, struct tr_err *err)
-{
-	struct pg *p = pg_of(db);
-	PGnotify *n;
-
-	*ret_told = false;
-	if (!p->c || !PQconsumeInput(p->c))
-		return pg_fail(p, NULL, "hear", err);
-	while ((n = PQnotifies(p->c)) != NULL) {
-		*ret_told |= n->be_pid != PQbackendPID(p->c);
-		PQfreemem(n);
-	}
-	return TR_OK;
 }
 
 const struct tr_db_ops tr_db_postgres = {

@@ -56,6 +56,17 @@ TR_RC pg_simple(struct pg *p, const char *sql, unsigned patience_ms, PGresult **
 #define PG_PATIENCE_MS 12000       /* less than core's patience with its store */
 #define PG_MIGRATION_MS 1800000    /* an index over years of events */
 
+/* postgres.c: a column of a one-row result, "" when there is none; the mark's id */
+const char *pg_value(const PGresult *r, int at);
+TR_RC pg_read_id(struct pg *p, char *buf, size_t len, struct tr_err *err);
+
+/* postgres_back.c */
+enum tr_db_link pg_link(const struct tr_db *db);
+TR_RC pg_come_back(struct tr_db *db, enum tr_db_outcome *ret, struct tr_err *err);
+TR_RC pg_tell(struct tr_db *db, struct tr_err *err);
+int pg_ear(const struct tr_db *db);
+TR_RC pg_hear(struct tr_db *db, bool *ret_told, struct tr_err *err);
+
 /* postgres_error.c */
 TR_RC pg_fail(struct pg *p, const PGresult *r, const char *what, struct tr_err *err);
 TR_RC pg_fail_connect(const char *message, struct tr_err *err);

@@ -41,8 +41,8 @@ TR_RC tr_store_savepoint(struct tr_store *s, struct tr_err *err);
 TR_RC tr_store_release(struct tr_store *s, struct tr_err *err);
 void tr_store_rollback_savepoint(struct tr_store *s);
 
-/* Every row of a table (of commands: those that are not over) in key order; fn returns false to stop. The row's views live during the call; fn may not use
- * the store. */
+/* Every row of a table (of commands: those that are not over) in key order; fn returns false to stop. The row's views live
+ * during the call; fn may not use the store. */
 typedef bool (*tr_row_fn)(void *arg, const void *row);
 TR_RC tr_store_each(struct tr_store *s, enum tr_table t, tr_row_fn fn, void *arg, struct tr_err *err);
 
