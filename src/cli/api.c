@@ -5,8 +5,6 @@
 
 #include "base/clock.h"
 #include "base/secret.h"
-#include "signed/keyset.h"
-#include "signed/trust.h"
 
 #define USER_AGENT "troth/" TROTH_VERSION
 #define TIMEOUT_S 30
@@ -45,24 +43,29 @@ static TR_RC connect_to(const char *url, struct tr_view ca, size_t max, struct t
 	return tr_client_new(&config, ret, err);
 }
 
-TR_RC tr_api_keyset(const char *url, struct tr_buf *ret, struct tr_err *err)
+static TR_RC fetch(void *arg, const char *path, struct tr_buf *ret, int *ret_status, struct tr_err *err)
 {
-	tr_auto(tr_client_free) struct tr_client *client = NULL;
 	tr_auto(tr_client_answer_done) struct tr_client_answer a = { 0 };
-	const struct tr_client_request req = { .method = "GET", .path = "/api/v1/keyset" };
-	/* No CA: the caller checks what comes against the pinned root, and nothing secret is sent. */
-	enum tr_code rc = connect_to(url, tr_view(NULL, 0), TR_KEYSET_MAX, &client, err);
+	const struct tr_client_request req = { .method = "GET", .path = path };
+	enum tr_code rc = tr_client_do(arg, &req, &a, err);
 
-	if (!rc)
-		rc = tr_client_do(client, &req, &a, err);
 	if (rc)
 		return rc;
-	if (a.status != 200)
-		return tr_err_set(err, TR_E_UNAVAIL,
-				  "the server did not give its keyset; is this the address of a Troth server?",
-				  "GET %s/api/v1/keyset: status %d", url, a.status);
+	*ret_status = a.status;
+	tr_buf_clear(ret);
 	tr_buf_addv(ret, tr_buf_view(&a.body));
 	return tr_buf_check(ret, err);
+}
+
+TR_RC tr_api_keychain(const char *url, struct tr_keychain *ret, struct tr_err *err)
+{
+	tr_auto(tr_client_free) struct tr_client *client = NULL;
+	/* No CA: the caller checks what comes against the pinned root, and nothing secret is sent. */
+	enum tr_code rc = connect_to(url, tr_view(NULL, 0), ANSWER_MAX, &client, err);
+
+	if (!rc)
+		rc = tr_keychain_fetch(fetch, client, ret, err);
+	return rc ? tr_err_wrap(err, "%s", url) : TR_OK;
 }
 
 static TR_RC open_as(const struct tr_profile *p, struct tr_api **ret, struct tr_err *err)
@@ -116,34 +119,47 @@ static int open_saved(struct tr_cli *c)
 	return TR_CLI_EXIT_OK;
 }
 
+/* The saved login again, with another CA or root. */
+static TR_RC save_again(const struct tr_cli *c, struct tr_view ca, const uint8_t root[32], struct tr_profile *p,
+			struct tr_err *err)
+{
+	tr_auto(tr_buf_done) struct tr_buf path = TR_BUF_INIT;
+	enum tr_code rc = tr_profile_path(c->profile, &path, err);
+
+	if (!rc)
+		rc = tr_profile_load(tr_buf_cstr(&path), p, err);
+	if (!rc && tr_view_eq(p->ca, ca) && tr_view_eq(p->root, tr_view(root, 32)))
+		rc = tr_err_set(err, TR_E_CONFLICT, "the saved login knows it already", "no new CA");
+	if (rc)
+		return rc;
+	p->ca = ca;
+	p->root = tr_view(root, 32);
+	return tr_profile_save(tr_buf_cstr(&path), p, err);
+}
+
 /* The CA of the saved login does not fit any more. A server with the pinned root may have a new CA: its keyset says so,
  * and is worth as much as on the first day. */
 static TR_RC learn_ca(struct tr_cli *c, struct tr_err *err)
 {
 	tr_auto(tr_profile_done) struct tr_profile p = { 0 };
 	tr_auto(tr_trust_done) struct tr_trust trust = { 0 };
-	tr_auto(tr_buf_done) struct tr_buf path = TR_BUF_INIT;
-	tr_auto(tr_buf_done) struct tr_buf keyset = TR_BUF_INIT;
+	tr_auto(tr_keychain_done) struct tr_keychain chain = { 0 };
 	tr_auto(tr_buf_done) struct tr_buf why = TR_BUF_INIT;
 	struct tr_api *again = NULL;
-	enum tr_code rc = tr_api_keyset(c->api->url, &keyset, err);
+	uint8_t root[32];
+	enum tr_code rc = tr_api_keychain(c->api->url, &chain, err);
 
 	if (!rc)
-		rc = tr_bootstrap_check(tr_buf_view(&keyset), c->api->root, tr_now_ms(), &trust, &why, err);
+		rc = tr_keychain_trust(&chain, c->api->root, tr_now_ms(), &trust, root, &why, err);
 	if (!rc)
-		rc = tr_profile_path(c->profile, &path, err);
-	if (!rc)
-		rc = tr_profile_load(tr_buf_cstr(&path), &p, err);
-	if (!rc && tr_view_eq(p.ca, tr_buf_view(&trust.ca_pem)))
-		rc = tr_err_set(err, TR_E_UNAUTH, "the CA is the known one", "no new CA");
-	p.ca = tr_buf_view(&trust.ca_pem);
+		rc = save_again(c, tr_buf_view(&trust.ca_pem), root, &p, err);
 	if (!rc)
 		rc = open_as(&p, &again, err);
 	if (rc)
 		return rc;
 	(void)tr_api_free(c->api);
 	c->api = again; /* not `saved`: once is enough */
-	return tr_profile_save(tr_buf_cstr(&path), &p, err);
+	return TR_OK;
 }
 
 /* ---- calls ---- */
@@ -191,6 +207,43 @@ static int refused(const struct tr_client_answer *a)
 	return TR_CLI_EXIT_LOGIN;
 }
 
+/* One exchange as whoever is logged in. */
+static int ask(struct tr_cli *c, struct tr_client_request *req, struct tr_client_answer *ret)
+{
+	struct tr_err err = { 0 };
+	int code = c->api ? TR_CLI_EXIT_OK : open_saved(c);
+
+	if (code || !c->api)
+		return code;
+	switch (exchange(c, req, ret, &err)) {
+	case TR_OK: return TR_CLI_EXIT_OK;
+	case TR_E_UNAUTH: return tr_cli_err(TR_CLI_EXIT_PIN, &err);
+	default: return tr_cli_err(TR_CLI_EXIT_UNREACHABLE, &err);
+	}
+}
+
+int tr_api_try(struct tr_cli *c, const char *method, const char *path, struct tr_view body, int *ret_status,
+	       struct tr_json **ret)
+{
+	tr_auto(tr_client_answer_done) struct tr_client_answer a = { 0 };
+	struct tr_client_request req = {
+		.method = method, .path = path, .body = body, .content_type = body.n ? "application/json" : NULL,
+	};
+	struct tr_err err = { 0 };
+	int code = ask(c, &req, &a);
+
+	*ret = NULL;
+	if (code)
+		return code;
+	*ret_status = a.status;
+	if (a.status == 401)
+		return refused(&a);
+	if (tr_json_parse(tr_buf_view(&a.body), ret, &err) && a.status >= 200 && a.status <= 299)
+		return tr_cli_fail(TR_CLI_EXIT_UNREACHABLE, "the server's answer to %s %s is no JSON: is a proxy in between?",
+				   method, path);
+	return TR_CLI_EXIT_OK;
+}
+
 int tr_api_call(struct tr_cli *c, const char *method, const char *path, struct tr_view body, struct tr_json **ret)
 {
 	tr_auto(tr_client_answer_done) struct tr_client_answer a = { 0 };
@@ -198,15 +251,10 @@ int tr_api_call(struct tr_cli *c, const char *method, const char *path, struct t
 		.method = method, .path = path, .body = body, .content_type = body.n ? "application/json" : NULL,
 	};
 	struct tr_err err = { 0 };
-	int code = c->api ? TR_CLI_EXIT_OK : open_saved(c);
+	int code = ask(c, &req, &a);
 
-	if (code || !c->api)
+	if (code)
 		return code;
-	switch (exchange(c, &req, &a, &err)) {
-	case TR_OK: break;
-	case TR_E_UNAUTH: return tr_cli_err(TR_CLI_EXIT_PIN, &err);
-	default: return tr_cli_err(TR_CLI_EXIT_UNREACHABLE, &err);
-	}
 	if (a.status < 200 || a.status > 299)
 		return refused(&a);
 	if (tr_json_parse(tr_buf_view(&a.body), ret, &err))
@@ -235,4 +283,67 @@ int tr_api_do(struct tr_cli *c, const char *method, struct tr_buf *path, struct 
 		return tr_out_json(tr_json_root(answer));
 	tr_buf_addf(&b, "%s %s %s\n", what, c->args[0], done);
 	return tr_out_print(&b) ? TR_CLI_EXIT_OK : TR_CLI_EXIT_FILE;
+}
+
+/* ---- keysets ---- */
+
+void tr_authority_done(struct tr_authority *a)
+{
+	tr_keychain_done(&a->chain);
+}
+
+bool tr_api_pinned(const struct tr_cli *c, uint8_t ret[32])
+{
+	tr_auto(tr_profile_done) struct tr_profile p = { 0 };
+	tr_auto(tr_buf_done) struct tr_buf path = TR_BUF_INIT;
+	struct tr_err err = { 0 };
+
+	if (tr_profile_path(c->profile, &path, &err) || tr_profile_load(tr_buf_cstr(&path), &p, &err))
+		return false;
+	memcpy(ret, p.root.p, 32);
+	return true;
+}
+
+static TR_RC fetch_as_us(void *arg, const char *path, struct tr_buf *ret, int *ret_status, struct tr_err *err)
+{
+	tr_auto(tr_client_answer_done) struct tr_client_answer a = { 0 };
+	struct tr_client_request req = { .method = "GET", .path = path };
+	enum tr_code rc = exchange(arg, &req, &a, err);
+
+	if (rc)
+		return rc;
+	*ret_status = a.status;
+	tr_buf_clear(ret);
+	tr_buf_addv(ret, tr_buf_view(&a.body));
+	return tr_buf_check(ret, err);
+}
+
+int tr_api_authority(struct tr_cli *c, struct tr_authority *ret)
+{
+	tr_auto(tr_authority_done) struct tr_authority a = { 0 };
+	tr_auto(tr_buf_done) struct tr_buf why = TR_BUF_INIT;
+	tr_auto(tr_profile_done) struct tr_profile p = { 0 };
+	struct tr_err err = { 0 };
+	int code = c->api ? TR_CLI_EXIT_OK : open_saved(c);
+	enum tr_code rc;
+
+	if (code || !c->api)
+		return code;
+	rc = tr_keychain_fetch(fetch_as_us, c, &a.chain, &err);
+	if (rc)
+		return tr_cli_err(rc == TR_E_UNAUTH ? TR_CLI_EXIT_PIN : TR_CLI_EXIT_UNREACHABLE, &err);
+	if (tr_keychain_walk(&a.chain, c->api->root, tr_now_ms(), &a.keyset, &a.first, a.root, &why, &err))
+		return tr_cli_fail(TR_CLI_EXIT_PIN, "wrong server: %s", tr_buf_cstr(&why));
+	a.bytes = tr_keychain_at(&a.chain, a.chain.n - 1);
+	if (memcmp(a.root, c->api->root, 32) != 0) {
+		tr_auto(tr_trust_done) struct tr_trust trust = { 0 };
+
+		/* Kept for the next time; that it could not be is no reason to fail now. */
+		if (tr_bootstrap_check(a.bytes, a.root, tr_now_ms(), &trust, &why, &err) == TR_OK &&
+		    save_again(c, tr_buf_view(&trust.ca_pem), a.root, &p, &err) == TR_OK)
+			memcpy(c->api->root, a.root, 32);
+	}
+	*ret = a;
+	a = (struct tr_authority){ 0 };
+	return TR_CLI_EXIT_OK;
 }

@@ -3,6 +3,7 @@
 #ifndef TR_CLI_API_H
 #define TR_CLI_API_H
 
+#include "cli/keychain.h"
 #include "cli/output.h"
 #include "cli/profile.h"
 #include "http/client.h"
@@ -49,10 +50,32 @@ int tr_list_run(struct tr_cli *c, const struct tr_list *l);
 /* The fleet in one line, worst first: "1 forked, 3 lost, 1204 ok; 2 alerts open" (status.c). */
 void tr_fleet_words(struct tr_buf *b, tr_jnode fleet, bool colour);
 
+/* ---- keysets ---- */
+
+/* The chain of keysets of the server of the saved login, verified from its pinned root to the newest. When roots have
+ * changed, the newest root takes the pin's place in the saved login: only here, and only after that. */
+struct tr_authority {
+	struct tr_keychain chain;
+	struct tr_keyset keyset;  /* the newest; borrows from chain */
+	struct tr_view bytes;     /* its COSE object */
+	size_t first;             /* index of the one that the pin named */
+	uint8_t root[32];
+};
+void tr_authority_done(struct tr_authority *a);
+TR_DEFINE_AUTO_DONE(struct tr_authority, tr_authority_done)
+int tr_api_authority(struct tr_cli *c, struct tr_authority *ret);
+/* The pinned root of the saved login, asking nobody; false: nobody has logged in. */
+bool tr_api_pinned(const struct tr_cli *c, uint8_t ret[32]);
+
+/* As tr_api_call, but a refusal is not printed: *ret_status says which it was, and the answer is a problem's document,
+ * or NULL. */
+int tr_api_try(struct tr_cli *c, const char *method, const char *path, struct tr_view body, int *ret_status,
+	       struct tr_json **ret);
+
 /* ---- for login ---- */
 
-/* Fetches the keyset over a connection that is not verified. */
-TR_RC tr_api_keyset(const char *url, struct tr_buf *ret, struct tr_err *err);
+/* Fetches the keysets over a connection that is not verified. */
+TR_RC tr_api_keychain(const char *url, struct tr_keychain *ret, struct tr_err *err);
 /* A connection of a login that is not the saved one. */
 int tr_api_open_as(struct tr_cli *c, const struct tr_profile *p);
 

@@ -17,6 +17,13 @@ enum tr_exit {
 	TR_CLI_EXIT_LOGIN = 3,       /* no saved login, or the server does not take it any more */
 	TR_CLI_EXIT_FILE = 4,        /* a local file: missing, unreadable, does not verify */
 	TR_CLI_EXIT_PIN = 5,         /* another server than the pinned one */
+	/* What became of a command that was waited for; of several the one that needs people most. */
+	TR_CLI_EXIT_CMD_REFUSED = 10,
+	TR_CLI_EXIT_CMD_FAILED = 11,
+	TR_CLI_EXIT_CMD_UNKNOWN = 12,
+	TR_CLI_EXIT_CMD_EXPIRED = 13,
+	TR_CLI_EXIT_CMD_CANCELLED = 14,
+	TR_CLI_EXIT_NOT_YET = 15,    /* waited long enough, or something has to be done first */
 	TR_CLI_EXIT_USAGE = 64,
 };
 
@@ -31,16 +38,26 @@ enum tr_opt {
 	TR_OPT_KEY, TR_OPT_VERSION, TR_OPT_PLATFORM, TR_OPT_COUNTER, TR_OPT_EXPIRES, TR_OPT_FILE, TR_OPT_BPF,
 	TR_OPT_VERDICT, TR_OPT_REACH, TR_OPT_INTERVAL, TR_OPT_KIND, TR_OPT_HASH, TR_OPT_MINUTES, TR_OPT_REQUEST,
 	TR_OPT_ALL, TR_OPT_SEVERITY, TR_OPT_FOR, TR_OPT_FROM, TR_OPT_UNTIL,
+	TR_OPT_ROLE, TR_OPT_WAIT, TR_OPT_YES, TR_OPT_PREVIOUS, TR_OPT_ADD_KEY, TR_OPT_RETIRE, TR_OPT_DROP, TR_OPT_REVOKE,
+	TR_OPT_ADD_OPERATOR, TR_OPT_REMOVE_OPERATOR, TR_OPT_ADD_RELEASE, TR_OPT_ADD_CA, TR_OPT_ADD_ROOT,
+	TR_OPT_REMOVE_ROOT, TR_OPT_THRESHOLD,
+	TR_OPT_AGENT, TR_OPT_SECONDS, TR_OPT_TEXT, TR_OPT_TARGET, TR_OPT_IMAGE, TR_OPT_SUBMIT,
 	TR_OPT_PROFILE, TR_OPT_JSON, /* common ones: last */
 	TR_OPT_END
 };
 
-#define TR_CLI_ARGS_MAX 16
+#define TR_CLI_ARGS_MAX 256
+#define TR_CLI_GIVEN_MAX 1100
 
 struct tr_api;
 
 struct tr_cli {
-	const char *opt[TR_OPT_END - TR_OPT_FIRST];
+	const char *opt[TR_OPT_END - TR_OPT_FIRST]; /* the last of each */
+	struct {
+		enum tr_opt opt;
+		const char *text;
+	} given[TR_CLI_GIVEN_MAX]; /* all of them in order, for those that may come more than once */
+	size_t n_given;
 	const char *args[TR_CLI_ARGS_MAX];
 	unsigned n_args;
 	bool json, quiet, colour;
@@ -53,6 +70,9 @@ static inline const char *tr_cli_opt(const struct tr_cli *c, enum tr_opt o)
 {
 	return c->opt[o - TR_OPT_FIRST];
 }
+
+/* The next value of an option that may come more than once, NULL after the last; *at begins at 0. */
+const char *tr_cli_next(const struct tr_cli *c, enum tr_opt o, size_t *at);
 
 struct tr_verb {
 	const char *name;
@@ -70,7 +90,8 @@ struct tr_noun {
 };
 
 extern const struct tr_noun tr_noun_login, tr_noun_token, tr_noun_agent, tr_noun_attestation, tr_noun_key,
-	tr_noun_release, tr_noun_policy, tr_noun_audit, tr_noun_alert, tr_noun_maintenance, tr_noun_status, tr_noun_event;
+	tr_noun_release, tr_noun_policy, tr_noun_audit, tr_noun_alert, tr_noun_maintenance, tr_noun_status, tr_noun_event,
+	tr_noun_keyset, tr_noun_operator, tr_noun_command;
 
 /* Verbs of `agent` that live in files of their own. */
 int tr_agent_explain(struct tr_cli *c); /* explain.c */
@@ -111,6 +132,9 @@ void tr_cli_query(struct tr_buf *b, const char *name, const char *value);
 bool tr_cli_word(const char *option, const char *text, const char *words);
 /* --reason, which the audit log must have. Prints the refusal itself when it is missing. */
 bool tr_cli_reason(const struct tr_cli *c);
+/* Asks on the terminal whether to go on; only "yes" is yes. --yes answers for people who are not there: without it and
+ * without a terminal the refusal is printed. */
+bool tr_cli_confirm(const struct tr_cli *c, const char *question);
 /* Is it fit to stand in a path? Prints the refusal itself when not. */
 bool tr_cli_id(const char *text, const char *what);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Verification keys: whose word about binaries is believed. */
-#include "cli/api.h"
+#include "cli/keyfile.h"
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -117,6 +117,10 @@ static const struct argp_option add_options[] = {
 	{ "not-after", TR_OPT_NOT_AFTER, "TIME", 0, "what it signs later does not count", 1 },
 	{ 0 },
 };
+static const struct argp_option root_options[] = {
+	{ "type", TR_OPT_TYPE, "TYPE", 0, "ed25519 (default) or p256", 1 },
+	{ 0 },
+};
 static const struct argp_option retire_options[] = {
 	{ "force", TR_OPT_FORCE, 0, 0, "also when active agents were admitted by it", 1 },
 	{ "reason", TR_OPT_REASON, "TEXT", 0, "why: kept with the key and in the audit log", 1 },
@@ -130,6 +134,8 @@ static const struct argp_option revoke_options[] = {
 static const struct tr_verb verbs[] = {
 	{ "list", NULL, 0, 0, "show the keys with age, uses and the agents that depend on them", list_options, list },
 	{ "add", "FILE.pem", 1, 1, "trust a public key (PEM; a certificate's key works too)", add_options, add },
+	{ "root-init", "FOLDER|FILE", 1, 1, "make a root key (mode 0600) and its .pub; needs no server", root_options,
+	  tr_key_root_init },
 	{ "retire", "ID", 1, 1, "end a key in an orderly way; 8 digits of the id are enough", retire_options, retire },
 	{ "revoke", "ID", 1, 1, "distrust a key with all that it ever signed", revoke_options, revoke_one },
 };

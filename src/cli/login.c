@@ -10,7 +10,6 @@
 #include "base/secret.h"
 #include "codec/text.h"
 #include "signed/token.h"
-#include "signed/trust.h"
 
 static void trim(struct tr_buf *b)
 {
@@ -63,7 +62,7 @@ static int read_token(const struct tr_cli *c, struct tr_buf *ret)
 }
 
 /* The fingerprint that is to be believed: given, or confirmed by a person who looked. */
-static int pin(const struct tr_cli *c, struct tr_view keyset, uint8_t ret[32])
+static int pin(const struct tr_cli *c, const struct tr_keychain *chain, uint8_t ret[32])
 {
 	const char *root = tr_cli_opt(c, TR_OPT_ROOT);
 	char hex[65] = "", line[64] = "";
@@ -73,7 +72,7 @@ static int pin(const struct tr_cli *c, struct tr_view keyset, uint8_t ret[32])
 			return TR_CLI_EXIT_OK;
 		return tr_cli_fail(TR_CLI_EXIT_USAGE, "--root takes the 64 hexadecimal digits that trothd init printed (root.pin)");
 	}
-	if (!tr_keyset_unverified_root(keyset, ret))
+	if (!tr_keyset_unverified_root(tr_keychain_at(chain, chain->n - 1), ret))
 		return tr_cli_fail(TR_CLI_EXIT_UNREACHABLE, "what the server sent is no keyset: is this a Troth server?");
 	for (size_t i = 0; i < 32; i++)
 		(void)snprintf(hex + 2 * i, 3, "%02x", ret[i]);
@@ -121,7 +120,7 @@ static int prove_and_save(struct tr_cli *c, const struct tr_profile *p)
 static int login(struct tr_cli *c)
 {
 	const char *url = c->args[0];
-	tr_auto(tr_buf_done) struct tr_buf keyset = TR_BUF_INIT;
+	tr_auto(tr_keychain_done) struct tr_keychain chain = { 0 };
 	tr_auto(tr_buf_done) struct tr_buf why = TR_BUF_INIT;
 	tr_auto(tr_trust_done) struct tr_trust trust = { 0 };
 	struct tr_buf token = TR_BUF_INIT;
@@ -131,13 +130,14 @@ static int login(struct tr_cli *c)
 	int rc = read_token(c, &token);
 
 	if (!rc) {
-		got = tr_api_keyset(url, &keyset, &err);
+		got = tr_api_keychain(url, &chain, &err);
 		if (got)
 			rc = tr_cli_err(got == TR_E_INVALID ? TR_CLI_EXIT_USAGE : TR_CLI_EXIT_UNREACHABLE, &err);
 	}
 	if (!rc)
-		rc = pin(c, tr_buf_view(&keyset), root);
-	if (!rc && tr_bootstrap_check(tr_buf_view(&keyset), root, tr_now_ms(), &trust, &why, &err))
+		rc = pin(c, &chain, root);
+	/* What is saved is the newest root: the chain from the given one to it is verified, and need not be again. */
+	if (!rc && tr_keychain_trust(&chain, root, tr_now_ms(), &trust, root, &why, &err))
 		rc = tr_cli_fail(TR_CLI_EXIT_PIN, "wrong server: %s", tr_buf_cstr(&why));
 	if (!rc) {
 		const struct tr_profile p = { .url = tr_view_str(url), .token = tr_buf_view(&token),

@@ -9,10 +9,12 @@
 #define EXITS                                                                                                      \
 	"Exit codes: 0 done; 1 refused by the server; 2 the server cannot be reached;\n"                           \
 	"3 not logged in; 4 a problem with a local file; 5 another server than the\n"                              \
-	"pinned one; 64 usage. See troth(1).\n"
+	"pinned one; of commands that were waited for: 10 refused, 11 failed, 12 unknown,\n"                       \
+	"13 expired, 14 cancelled, 15 not yet; 64 usage. See troth(1).\n"
 
 static const struct tr_noun *const nouns[] = { &tr_noun_login,	   &tr_noun_token,   &tr_noun_agent,
-					       &tr_noun_attestation, &tr_noun_key,   &tr_noun_release,
+					       &tr_noun_attestation, &tr_noun_key,   &tr_noun_keyset,
+					       &tr_noun_operator, &tr_noun_release,
 					       &tr_noun_policy,	   &tr_noun_audit,   &tr_noun_alert,
 					       &tr_noun_event,   &tr_noun_maintenance, &tr_noun_status };
 
@@ -77,7 +79,11 @@ static error_t parse_verb(int key, char *arg, struct argp_state *state)
 	key = key == 'n' ? TR_OPT_LIMIT : key == 'f' ? TR_OPT_FOLLOW : key == 'o' ? TR_OPT_FILE : key;
 	if (key < TR_OPT_FIRST || key >= TR_OPT_PROFILE)
 		return ARGP_ERR_UNKNOWN;
+	if (c->n_given == TR_CLI_GIVEN_MAX)
+		argp_error(state, "too many options");
 	c->opt[key - TR_OPT_FIRST] = arg ? arg : "";
+	c->given[c->n_given].opt = (enum tr_opt)key;
+	c->given[c->n_given++].text = arg ? arg : "";
 	return 0;
 }
 
@@ -215,7 +221,7 @@ static int run_noun(struct tr_cli *c, const struct tr_noun *n, int argc, char **
 int main(int argc, char **argv)
 {
 	const struct rlimit none = { 0, 0 };
-	struct tr_cli c = { 0 };
+	static struct tr_cli c;
 	int at;
 
 	/* The operator's token is in memory. */

@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 #include "codec/ident.h"
 #include "codec/text.h"
@@ -140,6 +141,32 @@ bool tr_cli_id(const char *text, const char *what)
 	if (tr_ident_ok(tr_view_str(text)))
 		return true;
 	(void)tr_cli_fail(TR_CLI_EXIT_USAGE, "that is no %s: letters, digits, '.', '_' and '-' only, at most 64", what);
+	return false;
+}
+
+const char *tr_cli_next(const struct tr_cli *c, enum tr_opt o, size_t *at)
+{
+	while (*at < c->n_given)
+		if (c->given[(*at)++].opt == o)
+			return c->given[*at - 1].text;
+	return NULL;
+}
+
+bool tr_cli_confirm(const struct tr_cli *c, const char *question)
+{
+	char line[64] = "";
+
+	if (tr_cli_opt(c, TR_OPT_YES))
+		return true;
+	if (!isatty(STDIN_FILENO)) {
+		(void)tr_cli_fail(TR_CLI_EXIT_USAGE, "nobody is here to be asked: pass --yes when you have read what is above");
+		return false;
+	}
+	(void)fflush(stdout);
+	fprintf(stderr, "%s [yes/no] ", question);
+	if (fgets(line, sizeof(line), stdin) && strcmp(line, "yes\n") == 0)
+		return true;
+	fputs("troth: nothing was signed and nothing sent\n", stderr);
 	return false;
 }
 
