@@ -27,7 +27,8 @@ struct tr_command {
 };
 
 TR_RC tr_command_sign(const struct tr_command *c, const struct tr_privkey *k, struct tr_buf *ret, struct tr_err *err);
-/* Form and fields, unverified; views borrow from in. For people who look at one, and for the agent's journal. */
+/* Form and fields, unverified; views borrow from in. For people who look at one, and for the agent's journal. TR_E_NOTFOUND:
+ * an order that this version does not know (tr_order_decode); all is set then, too. */
 TR_RC tr_command_read(struct tr_view in, struct tr_command *ret, struct tr_order *ret_order, struct tr_view *ret_kid,
 		      struct tr_err *err);
 
@@ -64,9 +65,12 @@ struct tr_command_scope {
 	int64_t now_ms;           /* the server's time as known (never before what was known at the last start) */
 	bool grace_over;          /* the keyset was not refreshed for longer than the stale grace */
 };
-/* Everything but the journal: signature, key's life, agent, times, approvals. The first thing that is wrong, or
- * TR_REF_NONE; then *ret, *ret_order (views into in) and the digest of the signed bytes are set. They are set, too, when
- * the signature holds and something else is wrong: *ret_authentic tells. */
+/* Everything but the journal, in this order: form, key known, not revoked, signature; then fields, the key's time, agent,
+ * known command, times, approvals, grace. The first thing that is wrong, or TR_REF_NONE. Nothing of the content is judged
+ * before the signature holds, so that a forger learns nothing from the answer. *ret_authentic: a command key that may be
+ * believed signed it; then *ret and *ret_order (views into in) are set, whatever else is wrong. ret_digest: of the signed
+ * bytes whenever the form could be read, zeros otherwise. err says more; its code TR_E_INTERNAL: this machine could not
+ * tell (no memory), so refuse now and ask again, and accuse nobody. */
 enum tr_refusal tr_command_verify(struct tr_view in, const struct tr_command_scope *s, struct tr_command *ret,
 				  struct tr_order *ret_order, uint8_t ret_digest[32], bool *ret_authentic,
 				  struct tr_err *err);

@@ -47,12 +47,14 @@ TR_RC tr_receipt_verify(struct tr_view in, const struct tr_pubkey *k, struct tr_
 /* ---- the unsigned answers that carry commands (CBOR, over the checked TLS connection) ---- */
 
 #define TR_DELIVERY_MAX 16        /* commands in one answer */
+#define TR_DELIVERY_WAIT_MAX_S 60
 struct tr_delivery {
 	uint64_t keyset_epoch;    /* the server's: a higher one than ours says refresh now */
 	uint64_t wait_s;          /* how long the next question may wait; 0: do not ask, look at the next pulse's answer */
 	size_t n;
 	struct tr_view commands[TR_DELIVERY_MAX];
 };
+/* Marks out failed when a member breaks its rule. */
 void tr_delivery_put(const struct tr_delivery *d, struct tr_buf *out);
 TR_RC tr_delivery_get(struct tr_view in, struct tr_delivery *ret, struct tr_err *err);
 

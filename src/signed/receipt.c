@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "signed/receipt.h"
+
+#include "codec/ident.h"
+#include "codec/json.h"
+
+/* Payload keys; documented in docs/protocol/command.cddl. Never reused. */
+enum {
+	KEY_AGENT = 1,
+	KEY_ID,
+	KEY_COMMAND,
+	KEY_LINE,
+	KEY_SEQ,
+	KEY_STATE,
+	KEY_AT,
+	KEY_POSITION,
+	KEY_KEYSET,
+	KEY_HIGH,
+	KEY_MISSING,
+	KEY_CODE, /* from here on optional */
+	KEY_RESULT,
+	KEY_N
+};
+#define BIT(key) (1u << (key))
+#define REQUIRED (BIT(KEY_MISSING + 1) - BIT(KEY_AGENT))
+#define CODE_MAX 64
+
+const char *tr_cmd_state_name(uint64_t s)
+{
+	static const char *const names[TR_CS_N] = { NULL,     "received", "started", "done",
+						    "failed", "unknown",  "refused", "cancelled" };
+
+	return s < TR_CS_N && names[s] ? names[s] : "?";
+}
+
+bool tr_cmd_state_final(uint64_t s)
+{
+	return s >= TR_CS_DONE && s < TR_CS_N;
+}
+
+/* Lower-case letters, digits and '_': stands in tables, URLs and logs as it is. */
+static bool code_ok(struct tr_view v)
+{
+	if (v.n > CODE_MAX)
+		return false;
+	for (size_t i = 0; i < v.n; i++)
+		if (!(v.p[i] >= 'a' && v.p[i] <= 'z') && !(v.p[i] >= '0' && v.p[i] <= '9') && v.p[i] != '_')
+			return false;
+	return true;
+}
+
+/* The server shows it as it is, within its own JSON. */
+static bool result_ok(struct tr_view v)
+{
+	tr_auto(tr_json_free) struct tr_json *j = NULL;
+	struct tr_err err;
+
+	if (!v.n)
+		return true;
+	return v.n <= TR_RECEIPT_RESULT_MAX && v.p[0] == '{' && v.p[v.n - 1] == '}' && !tr_json_parse(v, &j, &err);
+}
+
+static const char *fault_of_missing(const struct tr_receipt *r)
+{
+	if (r->n_missing > TR_RECEIPT_MISSING_MAX)
+		return "the receipt names too many missing commands";
+	for (size_t i = 0; i < r->n_missing; i++)
+		if (r->missing[i] < 1 || r->missing[i] >= r->high || (i && r->missing[i] <= r->missing[i - 1]))
+			return "the receipt's missing commands are not rising numbers below the highest one";
+	return NULL;
+}
+
+static TR_RC check(const struct tr_receipt *r, struct tr_err *err)
+{
+	const char *why = fault_of_missing(r);
+	bool bad = r->state == TR_CS_FAILED || r->state == TR_CS_REFUSED;
+
+	if (why)
+		return tr_err_set(err, TR_E_INVALID, why, "missing");
+	if (!tr_ident_ok(r->agent_id))
+		why = "the receipt's agent id is not a plain name";
+	else if (r->state < TR_CS_RECEIVED || r->state >= TR_CS_N)
+		why = "the receipt's state is not known here";
+	else if (r->line > INT64_MAX || r->seq > INT64_MAX || r->position > INT64_MAX || r->high > INT64_MAX ||
+		 r->keyset_epoch > INT64_MAX)
+		why = "a number of the receipt is out of range";
+	else if (r->at_ns <= 0)
+		why = "the receipt's time is out of range";
+	else if (!code_ok(r->code))
+		why = "the receipt's code is not a slug of at most 64 bytes";
+	else if (bad && !r->code.n)
+		why = "a receipt of failure or refusal says why in its code";
+	else if (r->state == TR_CS_DONE && r->code.n)
+		why = "a receipt of a command that is done has no code";
+	else if (!result_ok(r->result))
+		why = "the receipt's result is not a JSON object of at most 8192 bytes";
+	return why ? tr_err_set(err, TR_E_INVALID, why, "receipt fields") : TR_OK;
+}
+
+static void put_number(struct tr_buf *b, int key, uint64_t v)
+{
+	tr_cbor_put_int(b, key);
+	tr_cbor_put_uint(b, v);
+}
+
+static void put_bytes(struct tr_buf *b, int key, struct tr_view v)
+{
+	tr_cbor_put_int(b, key);
+	tr_cbor_put_bytes(b, v);
+}
+
+static void put_text(struct tr_buf *b, int key, struct tr_view v)
+{
+	tr_cbor_put_int(b, key);
+	tr_cbor_put_text(b, v);
+}
+
+static void encode(const struct tr_receipt *r, struct tr_buf *b)
+{
+	tr_cbor_put_map(b, (size_t)KEY_MISSING + (r->code.n > 0) + (r->result.n > 0));
+	put_text(b, KEY_AGENT, r->agent_id);
+	put_bytes(b, KEY_ID, TR_VIEW_ARRAY(r->cmd_id));
+	put_bytes(b, KEY_COMMAND, TR_VIEW_ARRAY(r->command));
+	put_number(b, KEY_LINE, r->line);
+	put_number(b, KEY_SEQ, r->seq);
+	put_number(b, KEY_STATE, r->state);
+	put_number(b, KEY_AT, (uint64_t)r->at_ns);
+	put_number(b, KEY_POSITION, r->position);
+	put_number(b, KEY_KEYSET, r->keyset_epoch);
+	put_number(b, KEY_HIGH, r->high);
+	tr_cbor_put_int(b, KEY_MISSING);
+	tr_cbor_put_array(b, r->n_missing);
+	for (size_t i = 0; i < r->n_missing; i++)
+		tr_cbor_put_uint(b, r->missing[i]);
+	if (r->code.n)
+		put_text(b, KEY_CODE, r->code);
+	if (r->result.n)
+		put_text(b, KEY_RESULT, r->result);
+}
+
+TR_RC tr_receipt_sign(const struct tr_receipt *r, const struct tr_privkey *k, struct tr_buf *ret, struct tr_err *err)
+{
+	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT, out = TR_BUF_INIT;
+	enum tr_code rc = check(r, err);
+
+	if (rc)
+		return rc;
+	encode(r, &b);
+	rc = tr_buf_check(&b, err);
+	if (!rc)
+		rc = tr_cose1_sign(k, TR_RECEIPT_DOMAIN, tr_buf_view(&b), &out, err);
+	if (rc)
+		return rc;
+	if (out.n > TR_RECEIPT_MAX)
+		return tr_err_set(err, TR_E_INVALID, "the receipt is too long", "%zu bytes", out.n);
+	tr_buf_addv(ret, tr_buf_view(&out));
+	return tr_buf_check(ret, err);
+}
+
+static void fixed(struct tr_cbor *r, uint8_t *out, size_t n)
+{
+	struct tr_view v = tr_cbor_bytes(r);
+
+	if (v.n == n)
+		memcpy(out, v.p, n);
+	else
+		tr_cbor_fail(r, "a byte string of the receipt has another length than it must have");
+}
+
+/* An absent member has one form: its key is left out. */
+static struct tr_view not_empty(struct tr_cbor *r, struct tr_view v)
+{
+	if (!v.n)
+		tr_cbor_fail(r, "an optional member of the receipt is empty");
+	return v;
+}
+
+static void read_missing(struct tr_cbor *r, struct tr_receipt *out)
+{
+	out->n_missing = tr_cbor_array(r, TR_RECEIPT_MISSING_MAX);
+	for (size_t i = 0; i < out->n_missing && !r->error; i++)
+		out->missing[i] = tr_cbor_uint(r);
+}
+
+static TR_RC parse(struct tr_view payload, struct tr_receipt *out, struct tr_err *err)
+{
+	struct tr_cbor r = tr_cbor_reader(payload);
+	struct tr_cbor_map m;
+	unsigned seen = 0;
+	int64_t key;
+
+	*out = (struct tr_receipt){ .state = 0 };
+	(void)tr_cbor_map(&r, &m, KEY_N);
+	while (tr_cbor_key_int(&r, &m, &key)) {
+		switch (key) {
+		case KEY_AGENT: out->agent_id = tr_cbor_text(&r); break;
+		case KEY_ID: fixed(&r, out->cmd_id, sizeof(out->cmd_id)); break;
+		case KEY_COMMAND: fixed(&r, out->command, sizeof(out->command)); break;
+		case KEY_LINE: out->line = tr_cbor_uint(&r); break;
+		case KEY_SEQ: out->seq = tr_cbor_uint(&r); break;
+		case KEY_STATE: out->state = tr_cbor_uint(&r); break;
+		case KEY_AT: out->at_ns = tr_cbor_int(&r); break;
+		case KEY_POSITION: out->position = tr_cbor_uint(&r); break;
+		case KEY_KEYSET: out->keyset_epoch = tr_cbor_uint(&r); break;
+		case KEY_HIGH: out->high = tr_cbor_uint(&r); break;
+		case KEY_MISSING: read_missing(&r, out); break;
+		case KEY_CODE: out->code = not_empty(&r, tr_cbor_text(&r)); break;
+		case KEY_RESULT: out->result = not_empty(&r, tr_cbor_text(&r)); break;
+		default: tr_cbor_fail(&r, "unknown key in the receipt"); continue;
+		}
+		seen |= BIT(key);
+	}
+	if (tr_cbor_end(&r, err))
+		return tr_err_wrap(err, "receipt");
+	if ((seen & REQUIRED) != REQUIRED)
+		return tr_err_set(err, TR_E_INVALID, "the receipt lacks a field", "fields %#x", seen);
+	return check(out, err);
+}
+
+TR_RC tr_receipt_verify(struct tr_view in, const struct tr_pubkey *k, struct tr_receipt *ret, struct tr_err *err)
+{
+	struct tr_receipt out;
+	struct tr_cose c;
+	enum tr_code rc = tr_cose1_parse(in, TR_RECEIPT_MAX, &c, err);
+
+	if (!rc)
+		rc = tr_cose1_verify(&c, k, TR_RECEIPT_DOMAIN, err);
+	if (rc)
+		return tr_err_wrap(err, "receipt");
+	rc = parse(c.payload, &out, err);
+	if (rc)
+		return rc;
+	*ret = out;
+	return TR_OK;
+}
