@@ -78,6 +78,7 @@ void tr_row_take(struct tr_fleet *f, struct tr_fleet_agent *a, const struct tr_p
 	a->notice = known(r->notice, TR_NOTICE_N);
 	a->notice_until_s = seconds(r->notice_until);
 	tr_intern_set(f->values, &a->source, r->source);
+	a->keyset_epoch = (uint16_t)r->keyset_epoch;
 }
 
 static struct tr_view unless_zero(const uint8_t *p, size_t n)
@@ -147,6 +148,7 @@ void tr_fleet_row(const struct tr_fleet *f, uint32_t no, struct tr_buf *scratch,
 		.source = tr_fleet_value(f, a->source),
 		.health = a->health.uptime_s ? tr_buf_view(scratch) : tr_view(NULL, 0),
 		.findings = bytes_of(a->findings),
+		.keyset_epoch = a->keyset_epoch,
 	};
 }
 

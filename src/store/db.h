@@ -87,6 +87,12 @@ TR_DEFINE_AUTO(struct tr_db *, tr_db_close)
 #define TR_DB_DAMAGED "the store is damaged; stop trothd and restore the store from a backup"
 #define TR_DB_OUR_BUG "the store was used in a way it does not allow; this is a bug in trothd"
 
+struct tr_db *tr_store_db(const struct tr_store *s);
+/* Those of these keys that are there, in any order; at most TR_STORE_MANY. Any of commands, over or not. */
+#define TR_STORE_MANY 32u
+TR_RC tr_store_many(struct tr_store *s, enum tr_table t, const struct tr_view *keys, size_t n, tr_row_fn fn, void *arg,
+		    struct tr_err *err);
+
 /* Runs a bound write and resets it; ret_value, when wanted, is the one number it returns. */
 TR_RC tr_db_run(struct tr_db *db, struct tr_stmt *st, int64_t *ret_value, struct tr_err *err);
 /* migrate.c: brings the schema up to date, or says why it cannot: written by a newer trothd, or read_only and older. */

@@ -190,6 +190,7 @@ static const struct tr_field pulse_fields[] = {
 	F(tr_pulse_row, source, TEXT, 64, 0),
 	F(tr_pulse_row, health, RAW, 256, 0),
 	F(tr_pulse_row, findings, RAW, 8192, 0),
+	F(tr_pulse_row, keyset_epoch, U64, 0, 0),
 };
 TR_RECORD(tr_pulse_row_def, tr_pulse_row, pulse_fields);
 

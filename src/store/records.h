@@ -61,6 +61,7 @@ struct tr_pulse_row {
 	struct tr_view source;     /* address of the last accepted pulse */
 	struct tr_view health;     /* JSON made by ourselves, at most 256 bytes */
 	struct tr_view findings;   /* what the integrity axis found: JSON array made by ourselves */
+	uint64_t keyset_epoch;     /* of the last accepted pulse */
 };
 
 struct tr_token_row {

@@ -330,6 +330,7 @@ static const char *sq_word(const struct tr_db *db, struct tr_view name)
 		/* AUTOINCREMENT: a number is never given twice, also after old rows were deleted. */
 		{ "seq", "INTEGER PRIMARY KEY AUTOINCREMENT" },
 		{ "options", "STRICT" },
+		{ "now_ms", "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)" },
 	};
 
 	(void)db;

@@ -8,7 +8,7 @@
 
 /* List statements differ by what bounds them: 2 orders, with or without each filter; prepared when first asked for. */
 enum { LIST_OLDEST = 1, LIST_MATCH = 2, LIST_OUTCOME = 4, LIST_BATCH = 8, LIST_CURSOR = 16, LIST_N = 32 };
-enum query { Q_PUT, Q_INSERT, Q_DELETE, Q_APPEND, Q_EXPIRE, Q_EACH, Q_ONE, Q_LIST, Q_N = Q_LIST + LIST_N };
+enum query { Q_PUT, Q_INSERT, Q_DELETE, Q_APPEND, Q_EXPIRE, Q_EACH, Q_ONE, Q_MANY, Q_LIST, Q_N = Q_LIST + LIST_N };
 
 enum scope { SCOPE_OPEN, SCOPE_KEEP, SCOPE_UNDO, SCOPE_N };
 
@@ -157,6 +157,13 @@ static void add_query(struct tr_buf *b, enum tr_table table, unsigned q)
 	case Q_ONE:
 		add_select(b, t, def);
 		tr_buf_addf(b, " WHERE \"%s\" = $1", key);
+		break;
+	case Q_MANY:
+		add_select(b, t, def);
+		tr_buf_addf(b, " WHERE \"%s\" IN (", key);
+		for (unsigned i = 1; i <= TR_STORE_MANY; i++)
+			tr_buf_addf(b, "%s$%u", i == 1 ? "" : ", ", i);
+		tr_buf_adds(b, ")");
 		break;
 	default: add_list(b, t, def, q - Q_LIST); break;
 	}
@@ -523,6 +530,7 @@ static bool allowed(enum tr_op op, enum tr_table t)
 	case TR_OP_DELETE: return !appends(t);
 	case TR_OP_APPEND: return appends(t);
 	case TR_OP_EXPIRE: return tables[t].expires != NULL;
+	case TR_OP_TELL:
 	case TR_OP_N: break;
 	}
 	return false;
@@ -603,6 +611,37 @@ TR_RC tr_store_each(struct tr_store *s, enum tr_table t, tr_row_fn fn, void *arg
 		return tr_err_set(err, TR_E_INVALID, TR_DB_OUR_BUG, "each of table %d", (int)t);
 	rc = prepared(s, t, Q_EACH, &st, err);
 	return rc ? rc : visit(s, st, t, fn, arg, err);
+}
+
+TR_RC tr_store_many(struct tr_store *s, enum tr_table t, const struct tr_view *keys, size_t n, tr_row_fn fn, void *arg,
+		    struct tr_err *err)
+{
+	const struct tr_field *key = tr_table_def(t)->fields;
+	struct tr_stmt *st;
+	enum tr_code rc;
+
+	if (!n || n > TR_STORE_MANY || appends(t))
+		return tr_err_set(err, TR_E_INVALID, TR_DB_OUR_BUG, "%zu of table %d", n, (int)t);
+	rc = prepared(s, t, Q_MANY, &st, err);
+	if (rc)
+		return rc;
+	/* Places that are left ask for the last one again. */
+	for (size_t i = 0; i < TR_STORE_MANY && !rc; i++) {
+		struct tr_view v = keys[i < n ? i : n - 1];
+
+		rc = key->type == TR_F_HEX || key->type == TR_F_BYTES ? s->db->ops->bind_bytes(s->db, st, (int)i + 1, v, err)
+								       : s->db->ops->bind_text(s->db, st, (int)i + 1, v, err);
+	}
+	if (rc) {
+		s->db->ops->reset(s->db, st);
+		return rc;
+	}
+	return visit(s, st, t, fn, arg, err);
+}
+
+struct tr_db *tr_store_db(const struct tr_store *s)
+{
+	return s->db;
 }
 
 static TR_RC bind_list(struct tr_store *s, struct tr_stmt *st, const struct tr_list_query *q, unsigned how,

@@ -13,6 +13,7 @@ enum tr_op { TR_OP_PUT = 1, /* insert or replace by primary key */
 	     TR_OP_DELETE,  /* by primary key: only the key field of the row counts */
 	     TR_OP_APPEND,  /* audit, attestation, event: the store gives seq */
 	     TR_OP_EXPIRE,  /* seen rows with expires_at, events with time, commands with ended_at, below the row's */
+	     TR_OP_TELL,    /* stores nothing: the other nodes' cores get this row as it is (changes.h) */
 	     TR_OP_N };
 
 struct tr_store;
