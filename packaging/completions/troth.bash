@@ -2,7 +2,7 @@
 # bash completion of troth(1)
 _troth()
 {
-	local nouns='login token agent attestation key release policy audit alert event maintenance status version'
+	local nouns='login token agent attestation key keyset operator release policy audit alert event maintenance status version'
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} noun='' verb='' verbs=''
 	local i w
 
@@ -19,7 +19,9 @@ _troth()
 	token) verbs='create list revoke' ;;
 	agent) verbs='list show explain watch events bpf expect accept reset-identity revoke remove' ;;
 	attestation) verbs='list explain' ;;
-	key) verbs='list add retire revoke' ;;
+	key) verbs='list add root-init retire revoke' ;;
+	keyset) verbs='show prepare sign publish chain' ;;
+	operator) verbs='keygen show' ;;
 	release) verbs='sign show add list withdraw' ;;
 	policy) verbs='show set' ;;
 	audit) verbs='tail' ;;

@@ -609,9 +609,18 @@ def test_old_keys_are_pointed_out(impostor):
 
 # ---- help and usage ----
 
-NOUNS = {"token": "create list revoke", "agent": "list show explain watch events bpf expect accept reset-identity revoke remove", "attestation": "list explain",
-         "key": "list add retire revoke", "release": "sign show add list withdraw", "policy": "show set", "audit": "tail",
-         "alert": "list show ack resolve", "maintenance": "add list end", "event": "list show"}
+NOUNS = {"token": "create list revoke",
+         "agent": "list show explain watch events bpf expect accept reset-identity revoke remove",
+         "attestation": "list explain",
+         "key": "list add root-init retire revoke",
+         "keyset": "show prepare sign publish chain",
+         "operator": "keygen show",
+         "release": "sign show add list withdraw",
+         "policy": "show set",
+         "audit": "tail",
+         "alert": "list show ack resolve",
+         "event": "list show",
+         "maintenance": "add list end"}
 
 
 def test_help(stranger):
