@@ -17,6 +17,7 @@
 #define TR_PULSE_REASON_MAX 64 /* bytes of lsm_reason, printable ASCII */
 #define TR_PULSE_NOTICE_MAX_S 604800 /* a week: no agent excuses itself for longer */
 #define TR_PULSE_INTERVAL_MAX_S 86400
+#define TR_PULSE_WAIT_MAX_S 60
 
 /* The numbers of these enums stand in pulses (docs/protocol/pulse.cddl) and in the database: never renumber. */
 /* Why the agent will be silent after this pulse. */

@@ -2,13 +2,15 @@
 /* The answer to a pulse. */
 #include "signed/pulse.h"
 
-enum { K_TICKET = 1, K_RESYNC, K_INTERVAL, K_RECEIVED, K_SENT, K_RENEW, K_WANT_LIST, K_PENDING, K_KEYSET_EPOCH };
-#define MEMBERS 9
+enum { K_TICKET = 1, K_RESYNC, K_INTERVAL, K_RECEIVED, K_SENT, K_RENEW, K_WANT_LIST, K_PENDING, K_KEYSET_EPOCH,
+       K_WAIT };
+#define MEMBERS 10
 
 static bool is_good(const struct tr_pulse_answer *a)
 {
 	return a->ticket.n == TR_TICKET_LEN && a->interval_s >= 1 && a->interval_s <= TR_PULSE_INTERVAL_MAX_S &&
-	       a->received_ns > 0 && a->sent_ns > 0 && a->pending <= UINT32_MAX && a->keyset_epoch <= INT64_MAX;
+	       a->received_ns > 0 && a->sent_ns > 0 && a->pending <= UINT32_MAX && a->keyset_epoch <= INT64_MAX &&
+	       a->wait_s <= TR_PULSE_WAIT_MAX_S;
 }
 
 void tr_pulse_answer_put(const struct tr_pulse_answer *a, struct tr_buf *out)
@@ -35,6 +37,8 @@ void tr_pulse_answer_put(const struct tr_pulse_answer *a, struct tr_buf *out)
 	tr_cbor_put_uint(out, a->pending);
 	tr_cbor_put_int(out, K_KEYSET_EPOCH);
 	tr_cbor_put_uint(out, a->keyset_epoch);
+	tr_cbor_put_int(out, K_WAIT);
+	tr_cbor_put_uint(out, a->wait_s);
 }
 
 TR_RC tr_pulse_answer_get(struct tr_view in, struct tr_pulse_answer *ret, struct tr_err *err)
@@ -45,7 +49,7 @@ TR_RC tr_pulse_answer_get(struct tr_view in, struct tr_pulse_answer *ret, struct
 	int64_t key;
 
 	if (tr_cbor_map(&r, &m, MEMBERS) != MEMBERS)
-		tr_cbor_fail(&r, "the answer to a pulse has exactly nine members");
+		tr_cbor_fail(&r, "the answer to a pulse has exactly ten members");
 	while (tr_cbor_key_int(&r, &m, &key)) {
 		switch (key) {
 		case K_TICKET: a.ticket = tr_cbor_bytes(&r); break;
@@ -57,6 +61,7 @@ TR_RC tr_pulse_answer_get(struct tr_view in, struct tr_pulse_answer *ret, struct
 		case K_WANT_LIST: a.want_bpf_list = tr_cbor_bool(&r); break;
 		case K_PENDING: a.pending = tr_cbor_uint(&r); break;
 		case K_KEYSET_EPOCH: a.keyset_epoch = tr_cbor_uint(&r); break;
+		case K_WAIT: a.wait_s = tr_cbor_uint(&r); break;
 		default: tr_cbor_fail(&r, "unknown member of the answer to a pulse");
 		}
 	}

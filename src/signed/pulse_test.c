@@ -415,7 +415,8 @@ static struct tr_pulse_answer sample_answer(void)
 					 .sent_ns = NOW_MS * 1000000 + 150000,
 					 .want_bpf_list = true,
 					 .pending = 2,
-					 .keyset_epoch = 3 };
+					 .keyset_epoch = 3,
+					 .wait_s = 25 };
 }
 
 static void an_answer_comes_back_as_it_was_put(void **state)
@@ -429,7 +430,8 @@ static void an_answer_comes_back_as_it_was_put(void **state)
 	assert_true(tr_buf_ok(&b) && b.n < 100);
 	assert_int_equal(tr_pulse_answer_get(tr_buf_view(&b), &out, &err), TR_OK);
 	assert_true(out.resync && !out.renew && out.want_bpf_list && out.interval_s == 30 && out.pending == 2);
-	assert_true(out.received_ns == in.received_ns && out.sent_ns == in.sent_ns && out.keyset_epoch == 3);
+	assert_true(out.received_ns == in.received_ns && out.sent_ns == in.sent_ns && out.keyset_epoch == 3 &&
+		    out.wait_s == 25);
 	assert_true(tr_view_eq(out.ticket, in.ticket));
 	tr_pulse_answer_put(&out, &again);
 	assert_true(tr_view_eq(tr_buf_view(&b), tr_buf_view(&again)));
@@ -461,7 +463,11 @@ static void an_answer_out_of_range_is_refused(void **state)
 		{ "not received", offsetof(struct tr_pulse_answer, received_ns), 0, TR_VIEW_LIT("\x07\xf5"), TR_VIEW_LIT("\x07\x01"), false },
 		{ "not sent", offsetof(struct tr_pulse_answer, sent_ns), 0, TR_VIEW_LIT("\x06\xf4"), TR_VIEW_LIT("\x06\xf6"), false },
 		{ "ticket", offsetof(struct tr_pulse_answer, ticket.n), 39, TR_VIEW_LIT("\x58\x28\x71"), TR_VIEW_LIT("\x58\x27"), false },
-		{ "no ticket", offsetof(struct tr_pulse_answer, ticket.n), 0, TR_VIEW_LIT("\x09\x03"), TR_VIEW_LIT("\x0a\x03"), false },
+		{ "no ticket", offsetof(struct tr_pulse_answer, ticket.n), 0, TR_VIEW_LIT("\x09\x03"), TR_VIEW_LIT("\x0b\x03"), false },
+		{ "longest wait", offsetof(struct tr_pulse_answer, wait_s), 60, TR_VIEW_LIT("\x0a\x18\x19"),
+		  TR_VIEW_LIT("\x0a\x18\x3c"), true },
+		{ "over the longest wait", offsetof(struct tr_pulse_answer, wait_s), 61, TR_VIEW_LIT("\x0a\x18\x19"),
+		  TR_VIEW_LIT("\x0a\x18\x3d"), false },
 	};
 
 	(void)state;

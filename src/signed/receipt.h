@@ -47,7 +47,7 @@ TR_RC tr_receipt_verify(struct tr_view in, const struct tr_pubkey *k, struct tr_
 /* ---- the unsigned answers that carry commands (CBOR, over the checked TLS connection) ---- */
 
 #define TR_DELIVERY_MAX 16        /* commands in one answer */
-#define TR_DELIVERY_WAIT_MAX_S 60
+#define TR_DELIVERY_WAIT_MAX_S 60 /* TR_PULSE_WAIT_MAX_S */
 struct tr_delivery {
 	uint64_t keyset_epoch;    /* the server's: a higher one than ours says refresh now */
 	uint64_t wait_s;          /* how long the next question may wait; 0: do not ask, look at the next pulse's answer */
