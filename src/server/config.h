@@ -80,6 +80,8 @@ struct tr_config {
 	unsigned certificate_hours; /* lifetime of agent certificates */
 	unsigned heartbeat_seconds;
 	unsigned event_days;     /* events older than that are deleted */
+	unsigned command_days;   /* the same of commands that are over */
+	unsigned command_wait_agents; /* with more agents than that, none waits on an open connection for its commands */
 	char *log_level;         /* error, warn, info, debug */
 	struct tr_config_listen *listen;
 	struct tr_config_tls *tls;

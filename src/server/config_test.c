@@ -44,6 +44,8 @@ static void one_line_is_enough(void **state)
 	assert_int_equal(c->certificate_hours, 168);
 	assert_int_equal(c->heartbeat_seconds, 30);
 	assert_int_equal(c->event_days, 30);
+	assert_int_equal(c->command_days, 30);
+	assert_int_equal(c->command_wait_agents, 20000);
 	assert_int_equal(c->limits->agent_connections, 20000);
 	assert_int_equal(c->limits->operator_connections, 256);
 	assert_int_equal(c->limits->connections_per_source, 4096);
@@ -186,6 +188,8 @@ static void what_is_wrong_is_named_with_its_line(void **state)
 		{ GOOD "certificate_hours: 2161\n", 2, "certificate_hours: 2161" },
 		{ GOOD "heartbeat_seconds: 3601\n", 2, "heartbeat_seconds: 3601" },
 		{ GOOD "event_days: 0\n", 2, "event_days: 0" },
+		{ GOOD "command_days: 0\n", 2, "command_days: 0" },
+		{ GOOD "command_wait_agents: 0\n", 2, "command_wait_agents: 0" },
 		{ GOOD "limits:\n  agent_connections: 0\n", 3, "limits.agent_connections: 0" },
 		{ GOOD "limits:\n  operator_connections: 65537\n", 3, "limits.operator_connections: 65537" },
 		{ GOOD "limits:\n  connections_per_source: 4000001\n", 3, "limits.connections_per_source: 4000001" },
