@@ -65,6 +65,15 @@ enum tr_sig_alg tr_privkey_alg(const struct tr_privkey *k);
 TR_RC tr_sign(const struct tr_privkey *k, enum tr_sig_alg alg, struct tr_view msg, uint8_t *sig, size_t *ret_n,
 	      struct tr_err *err);
 
+/* A private key that stays where it is, in a token: everything that signs takes it like any other, but it cannot be
+ * written. sign is asked for TR_SIG_ED25519 or TR_SIG_ES256 (raw) and has room for TR_SIG_MAX bytes; what it gives is
+ * checked with pub before anybody sees it. Takes pub and, on success, arg: done(arg) at the end. */
+typedef enum tr_code (*tr_sign_fn)(void *arg, enum tr_sig_alg alg, struct tr_view msg, uint8_t *sig, size_t *ret_n,
+				   struct tr_err *err);
+TR_RC tr_privkey_external(struct tr_pubkey *pub, tr_sign_fn sign, void (*done)(void *arg), void *arg,
+			  struct tr_privkey **ret, struct tr_err *err);
+bool tr_privkey_is_external(const struct tr_privkey *k);
+
 /* COSE algorithm number of a scheme and back (-8, -7, -37, -257); 0 / false when none. */
 int64_t tr_sig_alg_cose(enum tr_sig_alg alg);
 bool tr_sig_alg_from_cose(int64_t cose, enum tr_sig_alg *ret);

@@ -44,6 +44,9 @@ struct tr_privkey {
 	struct tr_pubkey *pub;
 	EVP_PKEY *pkey;           /* RSA and P-256 */
 	struct tr_secret *ed; /* libsodium's 64 bytes: seed and public key */
+	tr_sign_fn sign;      /* external: neither of both */
+	void (*done)(void *arg);
+	void *arg;
 };
 
 #define TR_KEY_FILE_MAX 16384 /* bytes; RSA-8192 in PEM is 6 400 */

@@ -19,6 +19,8 @@ struct tr_privkey *tr_privkey_free(struct tr_privkey *k)
 		(void)tr_pubkey_free(k->pub);
 		EVP_PKEY_free(k->pkey);
 		(void)tr_secret_free(k->ed);
+		if (k->done)
+			k->done(k->arg);
 		free(k);
 	}
 	return NULL;
@@ -222,6 +224,8 @@ TR_RC tr_privkey_pem(const struct tr_privkey *k, struct tr_buf *ret, struct tr_e
 	tr_auto(tr_buf_done) struct tr_buf der = TR_BUF_INIT;
 	enum tr_code rc = TR_OK;
 
+	if (k->sign)
+		return tr_err_set(err, TR_E_INVALID, "this private key is in a token and stays there", "external key");
 	/* Room at once, so that growing leaves no copies behind. */
 	if (tr_buf_space(&der, TR_KEY_FILE_MAX))
 		tr_buf_clear(&der);
@@ -244,4 +248,26 @@ TR_RC tr_privkey_pem(const struct tr_privkey *k, struct tr_buf *ret, struct tr_e
 const struct tr_pubkey *tr_privkey_pub(const struct tr_privkey *k)
 {
 	return k->pub;
+}
+
+TR_RC tr_privkey_external(struct tr_pubkey *pub, tr_sign_fn sign, void (*done)(void *arg), void *arg,
+			  struct tr_privkey **ret, struct tr_err *err)
+{
+	tr_auto(tr_pubkey_free) struct tr_pubkey *mine = pub;
+	struct tr_privkey *k;
+
+	if (tr_pubkey_type(pub) != TR_KEY_ED25519 && tr_pubkey_type(pub) != TR_KEY_P256)
+		return tr_err_set(err, TR_E_INVALID, "a key in a token must be Ed25519 or P-256", "%s",
+				  tr_pubkey_type_name(pub));
+	k = calloc(1, sizeof(*k));
+	if (!k)
+		return tr_err_set(err, TR_E_INTERNAL, MEMORY_PUB, "private key");
+	*k = (struct tr_privkey){ .pub = TR_TAKE(mine), .sign = sign, .done = done, .arg = arg };
+	*ret = k;
+	return TR_OK;
+}
+
+bool tr_privkey_is_external(const struct tr_privkey *k)
+{
+	return k->sign != NULL;
 }

@@ -214,11 +214,35 @@ static TR_RC sign_ossl(const struct tr_privkey *k, enum tr_sig_alg alg, struct t
 	return TR_OK;
 }
 
+/* What comes out of a token is checked: a fault, or a private half that is another, must not reach anybody. */
+static TR_RC sign_external(const struct tr_privkey *k, enum tr_sig_alg alg, struct tr_view msg, uint8_t *sig,
+			   size_t *ret_n, struct tr_err *err)
+{
+	enum tr_sig_alg raw_alg = alg == TR_SIG_ED25519 ? TR_SIG_ED25519 : TR_SIG_ES256;
+	uint8_t raw[TR_SIG_MAX], der[ECDSA_DER_MAX];
+	struct tr_err bad;
+	struct tr_view v;
+	size_t n = 0;
+
+	if (k->sign(k->arg, raw_alg, msg, raw, &n, err))
+		return err->code;
+	if (tr_verify(k->pub, raw_alg, msg, tr_view(raw, n), &bad))
+		return tr_err_set(err, TR_E_UNAVAIL,
+				  "the token gave a signature that does not verify; is its private half that of the public half?",
+				  "%zu bytes, %s", n, tr_sig_alg_name(raw_alg));
+	v = alg == TR_SIG_ES256_DER ? raw_to_der(raw, der) : tr_view(raw, n);
+	memcpy(sig, v.p, v.n);
+	*ret_n = v.n;
+	return TR_OK;
+}
+
 TR_RC tr_sign(const struct tr_privkey *k, enum tr_sig_alg alg, struct tr_view msg, uint8_t *sig,
 	      size_t *ret_n, struct tr_err *err)
 {
 	if (!tr_pubkey_can(k->pub, alg))
 		return wrong_alg(k->pub, alg, err);
+	if (k->sign)
+		return sign_external(k, alg, msg, sig, ret_n, err);
 	if (alg != TR_SIG_ED25519)
 		return sign_ossl(k, alg, msg, sig, ret_n, err);
 	(void)crypto_sign_detached(sig, NULL, msg.p, msg.n, tr_secret_p(k->ed));
