@@ -103,6 +103,13 @@ const void *tr_calls_tick(struct tr_calls *c, unsigned limit_s)
 	return late;
 }
 
+void tr_calls_excuse(struct tr_calls *c, const void *whom)
+{
+	for (uint32_t i = 0; c->count && i < TR_CALLS_MAX; i++)
+		if (c->slots[i].fn && c->slots[i].whom == whom)
+			c->slots[i].waited_s = 0;
+}
+
 unsigned tr_calls_count(const struct tr_calls *c)
 {
 	return c->count;

@@ -28,6 +28,8 @@ void tr_calls_fail(struct tr_calls *c, const void *whom);
 /* Once a second: everybody waits a second longer. Returns whom somebody has waited for longer than limit_s, or NULL: a role
  * that hangs is told from one that is busy only by time. */
 const void *tr_calls_tick(struct tr_calls *c, unsigned limit_s);
+/* Who says himself that he cannot answer yet does not hang. */
+void tr_calls_excuse(struct tr_calls *c, const void *whom);
 unsigned tr_calls_count(const struct tr_calls *c);
 
 #endif

@@ -82,6 +82,7 @@ static const cyaml_schema_field_t config_fields[] = {
 	STR(trust_domain, struct tr_config),
 	STR(state, struct tr_config),
 	STR(store, struct tr_config),
+	STR(store_password_file, struct tr_config),
 	LIST(urls, struct tr_config),
 	NUM(fronts, struct tr_config),
 	NUM(certificate_hours, struct tr_config),
@@ -321,8 +322,11 @@ static TR_RC check(const struct tr_config *c, struct tr_err *err)
 		level_ok |= tr_view_is(tr_view_str(c->log_level), levels[i]);
 	if (!level_ok)
 		return wrong(err, "log_level must be error, warn, info or debug", "log_level", c->log_level);
-	if (!tr_view_starts(tr_view_str(c->store), "sqlite:"))
-		return wrong(err, "store must be sqlite:<file>; this release knows no other", "store", c->store);
+	if (tr_store_location_check(c->store, err))
+		return err->code;
+	if (c->store_password_file && !tr_config_store_remote(c))
+		return wrong(err, "store_password_file is for a store of postgresql://, and this one is a file",
+			     "store_password_file", c->store_password_file);
 	for (unsigned i = 0; i < c->urls_count; i++)
 		if (!tr_view_starts(tr_view_str(c->urls[i]), "https://"))
 			return wrong(err, "urls must start with https://", "urls", c->urls[i]);

@@ -73,7 +73,8 @@ struct tr_config_compat {
 struct tr_config {
 	char *trust_domain;
 	char *state;             /* folder; relative paths below are inside it */
-	char *store;             /* "sqlite:troth.db" */
+	char *store;             /* "sqlite:troth.db" or "postgresql://user@host/database?…" */
+	char *store_password_file; /* of the database user; NULL: none */
 	char **urls;             /* what agents are told, in order */
 	unsigned urls_count;
 	unsigned fronts;         /* 0: one per core, at most 8 */
@@ -103,6 +104,13 @@ TR_DEFINE_AUTO(struct tr_config *, tr_config_free)
 void tr_config_path(const struct tr_config *c, const char *name, char *buf, size_t len);
 /* Reads a small file of the installation. secret: mode 0600 is demanded. */
 TR_RC tr_config_read(const struct tr_config *c, const char *name, bool secret, struct tr_buf *ret, struct tr_err *err);
+/* Where the store is, for tr_store_open: may end in a password, so it is wiped after use and never shown. */
+TR_RC tr_config_store_location(const struct tr_config *c, struct tr_buf *ret, struct tr_err *err);
+/* The store is reached over a socket, not in the state folder. */
+bool tr_config_store_remote(const struct tr_config *c);
+/* The same by itself, for an installation that has no configuration yet. password_file: NULL, or absolute. */
+TR_RC tr_store_location(const char *store, const char *password_file, struct tr_buf *ret, struct tr_err *err);
+TR_RC tr_store_location_check(const char *store, struct tr_err *err);
 /* Whatever the kernel says of it, the operator says that the server's clock is right. */
 bool tr_config_clock_trusted(const struct tr_config *c);
 bool tr_config_signs_original(const struct tr_config *c); /* compat.original_commands: sign */

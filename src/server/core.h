@@ -47,6 +47,7 @@ struct tr_core {
 	bool loaded, ready_told, stopping;
 	unsigned loading; /* tables still to come */
 	bool store_ok;
+	bool store_away; /* its database is: it says when that is back, and until then may take its time */
 	char store_why[200]; /* sentence, when not ok */
 	unsigned registrations; /* under way */
 	unsigned recent_refusals; /* recorded in this second */

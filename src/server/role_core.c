@@ -78,6 +78,21 @@ static void on_probe_done(void *arg, struct tr_chan *ch, const struct tr_frame *
 		       "why", c->store_why, NULL);
 }
 
+static void on_store_state(void *arg, struct tr_chan *ch, const struct tr_frame *f)
+{
+	struct tr_core *c = arg;
+	struct tr_msg_store_state m;
+	struct tr_err err = { 0 };
+
+	(void)ch;
+	if (tr_record_decode(&tr_msg_store_state_def, f->payload, &m, &err))
+		return;
+	c->store_away = m.away;
+	c->store_ok = !m.away;
+	(void)snprintf(c->store_why, sizeof(c->store_why), "%.*s", TR_VIEW_FMT(m.why));
+	tr_log(m.away ? TR_LOG_ERROR : TR_LOG_INFO, m.away ? "store_away" : "store_back", "why", c->store_why, NULL);
+}
+
 static void on_stats(void *arg, struct tr_chan *ch, const struct tr_frame *f)
 {
 	struct tr_core *c = arg;
@@ -282,6 +297,7 @@ static const struct tr_frame_rule store_rules[TR_FRAME_TYPE_MAX] = {
 	[TR_M_ROWS] = { on_rows, TR_MSG_ROWS_MAX },
 	[TR_M_LOAD_DONE] = { on_load_done, 1024 },
 	[TR_M_PROBE_DONE] = { on_probe_done, 1024 },
+	[TR_M_STORE_STATE] = { on_store_state, 1024 },
 	[TR_M_HELLO] = { on_hello, 16 },
 };
 static const struct tr_frame_rule store_ro_rules[TR_FRAME_TYPE_MAX] = {
@@ -639,8 +655,11 @@ static void tell_again(struct tr_core *c)
 static void on_tick(void *arg)
 {
 	struct tr_core *c = arg;
-	const void *late = tr_calls_tick(c->calls, HUNG_AFTER_S);
+	const void *late;
 
+	if (c->store_away)
+		tr_calls_excuse(c->calls, c->store);
+	late = tr_calls_tick(c->calls, HUNG_AFTER_S);
 	if (late)
 		end_hung(c, late);
 

@@ -6,6 +6,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/secret.h"
+#include "server/notify.h"
 #include "store/store.h"
 
 #define ROWS_CHUNK 262144
@@ -18,13 +20,25 @@ struct waiting {
 	const char *why;
 };
 
+struct group {
+	struct waiting *list;
+	size_t n, cap;
+};
+
+#define BACK_FIRST_MS 500
+#define BACK_MAX_MS 5000
+#define QUICK_MS 2000 /* a loss that took no longer leaves time to try again before core grows impatient */
+
 struct storage {
 	struct tr_store *store;
 	struct tr_loop *loop;
 	struct tr_chan *core;
-	struct waiting *group;
-	size_t n, cap;
+	struct group group;
+	struct group doubt; /* whose commit nobody answered: told when the database is back and has been asked */
 	bool scheduled;
+	/* While the database is away. */
+	const char *away_why;
+	uint64_t back_at, back_step; /* when it is tried again */
 };
 
 static TR_RC apply_ops(struct tr_store *s, struct tr_view ops, struct tr_err *err)
@@ -63,59 +77,134 @@ static TR_RC run_one(struct storage *s, struct waiting *w, struct tr_err *err)
 	return w->rc ? w->rc : tr_store_release(s->store, err);
 }
 
-static TR_RC run_group(struct storage *s, struct tr_err *err)
+static TR_RC run_group(struct storage *s, bool *ret_began, struct tr_err *err)
 {
+	*ret_began = false;
 	if (tr_store_begin(s->store, err))
 		return err->code;
-	for (size_t i = 0; i < s->n; i++)
-		if (run_one(s, &s->group[i], err)) {
+	*ret_began = true;
+	for (size_t i = 0; i < s->group.n; i++)
+		if (run_one(s, &s->group.list[i], err)) {
 			tr_store_rollback(s->store);
 			return err->code;
 		}
 	return tr_store_commit(s->store, err);
 }
 
-static void flush_group(void *arg)
+static void answer(struct storage *s, struct group *g, enum tr_code rc, const char *why)
 {
-	struct storage *s = arg;
-	struct tr_err err = { 0 };
-	enum tr_code rc;
-
-	s->scheduled = false;
-	rc = run_group(s, &err);
-	if (rc)
-		tr_log_err(TR_LOG_ERROR, "commit_failed", &err, "transactions", tr_fmt("%zu", s->n), NULL);
-	for (size_t i = 0; i < s->n; i++) {
-		struct waiting *w = &s->group[i];
-		struct tr_msg_done done = { .code = rc ? rc : w->rc, .why = tr_view_str(rc ? err.pub : w->why) };
+	for (size_t i = 0; i < g->n; i++) {
+		struct waiting *w = &g->list[i];
+		struct tr_msg_done done = { .code = rc ? rc : w->rc, .why = tr_view_str(rc ? why : w->why) };
 
 		tr_chan_send_record(s->core, TR_M_TX_DONE, w->id, &tr_msg_done_def, &done);
 		tr_buf_done(&w->ops);
 	}
-	s->n = 0;
+	g->n = 0;
+}
+
+/* ---- a database that is gone ---- */
+
+static void tell_state(struct storage *s, bool away)
+{
+	struct tr_msg_store_state m = { .away = away, .why = tr_view_str(away ? s->away_why : "") };
+
+	if (s->core)
+		tr_chan_send_record(s->core, TR_M_STORE_STATE, 0, &tr_msg_store_state_def, &m);
+}
+
+static void lost(struct storage *s, const struct tr_err *err)
+{
+	tr_log_err(TR_LOG_ERROR, "database_away", err, NULL);
+	s->away_why = err->pub;
+	s->back_step = BACK_FIRST_MS;
+	s->back_at = tr_mono_ms() + s->back_step;
+	tell_state(s, true);
+}
+
+/* Once; true when it is there again. What was in doubt is answered by what the database says of it. */
+static bool come_back(struct storage *s)
+{
+	struct tr_err err = { 0 };
+	bool committed = false;
+	enum tr_code rc = tr_store_come_back(s->store, &committed, &err);
+
+	if (rc == TR_E_CONFLICT) {
+		/* All that core remembers may be wrong now: it starts anew when its store is gone. */
+		tr_log_err(TR_LOG_ERROR, "database_changed", &err, "pub", err.pub, NULL);
+		tr_loop_stop(s->loop);
+		return false;
+	}
+	if (rc) {
+		s->away_why = err.pub;
+		s->back_step = s->back_step * 2 < BACK_MAX_MS ? s->back_step * 2 : BACK_MAX_MS;
+		s->back_at = tr_mono_ms() + s->back_step;
+		return false;
+	}
+	tr_log(TR_LOG_INFO, "database_back", "in_doubt", tr_fmt("%zu", s->doubt.n), "stored",
+	       committed ? "yes" : "no", NULL);
+	answer(s, &s->doubt, committed ? TR_OK : TR_E_UNAVAIL,
+	       "the connection to the database broke and nothing was stored; try again");
+	return true;
+}
+
+/* ---- commits ---- */
+
+static void flush_group(void *arg)
+{
+	struct storage *s = arg;
+	struct tr_err err = { 0 };
+	uint64_t start = tr_mono_ms();
+	bool began;
+	enum tr_code rc;
+
+	s->scheduled = false;
+	rc = run_group(s, &began, &err);
+	/* The server was restarted while nobody asked it anything: nothing of this group was sent yet. */
+	if (rc && !began && tr_store_link(s->store) == TR_STORE_AWAY && tr_mono_ms() - start < QUICK_MS && come_back(s))
+		rc = run_group(s, &began, &err);
+	if (rc)
+		tr_log_err(TR_LOG_ERROR, "commit_failed", &err, "transactions", tr_fmt("%zu", s->group.n), NULL);
+	if (rc && tr_store_link(s->store) == TR_STORE_IN_DOUBT) {
+		struct group empty = s->doubt;
+
+		s->doubt = s->group;
+		s->group = empty;
+	} else {
+		answer(s, &s->group, rc, err.pub);
+	}
+	if (rc && tr_store_link(s->store) != TR_STORE_UP)
+		lost(s, &err);
 }
 
 static void on_tx(void *arg, struct tr_chan *c, const struct tr_frame *f)
 {
 	struct storage *s = arg;
+	struct group *g = &s->group;
 	struct tr_msg_tx tx;
 	struct tr_err err = { 0 };
 
 	s->core = c;
-	if (s->n == s->cap) {
-		size_t cap = s->cap ? s->cap * 2 : 64;
-		struct waiting *grown = realloc(s->group, cap * sizeof(*grown));
+	if (tr_store_link(s->store) != TR_STORE_UP) {
+		struct tr_msg_done done = { .code = TR_E_UNAVAIL, .why = tr_view_str(s->away_why) };
+
+		tr_chan_send_record(c, TR_M_TX_DONE, f->id, &tr_msg_done_def, &done);
+		return;
+	}
+	if (g->n == g->cap) {
+		size_t cap = g->cap ? g->cap * 2 : 64;
+		struct waiting *grown = realloc(g->list, cap * sizeof(*grown));
 
 		if (!grown)
 			abort(); /* a store that cannot even note a transaction must not pretend */
-		s->group = grown;
-		s->cap = cap;
+		g->list = grown;
+		g->cap = cap;
 	}
-	s->group[s->n] = (struct waiting){ .id = f->id };
+	g->list[g->n] = (struct waiting){ .id = f->id };
 	if (!tr_record_decode(&tr_msg_tx_def, f->payload, &tx, &err))
-		tr_buf_addv(&s->group[s->n].ops, tx.ops);
-	s->n++;
-	if (s->n >= GROUP_MAX) {
+		tr_buf_addv(&g->list[g->n].ops, tx.ops);
+	g->n++;
+	if (g->n >= GROUP_MAX) {
 		flush_group(s);
 	} else if (!s->scheduled) {
 		s->scheduled = !tr_loop_defer(s->loop, flush_group, s, &err);
@@ -181,8 +270,19 @@ static void on_probe(void *arg, struct tr_chan *c, const struct tr_frame *f)
 	struct tr_msg_done done = { 0 };
 	struct tr_err err = { 0 };
 
-	done.code = tr_store_probe(s->store, &err);
-	done.why = tr_view_str(done.code ? err.pub : "");
+	s->core = c;
+	/* Core asks every second: that is the clock by which a lost database is looked for. */
+	if (tr_store_link(s->store) != TR_STORE_UP && tr_mono_ms() >= s->back_at && come_back(s))
+		tell_state(s, false);
+	if (tr_store_link(s->store) == TR_STORE_UP) {
+		done.code = tr_store_probe(s->store, &err);
+		done.why = tr_view_str(done.code ? err.pub : "");
+		if (tr_store_link(s->store) != TR_STORE_UP)
+			lost(s, &err);
+	} else {
+		done.code = TR_E_UNAVAIL;
+		done.why = tr_view_str(s->away_why);
+	}
 	tr_chan_send_record(c, TR_M_PROBE_DONE, f->id, &tr_msg_done_def, &done);
 }
 
@@ -212,6 +312,24 @@ static bool on_listed(void *arg, const void *row)
 	return tr_buf_ok(&s->rows);
 }
 
+/* The twin has nobody who asks it to come back: it does so when it is needed. */
+static TR_RC list(struct storage *s, struct sending *out, const struct tr_list_query *q, struct tr_err *err)
+{
+	enum tr_code rc;
+
+	if (tr_store_link(s->store) != TR_STORE_UP && (tr_mono_ms() < s->back_at || !come_back(s)))
+		return tr_err_set(err, TR_E_UNAVAIL, s->away_why, "the database is away");
+	rc = tr_store_list(s->store, out->table, q, on_listed, out, err);
+	if (!rc || tr_store_link(s->store) == TR_STORE_UP)
+		return rc;
+	s->away_why = err->pub;
+	s->back_step = BACK_FIRST_MS;
+	if (!come_back(s))
+		return rc;
+	tr_buf_clear(&out->rows);
+	return tr_store_list(s->store, out->table, q, on_listed, out, err);
+}
+
 static void on_list(void *arg, struct tr_chan *c, const struct tr_frame *f)
 {
 	struct storage *s = arg;
@@ -225,7 +343,7 @@ static void on_list(void *arg, struct tr_chan *c, const struct tr_frame *f)
 	    !tr_record_decode(&tr_list_query_def, m.query, &q, &err)) {
 		out.table = (enum tr_table)m.table;
 		out.brief = q.seq == 0 && q.id.n == 0;
-		if (!tr_store_list(s->store, out.table, &q, on_listed, &out, &err) && !tr_buf_check(&out.rows, &err))
+		if (!list(s, &out, &q, &err) && !tr_buf_check(&out.rows, &err))
 			send_rows(&out);
 	}
 	if (err.code)
@@ -260,10 +378,18 @@ static TR_RC open_patiently(const char *location, struct tr_store **ret, struct 
 TR_RC tr_role_store(const struct tr_config *cfg, bool read_only, struct tr_err *err)
 {
 	struct storage s = { 0 };
-	char location[4200] = "sqlite:";
+	tr_auto(tr_buf_done) struct tr_buf location = TR_BUF_INIT;
+	bool remote = tr_config_store_remote(cfg);
+	enum tr_proc proc = read_only ? TR_PROC_STORE_RO : TR_PROC_STORE;
 	enum tr_code rc;
 
-	tr_config_path(cfg, cfg->store + strlen("sqlite:"), location + 7, sizeof(location) - 7);
+	if (tr_config_store_location(cfg, &location, err))
+		return err->code;
+	/* A database elsewhere: then this role speaks outward and touches no file, which is just what egress may. */
+	if (remote) {
+		tr_resolve_init();
+		proc = TR_PROC_EGRESS;
+	}
 	/* The database's files must be made by the uid that will use them. */
 	if (tr_sandbox_drop_root(err))
 		return err->code;
@@ -271,12 +397,13 @@ TR_RC tr_role_store(const struct tr_config *cfg, bool read_only, struct tr_err *
 	if (tr_role_is_probe())
 		rc = TR_OK;
 	else
-		rc = read_only ? open_patiently(location, &s.store, err) :
-				 tr_store_open(location, TR_STORE_RW, &s.store, err);
+		rc = read_only ? open_patiently(tr_buf_cstr(&location), &s.store, err) :
+				 tr_store_open(tr_buf_cstr(&location), TR_STORE_RW, &s.store, err);
+	tr_wipe(location.p, location.n);
 	if (!rc)
-		rc = tr_role_serve_with(read_only ? TR_PROC_STORE_RO : TR_PROC_STORE,
-					read_only ? read_rules : write_rules, &s, &s.loop, err);
+		rc = tr_role_serve_with(proc, read_only ? read_rules : write_rules, &s, &s.loop, err);
 	s.store = tr_store_free(s.store);
-	free(s.group);
+	free(s.group.list);
+	free(s.doubt.list);
 	return rc;
 }
