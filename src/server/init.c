@@ -177,11 +177,57 @@ static TR_RC make_keyset(struct making *m, struct tr_err *err)
 	return create(m, "root.pin", tr_buf_view(&hex), 0644, err);
 }
 
+static TR_RC open_store(const struct making *m, struct tr_store **ret, struct tr_err *err)
+{
+	tr_auto(tr_buf_done) struct tr_buf location = TR_BUF_INIT;
+	enum tr_code rc = TR_OK;
+
+	if (m->in->store)
+		rc = tr_store_location(m->in->store, m->in->store_password_file, &location, err);
+	else
+		tr_buf_addf(&location, "sqlite:%s/troth.db", m->in->dir);
+	if (!rc)
+		rc = tr_store_open(tr_buf_cstr(&location), TR_STORE_CREATE, ret, err);
+	tr_wipe(location.p, location.n);
+	return rc;
+}
+
+static bool note_row(void *arg, const void *row)
+{
+	(void)row;
+	*(bool *)arg = true;
+	return false;
+}
+
+/* A database may hold an installation though the folder is new. */
+static TR_RC claim_database(const struct making *m, struct tr_err *err)
+{
+	tr_auto(tr_store_free) struct tr_store *s = NULL;
+	bool taken = false;
+
+	if (!m->in->store)
+		return m->in->store_password_file
+			       ? tr_err_set(err, TR_E_INVALID, "--store-password-file is for --store postgresql://…", "no --store")
+			       : TR_OK;
+	if (tr_store_location_check(m->in->store, err))
+		return err->code;
+	if (!tr_view_starts(tr_view_str(m->in->store), "postgresql://"))
+		return tr_err_set(err, TR_E_INVALID,
+				  "--store takes postgresql://USER@HOST/DATABASE; without it the store is a file in the folder",
+				  "--store %s", m->in->store);
+	if (open_store(m, &s, err) || tr_store_each(s, TR_T_OPERATOR, note_row, &taken, err))
+		return err->code;
+	if (taken)
+		return tr_err_set(err, TR_E_CONFLICT,
+				  "the database holds an installation, and one is never overwritten: give it a database of its own",
+				  "there are operators in it");
+	return TR_OK;
+}
+
 static TR_RC make_store(struct making *m, struct tr_err *err)
 {
 	tr_auto(tr_store_free) struct tr_store *s = NULL;
 	tr_auto(tr_buf_done) struct tr_buf token = TR_BUF_INIT;
-	char location[4200];
 	uint8_t hash[32];
 	char id[9];
 	struct tr_operator_row op;
@@ -192,8 +238,7 @@ static TR_RC make_store(struct making *m, struct tr_err *err)
 	(void)snprintf(id, sizeof(id), "%02x%02x%02x%02x", hash[0], hash[1], hash[2], hash[3]);
 	op = (struct tr_operator_row){ .id = tr_view_str(id), .name = TR_VIEW_LIT("admin"), .role = TR_VIEW_LIT("admin"),
 				       .secret_hash = TR_VIEW_ARRAY(hash), .created_at = m->now };
-	(void)snprintf(location, sizeof(location), "sqlite:%s/troth.db", m->in->dir);
-	if (tr_store_open(location, TR_STORE_CREATE, &s, err) || tr_store_begin(s, err) ||
+	if (open_store(m, &s, err) || tr_store_begin(s, err) ||
 	    tr_store_apply(s, TR_OP_PUT, TR_T_OPERATOR, &op, err) || tr_store_commit(s, err))
 		return err->code;
 	rc = create(m, "admin.token", tr_buf_view(&token), 0600, err);
@@ -215,6 +260,10 @@ static TR_RC make_config(struct making *m, struct tr_err *err)
 		    m->in->trust_domain, m->in->agents, m->in->operators);
 	for (size_t i = 0; m->in->urls[i]; i++)
 		tr_buf_addf(&b, "  - %s\n", m->in->urls[i]);
+	if (m->in->store)
+		tr_buf_addf(&b, "store: \"%s\"\n", m->in->store);
+	if (m->in->store_password_file)
+		tr_buf_addf(&b, "store_password_file: \"%s\"\n", m->in->store_password_file);
 	tr_buf_adds(&b, "# attestation:\n#   mode: enforce        # off, audit, enforce\n#   accept: [native]     # native, original\n"
 			"# clock:\n#   source: kernel       # or trusted: you vouch for this server's clock\n");
 	return create(m, "trothd.yaml", tr_buf_view(&b), 0644, err);
@@ -236,6 +285,8 @@ static TR_RC hand_over(const struct making *m, struct tr_err *err)
 				      "        roles will run; make the account first (systemd-sysusers) if a systemd unit shall run it\n");
 	for (size_t i = 0; i < TR_ARRAY_LEN(names); i++) {
 		path_of(m, names[i], path, sizeof(path));
+		if (m->in->store && strcmp(names[i], "troth.db") == 0)
+			continue;
 		if (chown(path, uid, gid))
 			return tr_err_errno(err, "chown %s", path);
 	}
@@ -273,7 +324,7 @@ TR_RC tr_init(const struct tr_init *in, struct tr_err *err)
 		return tr_err_set(err, TR_E_INVALID, "a trust domain is lower-case letters, digits, dots and dashes",
 				  "\"%s\"", in->trust_domain);
 	/* The configuration is written last: where it stands, all the rest does. */
-	if (claim_folder(in->dir, err) || make_folders(&m, err) || make_root(&m, err) || make_ca(&m, err) ||
+	if (claim_folder(in->dir, err) || claim_database(&m, err) || make_folders(&m, err) || make_root(&m, err) || make_ca(&m, err) ||
 	    make_tls(&m, err) || make_keyset(&m, err) || make_store(&m, err) || make_config(&m, err) ||
 	    hand_over(&m, err))
 		rc = err->code;

@@ -12,6 +12,8 @@ struct tr_init {
 	const char *const *hosts;     /* DNS names or addresses of the server certificate, NULL-terminated */
 	const char *agents, *operators; /* listen addresses */
 	const char *const *urls;      /* NULL-terminated; what agents are told */
+	const char *store;            /* "postgresql://…"; NULL: a file in the folder */
+	const char *store_password_file; /* NULL, or absolute */
 };
 TR_RC tr_init(const struct tr_init *i, struct tr_err *err);
 /* A new server certificate by the CA key of the installation; replaces tls/server.{key,crt}. hosts NULL or empty: the same

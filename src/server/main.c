@@ -16,7 +16,7 @@ const char *argp_program_version = "trothd " TROTH_VERSION;
 
 struct options {
 	const char *command, *role;
-	const char *config, *dir, *trust_domain, *agents, *operators;
+	const char *config, *dir, *trust_domain, *agents, *operators, *store, *store_password_file;
 	const char *hosts[LIST_MAX + 1], *urls[LIST_MAX + 1];
 	size_t n_hosts, n_urls;
 };
@@ -36,7 +36,7 @@ static const char doc[] =
 	"  trothd init --trust-domain fleet.example --host control.fleet.example\n"
 	"  trothd run --config /var/lib/troth/trothd.yaml\n";
 
-enum { OPT_OPERATORS = 256, OPT_AGENTS };
+enum { OPT_OPERATORS = 256, OPT_AGENTS, OPT_STORE, OPT_STORE_PASSWORD };
 
 static const struct argp_option options[] = {
 	{ "config", 'c', "FILE", 0, "configuration file (default " CONFIG_DEFAULT ")", 0 },
@@ -48,6 +48,8 @@ static const struct argp_option options[] = {
 	{ "url", 'u', "URL", 0, "init: what agents are told, in order; repeatable (default https://HOST:PORT)", 0 },
 	{ "agents", OPT_AGENTS, "ADDRESS", 0, "init: agent listener (default *:8443)", 0 },
 	{ "operators", OPT_OPERATORS, "ADDRESS", 0, "init: operator listener (default 127.0.0.1:8440)", 0 },
+	{ "store", OPT_STORE, "LOCATION", 0, "init: postgresql://USER@HOST/DATABASE (default a file in the folder)", 0 },
+	{ "store-password-file", OPT_STORE_PASSWORD, "FILE", 0, "init: holds the database user's password; full path", 0 },
 	{ 0 },
 };
 
@@ -61,6 +63,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 't': o->trust_domain = arg; return 0;
 	case OPT_AGENTS: o->agents = arg; return 0;
 	case OPT_OPERATORS: o->operators = arg; return 0;
+	case OPT_STORE: o->store = arg; return 0;
+	case OPT_STORE_PASSWORD:
+		if (*arg != '/')
+			argp_error(state, "--store-password-file takes a full path: trothd starts elsewhere");
+		o->store_password_file = arg;
+		return 0;
 	case 'H':
 		if (o->n_hosts == LIST_MAX)
 			argp_error(state, "at most %d --host", LIST_MAX);
@@ -118,7 +126,7 @@ static int init(struct options *o)
 	struct tr_err err = { 0 };
 	struct tr_init in = { .dir = o->dir ? o->dir : "/var/lib/troth", .trust_domain = o->trust_domain, .hosts = o->hosts,
 			      .agents = o->agents ? o->agents : "*:8443",
-			      .operators = o->operators ? o->operators : "127.0.0.1:8440", .urls = o->urls };
+			      .operators = o->operators ? o->operators : "127.0.0.1:8440", .urls = o->urls, .store = o->store, .store_password_file = o->store_password_file };
 	const char *port = strrchr(in.agents, ':');
 
 	if (!o->trust_domain) {

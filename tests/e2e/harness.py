@@ -74,7 +74,7 @@ def call(port, method, path, body=None, headers=None, tls=None, timeout=20):
 class Server:
     """`trothd init` and `trothd run`; stop() ends it politely, kill() does not."""
 
-    def __init__(self, folder=None, config="", env=None, keep=False):
+    def __init__(self, folder=None, config="", env=None, keep=False, init=()):
         self.base = pathlib.Path(folder or tempfile.mkdtemp(prefix="troth-e2e-"))
         self.base.chmod(0o711)  # the roles run under another uid when we are root
         self.dir = self.base / "state"
@@ -85,7 +85,7 @@ class Server:
         self.init_output = subprocess.run(
             [program("trothd"), "init", "--dir", str(self.dir), "--trust-domain", "e2e.example",
              "--agents", f"127.0.0.1:{self.agents}", "--operators", f"127.0.0.1:{self.operators}",
-             "--host", "localhost", "--url", f"https://localhost:{self.agents}"],
+             "--host", "localhost", "--url", f"https://localhost:{self.agents}", *init],
             check=True, capture_output=True, text=True).stdout
         self.config = self.dir / "trothd.yaml"
         if config:
