@@ -19,7 +19,7 @@ _troth()
 	token) verbs='create list revoke' ;;
 	agent) verbs='list show explain watch events bpf expect accept reset-identity revoke remove' ;;
 	attestation) verbs='list explain' ;;
-	key) verbs='list add root-init retire revoke' ;;
+	key) verbs='list add root-init create adoption promote rotate retire revoke' ;;
 	keyset) verbs='show prepare sign publish chain' ;;
 	operator) verbs='keygen show' ;;
 	release) verbs='sign show add list withdraw' ;;

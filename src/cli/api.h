@@ -46,6 +46,9 @@ TR_DEFINE_AUTO_DONE(struct tr_rows, tr_rows_done)
 int tr_list_fetch(struct tr_cli *c, const struct tr_list *l, struct tr_rows *ret);
 /* Fetches and prints, again and again with --watch. */
 int tr_list_run(struct tr_cli *c, const struct tr_list *l);
+/* Shows something once, or again and again with --watch; redraw: erase the screen first. */
+typedef int (*tr_show_fn)(struct tr_cli *c, const void *arg, bool redraw);
+int tr_list_watch(struct tr_cli *c, tr_show_fn fn, const void *arg);
 
 /* The fleet in one line, worst first: "1 forked, 3 lost, 1204 ok; 2 alerts open" (status.c). */
 void tr_fleet_words(struct tr_buf *b, tr_jnode fleet, bool colour);

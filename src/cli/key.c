@@ -1,29 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Verification keys: whose word about binaries is believed. */
+/* Verification keys (whose word about binaries is believed), and the verbs that they share with the installation's own
+ * signing keys (skey.c). */
 #include "cli/keyfile.h"
+#include "cli/skey.h"
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "codec/text.h"
 #include "crypto/key.h"
-
-static const struct tr_col cols[] = {
-	{ "KEY", "id", TR_CELL_HASH },		   { "NAME", "name", TR_CELL_TEXT },
-	{ "USE", "use", TR_CELL_TEXT },		   { "STATE", "state", TR_CELL_STATE },
-	{ "TYPE", "key_type", TR_CELL_TEXT },	   { "AGE (DAYS)", "age_days", TR_CELL_COUNT },
-	{ "ROTATE", "rotation_due", TR_CELL_YES }, { "USES", "uses", TR_CELL_COUNT },
-	{ "LAST USED", "last_used", TR_CELL_TIME }, { "AGENTS", "agents", TR_CELL_COUNT },
-	{ "FROM", "not_before", TR_CELL_TIME },	   { "UNTIL", "not_after", TR_CELL_TIME },
-};
-
-static int list(struct tr_cli *c)
-{
-	return tr_list_run(c, &(struct tr_list){ .path = "/api/v1/verification-keys", .member = "verification_keys",
-						 .drop = "key_type uses not_before not_after last_used use",
-						 .cols = cols, .n = TR_ARRAY_LEN(cols), .note = "rotation_due",
-						 .note_text = "Keys marked ROTATE are active for over 90 days: add a new one, "
-							      "sign releases with it, then retire the old one.\n" });
-}
 
 /* Adds a time as the API wants it; false after saying why not. */
 static bool put_time(struct tr_buf *body, const char *name, const char *option, const char *text)
@@ -85,13 +69,11 @@ static int add(struct tr_cli *c)
 	return tr_out_print(&b) ? TR_CLI_EXIT_OK : TR_CLI_EXIT_FILE;
 }
 
-static int end_key(struct tr_cli *c, const char *verb, bool force, const char *done)
+static int end_vkey(struct tr_cli *c, const char *verb, bool force, const char *done)
 {
 	tr_auto(tr_buf_done) struct tr_buf path = TR_BUF_INIT;
 	tr_auto(tr_buf_done) struct tr_buf body = TR_BUF_INIT;
 
-	if (!tr_cli_id(c->args[0], "key id"))
-		return TR_CLI_EXIT_USAGE;
 	tr_buf_addf(&path, "/api/v1/verification-keys/%s/%s", c->args[0], verb);
 	tr_buf_adds(&body, force ? "{\"force\":true" : "{\"force\":false");
 	tr_cli_put(&body, "reason", tr_cli_opt(c, TR_OPT_REASON));
@@ -99,17 +81,59 @@ static int end_key(struct tr_cli *c, const char *verb, bool force, const char *d
 	return tr_api_do(c, "POST", &path, &body, "key", done);
 }
 
+/* Whose key is it? The installation's own go first: their ids are as unlikely to be another's as any. */
 static int retire(struct tr_cli *c)
 {
-	return end_key(c, "retire", tr_cli_opt(c, TR_OPT_FORCE), "is retired: what it signed until now stays good");
+	char id[65];
+	int rc;
+
+	if (!tr_cli_id(c->args[0], "key id"))
+		return TR_CLI_EXIT_USAGE;
+	rc = tr_skey_find(c, c->args[0], true, id, NULL);
+	if (rc)
+		return rc;
+	if (*id)
+		return tr_skey_do(c, id, "retire", "is retiring: it signs nothing any more. Tell agents: troth keyset prepare --retire");
+	return end_vkey(c, "retire", tr_cli_opt(c, TR_OPT_FORCE), "is retired: what it signed until now stays good");
 }
 
 static int revoke_one(struct tr_cli *c)
 {
-	return end_key(c, "revoke", false, "is revoked: nothing that it signed is believed any more");
+	char id[65];
+	int rc;
+
+	if (!tr_cli_id(c->args[0], "key id"))
+		return TR_CLI_EXIT_USAGE;
+	rc = tr_skey_find(c, c->args[0], true, id, NULL);
+	if (rc)
+		return rc;
+	if (!*id)
+		return end_vkey(c, "revoke", false, "is revoked: nothing that it signed is believed any more");
+	if (!tr_cli_reason(c))
+		return TR_CLI_EXIT_USAGE;
+	return tr_skey_do(c, id, "revoke", "is revoked: it signs nothing any more. Agents still believe it until a keyset says so:\n"
+					   "  troth keyset prepare -o next --revoke ID");
 }
 
-static const struct argp_option list_options[] = { TR_CLI_WATCH, { 0 } };
+static const struct argp_option list_options[] = {
+	{ "role", TR_OPT_ROLE, "ROLE", 0, "only command, ca, log, release or fleet keys", 1 },
+	TR_CLI_WATCH,
+	{ 0 },
+};
+static const struct argp_option create_options[] = {
+	{ "role", TR_OPT_ROLE, "ROLE", 0, "what it is to sign: command (default)", 1 },
+	{ "name", TR_OPT_NAME, "TEXT", 0, "a name for people", 1 },
+	{ 0 },
+};
+static const struct argp_option adoption_options[] = { TR_CLI_WATCH, { 0 } };
+static const struct argp_option rotate_options[] = {
+	{ "root", TR_OPT_ROOT, "FILE", 0, "private root key, to sign the keysets here and now; may come more than once", 1 },
+	{ "wait", TR_OPT_WAIT, "TIME", OPTION_ARG_OPTIONAL, "until every agent that is heard has the new key, TIME at most", 1 },
+	{ "file", 'o', "FILE", 0, "without --root: where the draft goes (default keyset-N)", 1 },
+	{ "force", TR_OPT_FORCE, 0, 0, "begin another although the last is not a day old; switch although agents are behind", 1 },
+	{ "reason", TR_OPT_REASON, "TEXT", 0, "why: kept in the audit log; needed to switch by --force", 1 },
+	{ 0 },
+};
 static const struct argp_option add_options[] = {
 	{ "name", TR_OPT_NAME, "TEXT", 0, "a name for people", 1 },
 	{ "use", TR_OPT_USE, "USE", 0, "release: signs release statements (default); fleet: signs original claims", 1 },
@@ -119,6 +143,11 @@ static const struct argp_option add_options[] = {
 };
 static const struct argp_option root_options[] = {
 	{ "type", TR_OPT_TYPE, "TYPE", 0, "ed25519 (default) or p256", 1 },
+	{ 0 },
+};
+static const struct argp_option promote_options[] = {
+	{ "force", TR_OPT_FORCE, 0, 0, "although agents do not know it yet: they will refuse what it signs", 1 },
+	{ "reason", TR_OPT_REASON, "TEXT", 0, "why: kept in the audit log; needed with --force", 1 },
 	{ 0 },
 };
 static const struct argp_option retire_options[] = {
@@ -132,11 +161,20 @@ static const struct argp_option revoke_options[] = {
 };
 
 static const struct tr_verb verbs[] = {
-	{ "list", NULL, 0, 0, "show the keys with age, uses and the agents that depend on them", list_options, list },
+	{ "list", NULL, 0, 0, "show all keys: those that vouch for binaries, and those that this installation signs with",
+	  list_options, tr_key_list },
 	{ "add", "FILE.pem", 1, 1, "trust a public key (PEM; a certificate's key works too)", add_options, add },
 	{ "root-init", "FOLDER|FILE", 1, 1, "make a root key (mode 0600) and its .pub; needs no server", root_options,
 	  tr_key_root_init },
+	{ "create", NULL, 0, 0, "have the server make a signing key; it signs nothing before a keyset names it", create_options,
+	  tr_skey_create },
+	{ "adoption", "ID", 1, 1, "which agents know this key already, and which not", adoption_options, tr_skey_adoption },
+	{ "promote", "ID", 1, 1, "sign with this key from now on, when the agents know it", promote_options, tr_skey_promote },
+	{ "rotate", NULL, 0, 0,
+	  "the whole way to a new command key, or its next step\n"
+	  "Example: troth key rotate --root /media/root/root.key --wait=1h", rotate_options, tr_key_rotate },
 	{ "retire", "ID", 1, 1, "end a key in an orderly way; 8 digits of the id are enough", retire_options, retire },
 	{ "revoke", "ID", 1, 1, "distrust a key with all that it ever signed", revoke_options, revoke_one },
 };
-const struct tr_noun tr_noun_key = { "key", "keys that vouch for binaries", verbs, TR_ARRAY_LEN(verbs) };
+const struct tr_noun tr_noun_key = { "key", "keys that vouch for binaries, and keys that sign commands", verbs,
+				     TR_ARRAY_LEN(verbs) };

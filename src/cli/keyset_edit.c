@@ -52,7 +52,7 @@ static bool revoked(const struct tr_keyset *k, const uint8_t id[32])
 	return false;
 }
 
-/* Does the id begin with these digits? TR_E_INVALID: they are none, or too few. */
+/* Are these digits of an id, and enough of them? */
 static TR_RC digits(const char **id, struct tr_err *err)
 {
 	if (strncmp(*id, "sha256:", 7) == 0)
@@ -63,14 +63,26 @@ static TR_RC digits(const char **id, struct tr_err *err)
 	return TR_OK;
 }
 
-static bool begins(struct tr_view key, const char *id)
+static bool begins(const uint8_t hash[32], const char *id)
 {
 	tr_auto(tr_buf_done) struct tr_buf hex = TR_BUF_INIT;
+
+	tr_hex_add(&hex, tr_view(hash, 32));
+	return strncmp(tr_buf_cstr(&hex), id, strlen(id)) == 0;
+}
+
+/* A CA goes by the id of its certificate and by that of its key, as the server lists it. */
+static bool is_named(const struct tr_keyset_key *k, const char *id)
+{
+	tr_auto(tr_cert_free) struct tr_cert *cert = NULL;
+	struct tr_err err = { 0 };
 	uint8_t hash[32];
 
-	tr_key_id_of(key, hash);
-	tr_hex_add(&hex, TR_VIEW_ARRAY(hash));
-	return strncmp(tr_buf_cstr(&hex), id, strlen(id)) == 0;
+	tr_key_id_of(k->key, hash);
+	if (begins(hash, id))
+		return true;
+	return k->role == TR_ROLE_CA && tr_cert_parse(k->key, &cert, &err) == TR_OK && tr_cert_key(cert) &&
+	       begins(tr_pubkey_id(tr_cert_key(cert)), id);
 }
 
 static TR_RC find(const struct tr_edit *e, const char *id, enum tr_key_role role, size_t *ret, struct tr_err *err)
@@ -80,7 +92,7 @@ static TR_RC find(const struct tr_edit *e, const char *id, enum tr_key_role role
 	if (digits(&id, err))
 		return err->code;
 	for (size_t i = 0; i < e->ks.n_keys; i++)
-		if ((role == TR_ROLE_N || e->ks.keys[i].role == role) && begins(e->ks.keys[i].key, id)) {
+		if ((role == TR_ROLE_N || e->ks.keys[i].role == role) && is_named(&e->ks.keys[i], id)) {
 			at = i;
 			found++;
 		}
@@ -155,12 +167,16 @@ TR_RC tr_edit_remove_root(struct tr_edit *e, const char *id, struct tr_err *err)
 
 	if (digits(&id, err))
 		return err->code;
-	for (size_t i = 0; i < e->ks.n_roots; i++)
-		if (begins(e->ks.roots[i], id)) {
+	for (size_t i = 0; i < e->ks.n_roots; i++) {
+		uint8_t hash[32];
+
+		tr_key_id_of(e->ks.roots[i], hash);
+		if (begins(hash, id)) {
 			if (at < e->ks.n_roots)
 				return tr_err_set(err, TR_E_INVALID, "several roots begin like this; give more digits", "%s", id);
 			at = i;
 		}
+	}
 	if (at == e->ks.n_roots)
 		return tr_err_set(err, TR_E_NOTFOUND, "the keyset has no such root; see troth keyset show", "%s", id);
 	memmove(&e->ks.roots[at], &e->ks.roots[at + 1], (e->ks.n_roots - at - 1) * sizeof(e->ks.roots[0]));
@@ -175,11 +191,10 @@ TR_RC tr_edit_revoke(struct tr_edit *e, const char *id, struct tr_err *err)
 
 	if (digits(&id, err))
 		return err->code;
-	if (strlen(id) != 64 || !tr_hex_get(tr_view_str(id), hash, 32)) {
-		if (find(e, id, TR_ROLE_N, &i, err))
-			return err->code;
+	if (find(e, id, TR_ROLE_N, &i, err) == TR_OK)
 		tr_key_id_of(e->ks.keys[i].key, hash);
-	}
+	else if (err->code != TR_E_NOTFOUND || strlen(id) != 64 || !tr_hex_get(tr_view_str(id), hash, 32))
+		return err->code;
 	if (revoked(&e->ks, hash))
 		return tr_err_set(err, TR_E_CONFLICT, "this key is revoked already", "%s", id);
 	if (e->ks.n_revoked == TR_KEYSET_REVOKED_MAX)

@@ -126,8 +126,9 @@ static void put_ids(const struct tr_list *l, const struct tr_rows *r, struct tr_
 	}
 }
 
-static int show(struct tr_cli *c, const struct tr_list *l, bool redraw)
+static int show(struct tr_cli *c, const void *arg, bool redraw)
 {
+	const struct tr_list *l = arg;
 	tr_auto(tr_rows_done) struct tr_rows r = { 0 };
 	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
 	int rc = tr_list_fetch(c, l, &r);
@@ -150,7 +151,7 @@ static int show(struct tr_cli *c, const struct tr_list *l, bool redraw)
 	return tr_out_print(&b) ? TR_CLI_EXIT_OK : TR_CLI_EXIT_FILE;
 }
 
-int tr_list_run(struct tr_cli *c, const struct tr_list *l)
+int tr_list_watch(struct tr_cli *c, tr_show_fn fn, const void *arg)
 {
 	struct timespec pause = { .tv_sec = (time_t)(c->watch_ms / 1000),
 				  .tv_nsec = (long)(c->watch_ms % 1000) * 1000000 };
@@ -160,10 +161,15 @@ int tr_list_run(struct tr_cli *c, const struct tr_list *l)
 	for (bool first = true;; first = false) {
 		if (!first && !tty && !c->json)
 			putchar('\n');
-		rc = show(c, l, c->watch_ms && tty);
+		rc = fn(c, arg, c->watch_ms && tty);
 		/* Watching outlives a restart of the server; any other failure would only repeat itself. */
 		if (!c->watch_ms || (rc && (rc != TR_CLI_EXIT_UNREACHABLE || first)))
 			return rc;
 		(void)nanosleep(&pause, NULL);
 	}
+}
+
+int tr_list_run(struct tr_cli *c, const struct tr_list *l)
+{
+	return tr_list_watch(c, show, l);
 }

@@ -320,7 +320,7 @@ def test_the_way_of_a_binary(cli, server, tmp_path):
     assert "at least 8" in cli.error(USAGE, "release", "withdraw", "012")
 
     row = next(r for r in rows(cli("key", "list")) if r["KEY"] == key[:12])
-    assert (row["NAME"], row["USE"], row["STATE"], row["AGENTS"], row["ROTATE"]) == ("way", "release", "active", "1", "no")
+    assert (row["NAME"], row["ROLE"], row["STATE"], row["AGENTS"], row["ROTATE"]) == ("way", "release", "active", "1", "no")
 
     shown = cli("agent", "show", "way-1")
     assert f"vouched by key    {key}" in shown and "trust tier        self-asserted" in shown
@@ -602,7 +602,7 @@ def test_pages_are_one_list(impostor):
 
 def test_old_keys_are_pointed_out(impostor):
     key = {"id": "ab" * 32, "state": "active", "age_days": 91, "rotation_due": True}
-    impostor.answers += [(200, {}, json.dumps({"verification_keys": [key]}).encode())]
+    impostor.answers += [(200, {}, json.dumps({"verification_keys": [key]}).encode()), (200, {}, b'{"keys":[]}')]
     said = impostor("key", "list")
     assert "over 90 days" in said and re.search(r"91 +yes", said)
 
@@ -612,7 +612,7 @@ def test_old_keys_are_pointed_out(impostor):
 NOUNS = {"token": "create list revoke",
          "agent": "list show explain watch events bpf expect accept reset-identity revoke remove",
          "attestation": "list explain",
-         "key": "list add root-init retire revoke",
+         "key": "list add root-init create adoption promote rotate retire revoke",
          "keyset": "show prepare sign publish chain",
          "operator": "keygen show",
          "release": "sign show add list withdraw",
