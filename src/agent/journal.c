@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading: the state is what the records say, one after the other; what is written is applied by the same functions, from
- * the very bytes that went to disk. Writing is in journal_write.c. */
+/* Reading: the state is what the records say, one after the other; what is written is applied by the same
+ * functions, from the very bytes that went to disk. Writing is in journal_write.c. */
 #include "agent/journal_inner.h"
 
 #include <stdio.h>
@@ -81,7 +81,7 @@ static void mark(struct tr_journal *j, uint64_t line, uint64_t seq)
 			memset(j->window, 0, sizeof(j->window));
 		else
 			for (uint64_t s = j->high + 1; s < seq; s++)
-				j->window[s % TR_JR_WINDOW / 8] &= (uint8_t)~(1u << s % 8);
+				j->window[s % TR_JR_WINDOW / 8] &= (uint8_t) ~(1u << s % 8);
 		j->high = seq;
 	} else if (j->high - seq >= TR_JR_WINDOW) {
 		return;
@@ -165,8 +165,9 @@ static bool take_command(struct tr_journal *j, const struct tr_jr_command *r, ui
 	job = tr_journal_find(j, r->cmd_id.p);
 	if (!job)
 		job = job_new(j);
-	if (!job || !copy(r->cmd_id, job->cmd_id, TR_CMD_ID_LEN) || !copy(r->order_digest, job->order_digest, 32) ||
-	    !copy(r->digest, job->digest, 32) || !copy(r->kid, job->kid, TR_KID_LEN))
+	if (!job || !copy(r->cmd_id, job->cmd_id, TR_CMD_ID_LEN) ||
+	    !copy(r->order_digest, job->order_digest, 32) || !copy(r->digest, job->digest, 32) ||
+	    !copy(r->kid, job->kid, TR_KID_LEN))
 		return false;
 	job->line = r->line;
 	job->seq = r->seq;
@@ -180,6 +181,7 @@ static bool take_command(struct tr_journal *j, const struct tr_jr_command *r, ui
 	job->order_expires_ms = r->order_expires_ms;
 	job->at_ns = r->at_ns;
 	job->position = r->position;
+	job->told = false;
 	job->order_at = order_at;
 	job->order_n = (uint32_t)r->order.n;
 	job->result_n = 0;
@@ -202,6 +204,7 @@ static bool take_state(struct tr_journal *j, const struct tr_jr_state *r, uint64
 	job->result_n = (uint32_t)r->result.n;
 	job->at_ns = r->at_ns;
 	job->position = r->position;
+	job->told = false;
 	return true;
 }
 
@@ -214,13 +217,15 @@ static bool take_seen(struct tr_journal *j, const struct tr_jr_seen *r)
 	job->line = r->line;
 	job->seq = r->seq;
 	job->position = r->position;
+	job->told = false;
 	mark(j, r->line, r->seq);
 	return true;
 }
 
 static bool take_cancel(struct tr_journal *j, const struct tr_jr_cancel *r)
 {
-	struct tr_job *job = r->cmd_id.n == TR_CMD_ID_LEN && !tr_journal_find(j, r->cmd_id.p) ? job_new(j) : NULL;
+	struct tr_job *job =
+		r->cmd_id.n == TR_CMD_ID_LEN && !tr_journal_find(j, r->cmd_id.p) ? job_new(j) : NULL;
 
 	if (!job)
 		return false;
@@ -237,9 +242,11 @@ static bool take_cancel(struct tr_journal *j, const struct tr_jr_cancel *r)
 
 static bool take_refused(struct tr_journal *j, const struct tr_jr_refused *r)
 {
-	struct tr_refused_one one = {
-		.line = r->line, .seq = r->seq, .position = r->position, .authentic = r->authentic, .at_ns = r->at_ns
-	};
+	struct tr_refused_one one = { .line = r->line,
+				      .seq = r->seq,
+				      .position = r->position,
+				      .authentic = r->authentic,
+				      .at_ns = r->at_ns };
 
 	if (!copy(r->cmd_id, one.cmd_id, TR_CMD_ID_LEN) || !copy(r->digest, one.digest, 32) ||
 	    !copy(r->kid, one.kid, TR_KID_LEN))
@@ -351,7 +358,8 @@ TR_RC tr_journal_look(struct tr_view bytes, struct tr_journal **ret, struct tr_e
 	return TR_OK;
 }
 
-TR_RC tr_journal_open(const struct tr_journal_io *io, bool expected, struct tr_journal **ret, struct tr_err *err)
+TR_RC tr_journal_open(const struct tr_journal_io *io, bool expected, struct tr_journal **ret,
+		      struct tr_err *err)
 {
 	tr_auto(tr_buf_done) struct tr_buf all = TR_BUF_INIT;
 	tr_auto(tr_journal_free) struct tr_journal *j = NULL;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The journal's file: plain calls. What fails here fails as the kernel says it; journal.c decides what that means. */
+/* The journal's file: plain calls. What fails here fails as the kernel says it; journal.c decides what that
+ * means. */
 #include "agent/journal.h"
 #include "base/file.h"
 
@@ -37,8 +38,8 @@ static TR_RC load(void *arg, struct tr_buf *ret, struct tr_err *err)
 	if (!rc)
 		rc = reopen(f, err);
 	if (!rc && (fstat(f->fd, &st) || st.st_uid != geteuid() || (st.st_mode & 077)))
-		rc = tr_err_set(err, TR_E_DENIED, "the journal is not a file of this user alone; chmod 0600 it", "%s",
-				path);
+		rc = tr_err_set(err, TR_E_DENIED,
+				"the journal is not a file of this user alone; chmod 0600 it", "%s", path);
 	return rc;
 }
 
@@ -79,7 +80,8 @@ static TR_RC reserve(void *arg, uint64_t at, uint64_t n, struct tr_err *err)
 {
 	const struct tr_journal_file *f = arg;
 
-	if (fallocate(f->fd, FALLOC_FL_KEEP_SIZE, (off_t)at, (off_t)n) == 0 || errno == EOPNOTSUPP || errno == ENOSYS)
+	if (fallocate(f->fd, FALLOC_FL_KEEP_SIZE, (off_t)at, (off_t)n) == 0 || errno == EOPNOTSUPP ||
+	    errno == ENOSYS)
 		return TR_OK;
 	return tr_err_errno(err, "reserve room in %s/" TR_JOURNAL_FILE, f->dir);
 }

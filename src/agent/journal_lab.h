@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* For tests: a disk in memory that can fail or lose power at any call. What was not synced may be lost, whole or from any
- * byte on. */
+/* For tests: a disk in memory that can fail or lose power at any call. What was not synced may be lost, whole
+ * or from any byte on. */
 #ifndef TR_AGENT_JOURNAL_LAB_H
 #define TR_AGENT_JOURNAL_LAB_H
 
@@ -11,9 +11,9 @@
 struct disk {
 	struct tr_buf now, safe; /* as the process sees it; as it is after the power is back */
 	bool there, safe_there;
-	unsigned calls;		/* that change or sync something */
+	unsigned calls;		   /* that change or sync something */
 	unsigned fail_at, kill_at; /* the n-th of them, from 1; 0: none */
-	unsigned fail_for;	/* so many in a row; 0: one */
+	unsigned fail_for;	   /* so many in a row; 0: one */
 	int fail_errno;
 	size_t part; /* bytes that a failing or dying append still writes */
 	bool dead, aside;
@@ -149,11 +149,13 @@ static inline struct tr_journal_io disk_io(struct disk *d)
 				       .set_aside = disk_set_aside };
 }
 
-/* The power comes back. keep: of the bytes that were written behind the synced ones, so many are there; zeros: and the
- * rest of their space, empty. */
+/* The power comes back. keep: of the bytes that were written behind the synced ones, so many are there;
+ * zeros: and the rest of their space, empty. */
 static inline void disk_power(struct disk *d, size_t keep, bool zeros)
 {
-	size_t more = d->now.n > d->safe.n && memcmp(d->now.p, d->safe.p, d->safe.n) == 0 ? d->now.n - d->safe.n : 0;
+	size_t more = d->now.n > d->safe.n && memcmp(d->now.p, d->safe.p, d->safe.n) == 0
+			      ? d->now.n - d->safe.n
+			      : 0;
 
 	keep = keep < more ? keep : more;
 	if (more)

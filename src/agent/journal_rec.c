@@ -9,8 +9,13 @@
 #define F(T, m, type, max) TR_FIELD(tr_jr_##T, m, TR_F_##type, max, 0)
 
 static const struct tr_field head_fields[] = {
-	F(head, version, U64, 0), F(head, position, U64, 0),	  F(head, line, U64, 0),   F(head, high, U64, 0),
-	F(head, not_before_ms, I64, 0), F(head, reset, BOOL, 0), F(head, window, BYTES, TR_JR_WINDOW / 8),
+	F(head, version, U64, 0),
+	F(head, position, U64, 0),
+	F(head, line, U64, 0),
+	F(head, high, U64, 0),
+	F(head, not_before_ms, I64, 0),
+	F(head, reset, BOOL, 0),
+	F(head, window, BYTES, TR_JR_WINDOW / 8),
 };
 static const struct tr_field command_fields[] = {
 	F(command, position, U64, 0),
@@ -39,8 +44,9 @@ static const struct tr_field state_fields[] = {
 	F(state, at_ns, I64, 0),
 };
 static const struct tr_field seen_fields[] = {
-	F(seen, position, U64, 0), F(seen, cmd_id, BYTES, TR_CMD_ID_LEN), F(seen, digest, BYTES, 32),
-	F(seen, line, U64, 0),	   F(seen, seq, U64, 0),
+	F(seen, position, U64, 0),  F(seen, cmd_id, BYTES, TR_CMD_ID_LEN),
+	F(seen, digest, BYTES, 32), F(seen, line, U64, 0),
+	F(seen, seq, U64, 0),
 };
 static const struct tr_field cancel_fields[] = {
 	F(cancel, position, U64, 0),
@@ -72,8 +78,8 @@ static TR_RECORD(ack_def, tr_jr_ack, ack_fields);
 const struct tr_record *tr_jr_def(uint8_t type)
 {
 	static const struct tr_record *const all[TR_JR_N] = {
-		[TR_JR_HEAD] = &head_def,     [TR_JR_COMMAND] = &command_def, [TR_JR_STATE] = &state_def,
-		[TR_JR_SEEN] = &seen_def,     [TR_JR_CANCEL] = &cancel_def,   [TR_JR_REFUSED] = &refused_def,
+		[TR_JR_HEAD] = &head_def, [TR_JR_COMMAND] = &command_def, [TR_JR_STATE] = &state_def,
+		[TR_JR_SEEN] = &seen_def, [TR_JR_CANCEL] = &cancel_def,	  [TR_JR_REFUSED] = &refused_def,
 		[TR_JR_ACK] = &ack_def,
 	};
 
@@ -124,8 +130,9 @@ static enum tr_jr_next frame(struct tr_view in, struct tr_view *ret)
 	if (in.n < HEAD_LEN || in.n - HEAD_LEN < n)
 		return TR_JR_TORN;
 	*ret = tr_view(in.p + HEAD_LEN, n);
-	return tr_crc32c(*ret) == get32(in.p + 8) && ret->p[n - 1] == END && tr_jr_def(ret->p[0]) ? TR_JR_OK
-												  : TR_JR_DAMAGED;
+	return tr_crc32c(*ret) == get32(in.p + 8) && ret->p[n - 1] == END && tr_jr_def(ret->p[0])
+		       ? TR_JR_OK
+		       : TR_JR_DAMAGED;
 }
 
 static bool any_later(struct tr_view in)
@@ -147,8 +154,8 @@ enum tr_jr_next tr_jr_get(struct tr_view *in, uint8_t *ret_type, struct tr_view 
 		return TR_JR_END;
 	next = frame(*in, &payload);
 	if (next != TR_JR_OK) {
-		/* Each record is synced before the next is written: what is torn is the last. Zeros at the end are
-		 * space that the file system gave and nothing was written to. */
+		/* Each record is synced before the next is written: what is torn is the last. Zeros at the
+		 * end are space that the file system gave and nothing was written to. */
 		bool cut = next == TR_JR_TORN || in->p[in->n - 1] == 0;
 
 		return cut && !any_later(*in) ? TR_JR_TORN : TR_JR_DAMAGED;

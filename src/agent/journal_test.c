@@ -130,7 +130,7 @@ static void a_number_counts_once(void **state)
 		assert_int_equal(seen(j, want(9, 6, 1)), TR_SEEN_NEW);
 		assert_int_equal(seen(j, want(1, 5, 1)), TR_SEEN_KNOWN);
 		assert_int_equal(seen(j, want(1, 5, 7)), TR_SEEN_KNOWN); /* signed anew */
-		other.order_digest[0] ^= 1; /* another order under its id */
+		other.order_digest[0] ^= 1;				 /* another order under its id */
 		assert_int_equal(seen(j, other), TR_SEEN_REPLAYED);
 		assert_int_equal(tr_journal_missing(j, missing), 2);
 		assert_true(missing[0] == 2 && missing[1] == 4);
@@ -209,8 +209,9 @@ static void a_torn_tail_is_cut_off(void **state)
 			j = opened(&e);
 			assert_int_equal(tr_journal_health(j), TR_JOURNAL_OK);
 			assert_int_equal(tr_journal_job(j, 0)->state, TR_CS_RECEIVED);
-			assert_int_equal(tr_journal_cut(j), e.safe.n == whole && n == whole && !zeros ? 0 :
-						zeros ? last - whole : n - whole);
+			assert_int_equal(tr_journal_cut(j), e.safe.n == whole && n == whole && !zeros ? 0
+							    : zeros ? last - whole
+								    : n - whole);
 			assert_int_equal(e.now.n, whole);
 			assert_int_equal(advance(j, tr_journal_job(j, 0), TR_CS_DONE, ""), TR_OK);
 			j = (tr_journal_free(j), opened(&e));
@@ -241,7 +242,8 @@ static void damage_is_seen(void **state)
 			j = opened(&d);
 			if (tr_journal_health(j) != TR_JOURNAL_DAMAGED)
 				fail_msg("byte %zu bit %u of %zu: not seen", at, bit, d.now.n);
-			assert_int_not_equal(tr_journal_receive(j, &w, TR_VIEW_LIT("o"), &found, &err), TR_OK);
+			assert_int_not_equal(tr_journal_receive(j, &w, TR_VIEW_LIT("o"), &found, &err),
+					     TR_OK);
 			tr_journal_free(j);
 			d.now.p[at] ^= (uint8_t)(1u << bit);
 		}
@@ -283,7 +285,8 @@ static void a_reset_takes_only_what_is_issued_after(void **state)
 		tr_journal_free(j);
 	}
 	j = opened(&d);
-	assert_int_equal(tr_journal_receive(j, &w, TR_VIEW_LIT("o"), &(struct tr_job *){ NULL }, &err), TR_OK);
+	assert_int_equal(tr_journal_receive(j, &w, TR_VIEW_LIT("o"), &(struct tr_job *){ NULL }, &err),
+			 TR_OK);
 	assert_int_equal(tr_journal_missing(j, missing), 0); /* what the reset forgot is not missing */
 	tr_journal_free(j);
 	disk_done(&d);
@@ -325,11 +328,13 @@ static void a_full_disk_takes_nothing_and_comes_back(void **state)
 				d.calls = 0;
 				d.fail_at = at;
 				d.fail_for = 5;
-				assert_int_not_equal(tr_journal_receive(j, &w, TR_VIEW_LIT("o"), &job, &err), TR_OK);
+				assert_int_not_equal(tr_journal_receive(j, &w, TR_VIEW_LIT("o"), &job, &err),
+						     TR_OK);
 				assert_null(tr_journal_find(j, w.cmd_id));
 				assert_true(tr_journal_high(j) == 1);
 				d.calls = 100; /* there is room again */
-				assert_int_equal(tr_journal_receive(j, &w, TR_VIEW_LIT("o"), &job, &err), TR_OK);
+				assert_int_equal(tr_journal_receive(j, &w, TR_VIEW_LIT("o"), &job, &err),
+						 TR_OK);
 				assert_int_equal(tr_journal_health(j), TR_JOURNAL_OK);
 				j = (tr_journal_free(j), opened(&d));
 				assert_int_equal(tr_journal_jobs(j), 2);
@@ -470,7 +475,9 @@ static void refusals_are_kept_in_bounds(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < TR_JOURNAL_REFUSED_MAX + 10; i++) {
-		struct tr_refused_one r = { .code = "bad_signature", .line = 5, .seq = i + 1, .authentic = i == 0 };
+		struct tr_refused_one r = {
+			.code = "bad_signature", .line = 5, .seq = i + 1, .authentic = i == 0
+		};
 
 		assert_int_equal(tr_journal_refuse(j, &r, &err), TR_OK);
 	}
@@ -514,15 +521,16 @@ static void its_key_was_revoked_and_another_signs(void **state)
 	struct tr_job *job = received(j, 1, 5, 1), w = want(1, 5, 2);
 
 	(void)state;
-	assert_int_equal(tr_journal_advance(j, job, TR_CS_REFUSED, "revoked_key", tr_view(NULL, 0), tr_view(NULL, 0), 1,
-					    &err),
+	assert_int_equal(tr_journal_advance(j, job, TR_CS_REFUSED, "revoked_key", tr_view(NULL, 0),
+					    tr_view(NULL, 0), 1, &err),
 			 TR_OK);
 	assert_int_equal(seen(j, want(1, 5, 1)), TR_SEEN_KNOWN); /* the old one again */
 	assert_int_equal(seen(j, w), TR_SEEN_NEW);
 	assert_int_equal(tr_journal_receive(j, &w, TR_VIEW_LIT("the order"), &job, &err), TR_OK);
 	assert_int_equal(job->state, TR_CS_RECEIVED);
 	assert_int_equal(tr_journal_jobs(j), 1);
-	assert_int_equal(tr_journal_advance(j, job, TR_CS_REFUSED, "expired", tr_view(NULL, 0), tr_view(NULL, 0), 1, &err),
+	assert_int_equal(tr_journal_advance(j, job, TR_CS_REFUSED, "expired", tr_view(NULL, 0),
+					    tr_view(NULL, 0), 1, &err),
 			 TR_OK);
 	assert_int_equal(seen(j, want(1, 5, 9)), TR_SEEN_KNOWN); /* for any other reason it is over */
 	tr_journal_free(j);

@@ -12,7 +12,8 @@ static const uint8_t zeros[32];
 
 /* ---- the whole file anew ---- */
 
-static TR_RC read_part(const struct tr_journal *j, uint64_t at, uint32_t n, struct tr_buf *ret, struct tr_err *err)
+static TR_RC read_part(const struct tr_journal *j, uint64_t at, uint32_t n, struct tr_buf *ret,
+		       struct tr_err *err)
 {
 	uint8_t *to;
 
@@ -22,12 +23,14 @@ static TR_RC read_part(const struct tr_journal *j, uint64_t at, uint32_t n, stru
 	return to ? j->io.read(j->io.arg, at, to, n, err) : tr_buf_check(ret, err);
 }
 
-TR_RC tr_journal_order(const struct tr_journal *j, const struct tr_job *job, struct tr_buf *ret, struct tr_err *err)
+TR_RC tr_journal_order(const struct tr_journal *j, const struct tr_job *job, struct tr_buf *ret,
+		       struct tr_err *err)
 {
 	return read_part(j, job->order_at, job->order_n, ret, err);
 }
 
-TR_RC tr_journal_result(const struct tr_journal *j, const struct tr_job *job, struct tr_buf *ret, struct tr_err *err)
+TR_RC tr_journal_result(const struct tr_journal *j, const struct tr_job *job, struct tr_buf *ret,
+			struct tr_err *err)
 {
 	return read_part(j, job->result_at, job->result_n, ret, err);
 }
@@ -45,7 +48,8 @@ static void put_head(const struct tr_journal *j, struct tr_buf *out)
 	tr_jr_put(out, TR_JR_HEAD, &h);
 }
 
-static TR_RC put_job(const struct tr_journal *j, const struct tr_job *job, struct tr_buf *out, struct tr_err *err)
+static TR_RC put_job(const struct tr_journal *j, const struct tr_job *job, struct tr_buf *out,
+		     struct tr_err *err)
 {
 	tr_auto(tr_buf_done) struct tr_buf order = TR_BUF_INIT, result = TR_BUF_INIT;
 	struct tr_jr_command c = {
@@ -163,11 +167,13 @@ TR_RC tr_journal_rewrite(struct tr_journal *j, struct tr_err *err)
 	if (!rc)
 		rc = tr_journal_look(tr_buf_view(&all), &fresh, err);
 	if (!rc && (fresh->health || fresh->n != j->n))
-		rc = tr_err_set(err, TR_E_INTERNAL, "internal error", "the journal does not read what it wrote");
+		rc = tr_err_set(err, TR_E_INTERNAL, "internal error",
+				"the journal does not read what it wrote");
 	if (!rc)
 		rc = j->io.rewrite(j->io.arg, tr_buf_view(&all), err);
 	if (rc) {
-		/* Which of two files has the name now is not known: nothing may be appended to the one we hold. */
+		/* Which of two files has the name now is not known: nothing may be appended to the one we
+		 * hold. */
 		j->health = TR_JOURNAL_UNWRITABLE;
 		(void)snprintf(j->why, sizeof(j->why), "%s", err->detail);
 		return tr_err_wrap(err, "journal");
@@ -236,7 +242,8 @@ static TR_RC make_writable(struct tr_journal *j, struct tr_err *err)
 {
 	if (j->health == TR_JOURNAL_DAMAGED)
 		return tr_err_set(err, TR_E_DENIED,
-				  "the journal is damaged: run `troth-agent journal show`, then `troth-agent journal reset`",
+				  "the journal is damaged: run `troth-agent journal show`, then `troth-agent "
+				  "journal reset`",
 				  "%s", j->why);
 	return j->health == TR_JOURNAL_OK ? TR_OK : tr_journal_rewrite(j, err);
 }
@@ -268,7 +275,8 @@ static TR_RC put(struct tr_journal *j, enum tr_jr_type type, const void *rec, st
 	}
 	if (!tr_journal_apply(j, tr_buf_view(&b))) {
 		j->health = TR_JOURNAL_UNWRITABLE;
-		return tr_err_set(err, TR_E_INTERNAL, "internal error", "the journal does not take its own record");
+		return tr_err_set(err, TR_E_INTERNAL, "internal error",
+				  "the journal does not take its own record");
 	}
 	return TR_OK;
 }
@@ -279,16 +287,19 @@ static bool was_its_key(const struct tr_job *job)
 {
 	enum tr_refusal r = tr_refusal_of(tr_view_str(job->code));
 
-	return job->state == TR_CS_REFUSED && (r == TR_REF_REVOKED_KEY || r == TR_REF_RETIRED_KEY || r == TR_REF_UNKNOWN_KEY);
+	return job->state == TR_CS_REFUSED &&
+	       (r == TR_REF_REVOKED_KEY || r == TR_REF_RETIRED_KEY || r == TR_REF_UNKNOWN_KEY);
 }
 
-enum tr_journal_seen tr_journal_check(struct tr_journal *j, const struct tr_job *want, int64_t now_ms, struct tr_job **ret)
+enum tr_journal_seen tr_journal_check(struct tr_journal *j, const struct tr_job *want, int64_t now_ms,
+				      struct tr_job **ret)
 {
 	struct tr_job *job = tr_journal_find(j, want->cmd_id);
 	struct tr_err err;
 
 	*ret = NULL;
-	if (job && memcmp(job->order_digest, zeros, 32) != 0 && memcmp(job->order_digest, want->order_digest, 32) != 0)
+	if (job && memcmp(job->order_digest, zeros, 32) != 0 &&
+	    memcmp(job->order_digest, want->order_digest, 32) != 0)
 		return TR_SEEN_REPLAYED;
 	/* It never began, for its key's sake: a good signature of the same order begins it. */
 	if (job && !(was_its_key(job) && !tr_journal_is_spent(j, want->line, want->seq))) {
@@ -306,8 +317,8 @@ enum tr_journal_seen tr_journal_check(struct tr_journal *j, const struct tr_job 
 	return TR_SEEN_NEW;
 }
 
-TR_RC tr_journal_receive(struct tr_journal *j, const struct tr_job *want, struct tr_view order, struct tr_job **ret,
-			 struct tr_err *err)
+TR_RC tr_journal_receive(struct tr_journal *j, const struct tr_job *want, struct tr_view order,
+			 struct tr_job **ret, struct tr_err *err)
 {
 	const struct tr_jr_command c = {
 		.position = j->position + 1,
@@ -337,10 +348,11 @@ TR_RC tr_journal_receive(struct tr_journal *j, const struct tr_job *want, struct
 	return rc;
 }
 
-TR_RC tr_journal_again(struct tr_journal *j, struct tr_job *job, const struct tr_job *want, struct tr_err *err)
+TR_RC tr_journal_again(struct tr_journal *j, struct tr_job *job, const struct tr_job *want,
+		       struct tr_err *err)
 {
-	const struct tr_jr_seen s = { j->position + 1, TR_VIEW_ARRAY(job->cmd_id), TR_VIEW_ARRAY(want->digest), want->line,
-				      want->seq };
+	const struct tr_jr_seen s = { j->position + 1, TR_VIEW_ARRAY(job->cmd_id),
+				      TR_VIEW_ARRAY(want->digest), want->line, want->seq };
 
 	job->acked = 0;
 	job->told = false;
@@ -349,13 +361,14 @@ TR_RC tr_journal_again(struct tr_journal *j, struct tr_job *job, const struct tr
 	return put(j, TR_JR_SEEN, &s, err);
 }
 
-TR_RC tr_journal_cancel_unknown(struct tr_journal *j, const uint8_t cmd_id[TR_CMD_ID_LEN], int64_t until_ms, int64_t at_ns,
-				struct tr_err *err)
+TR_RC tr_journal_cancel_unknown(struct tr_journal *j, const uint8_t cmd_id[TR_CMD_ID_LEN], int64_t until_ms,
+				int64_t at_ns, struct tr_err *err)
 {
 	const struct tr_jr_cancel c = { j->position + 1, tr_view(cmd_id, TR_CMD_ID_LEN), until_ms, at_ns };
 
 	if (tr_journal_find(j, cmd_id) || j->n >= TR_JOURNAL_JOBS_MAX)
-		return tr_err_set(err, TR_E_CONFLICT, "the journal has this command, or no room", "%zu jobs", j->n);
+		return tr_err_set(err, TR_E_CONFLICT, "the journal has this command, or no room", "%zu jobs",
+				  j->n);
 	return put(j, TR_JR_CANCEL, &c, err);
 }
 
@@ -415,8 +428,8 @@ TR_RC tr_journal_settle(struct tr_journal *j, int64_t at_ns, struct tr_err *err)
 
 		if (!job->held)
 			continue;
-		rc = tr_journal_advance(j, job, (enum tr_cmd_state)job->held, job->held_code, tr_view(NULL, 0),
-					tr_view(job->held_result, job->held_n), at_ns, err);
+		rc = tr_journal_advance(j, job, (enum tr_cmd_state)job->held, job->held_code,
+					tr_view(NULL, 0), tr_view(job->held_result, job->held_n), at_ns, err);
 		if (rc)
 			return rc;
 		free(job->held_result);
