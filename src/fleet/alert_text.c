@@ -45,6 +45,21 @@ static const struct tr_alert_kind kinds[] = {
 	{ "front_lied", 1, "server",
 	  "a front process passed a pulse that does not verify; it was replaced: save the journal and check"
 	  " the server for tampering" },
+	{ "keyset_behind", 1, "authority",
+	  "if this server was restored from a backup, publish the newer keysets again from their files, in order (`troth keyset "
+	  "publish`); if not, look at the agent that says so (`troth agent explain`)" },
+	{ "revocation_unpublished", 1, "authority",
+	  "agents still believe this key: name it in the revocations of the next keyset (`troth keyset prepare --revoke`), have it "
+	  "signed and publish it" },
+	{ "key_unusable", 2, "authority",
+	  "give this node the keys/seal.key of the others (or of the backup), or bring its token back, and restart it; if it is "
+	  "gone for good, make another key with `troth key create` and retire this one" },
+	{ "keyset_expiring", 3, "authority",
+	  "prepare, sign and publish the next keyset (`troth keyset prepare`): with an expired one nobody enrols and agents refuse "
+	  "commands" },
+	{ "keyset_tampered", 1, "authority",
+	  "somebody wrote to the database: take the server off the network, compare its table keysets with your files, and restore "
+	  "it from a backup" },
 	{ "server_clock", 3, "server",
 	  "synchronise the server's clock (`timedatectl`, `chronyc tracking`); until then no agent's clock "
 	  "is judged" },

@@ -258,8 +258,12 @@ static void configuration(struct report *r)
 	tr_buf_adds(&r->seen, r->axes.config == TR_CONFIG_CURRENT  ? "this keyset or a newer one"
 			      : r->axes.config == TR_CONFIG_BEHIND ? "an older keyset"
 								   : "nothing yet");
+	if (tr_fleet_keyset_of(r->f, r->no))
+		tr_buf_addf(&r->seen, ": epoch %llu", (unsigned long long)tr_fleet_keyset_of(r->f, r->no));
 	if (r->axes.config == TR_CONFIG_BEHIND)
 		c.action = "the agent fetches the keyset by itself; if this stays for an hour, see its journal";
+	if (tr_fleet_keyset_of(r->f, r->no) > r->f->cfg.keyset_epoch)
+		c.action = tr_alert_action("keyset_behind");
 	put(r, &c);
 }
 

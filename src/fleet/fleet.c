@@ -272,6 +272,7 @@ void tr_fleet_end(struct tr_fleet *f, const struct tr_instant *now, uint32_t no)
 	f->active--;
 	f->stats.by_reach[a->axes.reach]--;
 	a->active = false;
+	tr_adoption_forget(f, a);
 	tr_axis_set(f, now, no, TR_AXIS_AUTH, TR_AUTH_REVOKED);
 	tr_live_recount(f, no);
 	alerts_over(f, now, no, "the agent was revoked or removed");
@@ -316,6 +317,7 @@ void tr_fleet_reset(struct tr_fleet *f, const struct tr_instant *now, uint32_t n
 		f->stats.by_reach[a->axes.reach]++;
 	}
 	forget_chain(f, a);
+	tr_adoption_forget(f, a);
 	memcpy(a->key_id, key_id, sizeof(a->key_id));
 	a->epoch = epoch;
 	a->first_ms = now->ms;

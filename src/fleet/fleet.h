@@ -13,7 +13,8 @@
  *   alerts.c    severity, deduplication, escalation               alert_text.c  kinds, and what to do
  *   bpf.c       snapshot against the last good one                bpf_compare.c  two lists, pin by pin
  *   bpf_release.c  the programs that a signed release names       row.c      agent ⇄ stored row; the sweep
- *   explain.c   each check of one agent, for people               intern.c   values that many agents share */
+ *   explain.c   each check of one agent, for people               intern.c   values that many agents share
+ *   adoption.c  which keyset each agent holds */
 #ifndef TR_FLEET_FLEET_H
 #define TR_FLEET_FLEET_H
 
@@ -109,7 +110,7 @@ struct tr_fleet_agent {
 	bool dirty : 1, active : 1, in_maintenance : 1, counted_silent : 1, want_bpf_list : 1;
 	bool bpf_due : 1;             /* judge its list again */
 	bool heard : 1;               /* since this start */
-	uint16_t keyset_epoch;        /* of its last accepted pulse, its low 16 bits: compared only for equality */
+	uint16_t keyset_epoch;        /* of its last accepted pulse since this start, its low 16 bits; 0: none */
 	uint8_t silence_sev;          /* liveness.c: severity of the silence alert that was raised; 0: none */
 	struct { uint32_t load_milli, mem_total_mib, mem_free_mib, disk_total_mib, disk_free_mib, uptime_s, agent_rss_kib, agent_cpu_ms; } health;
 };
@@ -157,8 +158,14 @@ void tr_fleet_releases(struct tr_fleet *f, const struct tr_release_row *rows, si
 /* The programs (records of tr_release_bpf_def) and the version of the release that this agent is judged by; empty: none. */
 struct tr_view tr_fleet_released_bpf(const struct tr_fleet *f, uint32_t agent, struct tr_view *ret_version);
 
-/* A newer keyset is in force: agents that hold an older one are behind. */
-void tr_fleet_keyset(struct tr_fleet *f, uint64_t epoch);
+/* This keyset is in force: agents that hold an older one are behind. */
+void tr_fleet_keyset(struct tr_fleet *f, const struct tr_instant *now, uint64_t epoch);
+/* Has this agent said, since this start, that it holds one of the keysets from `since` (0: no keyset will do) on? */
+enum tr_adopted { TR_ADOPTED_NOT_ASKED /* not active */, TR_ADOPTED, TR_ADOPTED_BEHIND, TR_ADOPTED_UNREACHABLE };
+enum tr_adopted tr_fleet_adopted(const struct tr_fleet *f, const struct tr_instant *now, uint32_t agent, uint64_t since);
+struct tr_adoption { uint64_t adopted, behind /* live or late */, unreachable; };
+void tr_fleet_adoption(const struct tr_fleet *f, const struct tr_instant *now, uint64_t since, struct tr_adoption *ret);
+uint64_t tr_fleet_keyset_of(const struct tr_fleet *f, uint32_t agent); /* its epoch; 0: not heard since this start */
 
 /* ---- pulses ---- */
 
@@ -219,6 +226,7 @@ struct tr_fleet_stats {
 	uint64_t accepted, resyncs, refused[TR_EV_N];
 	uint64_t by_verdict[TR_V_N], by_reach[TR_REACH_N];
 	uint64_t amnesties, incidents_open;
+	uint64_t keyset_current; /* agents that hold the keyset in force */
 	size_t bytes, bytes_names; /* memory of the registry's live part; names counted apart */
 };
 void tr_fleet_stats(const struct tr_fleet *f, struct tr_fleet_stats *ret);

@@ -84,6 +84,9 @@ struct tr_fleet {
 	uint32_t expected, heard, heard_then; /* agents known at the start; of them heard since; of them at heard_ms */
 	int64_t heard_ms, wall_off_ms, stalled_ms;
 	bool taken_up;               /* incidents that were open at the start */
+	/* adoption.c: the highest epoch that an agent named beyond ours, and when that was told */
+	uint64_t keyset_seen;
+	int64_t keyset_ahead_ms;
 	bool agent_windows;          /* some window in force names a single agent; as of the last tick */
 };
 
@@ -127,6 +130,11 @@ void tr_live_visit(struct tr_fleet *f, const struct tr_instant *now, uint32_t n)
 bool tr_live_in_maintenance(const struct tr_fleet *f, const struct tr_instant *now, const struct tr_fleet_agent *a);
 /* liveness.c: beats in a row whose loss is not chance for this agent: 4 to 8. */
 unsigned tr_live_k(const struct tr_fleet *f, const struct tr_fleet_agent *a);
+
+/* adoption.c: the agent's accepted pulse names this keyset; it has another identity or none; what the axis is now. */
+void tr_adoption_take(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, uint64_t epoch);
+void tr_adoption_forget(struct tr_fleet *f, struct tr_fleet_agent *a);
+uint8_t tr_adoption_axis(const struct tr_fleet *f, const struct tr_fleet_agent *a);
 
 /* bpf.c: compares the snapshot of this pulse with the last good one and sets findings. OK, BPF_MISMATCH (proven by a list),
  * or UNKNOWN (another digest, whose list is not here yet). */

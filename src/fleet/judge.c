@@ -303,8 +303,7 @@ static void accept(struct tr_fleet *f, const struct tr_instant *now, uint32_t no
 		    a->notice == TR_NOTICE_UPDATE ? TR_UPDATING_RUNNING
 		    : a->expected		  ? TR_UPDATING_ORDERED
 						  : TR_UPDATING_NONE);
-	tr_axis_set(f, now, no, TR_AXIS_CONFIG,
-		    p->keyset_epoch < f->cfg.keyset_epoch ? TR_CONFIG_BEHIND : TR_CONFIG_CURRENT);
+	tr_adoption_take(f, now, no, p->keyset_epoch);
 	take_health(a, &p->health);
 	tr_live_accepted(f, now, no, last_before);
 	f->stats.accepted++;

@@ -100,6 +100,8 @@ enum tr_verdict tr_fleet_verdict(const struct tr_fleet *f, const struct tr_insta
 
 	if (a)
 		axes.reach = reach_at(f, now, a);
+	if (a)
+		axes.config = tr_adoption_axis(f, a);
 	if (ret_axes)
 		*ret_axes = axes;
 	return a ? tr_verdict_fold(&axes) : TR_V_UNKNOWN;

@@ -90,11 +90,6 @@ void tr_api_version(struct tr_core *c, struct tr_req *r)
 	tr_req_answer(r, 200, TR_CT_JSON, TR_VIEW_LIT("{\"name\":\"trothd\",\"version\":\"" TROTH_VERSION "\",\"api\":\"v1\"}"));
 }
 
-void tr_api_keyset(struct tr_core *c, struct tr_req *r)
-{
-	tr_req_answer(r, 200, TR_CT_COSE, tr_buf_view(&c->keyset));
-}
-
 void tr_api_whoami(struct tr_core *c, struct tr_req *r)
 {
 	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;

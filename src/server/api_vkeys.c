@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Verification keys: whose release statements (and, in the original form, whose claims) are believed. Several at once,
  * each with its own validity and state, so that rotation has no gap and one compromise distrusts one key. */
-#include "server/core.h"
+#include "server/authority_inner.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -128,6 +128,11 @@ void tr_api_vkey_add(struct tr_core *c, struct tr_req *r)
 	}
 	if (in.use.n && !tr_view_is(in.use, "release") && !tr_view_is(in.use, "fleet")) {
 		tr_req_refuse(r, 400, "out_of_range", "use must be release (signs statements) or fleet (signs original claims)");
+		return;
+	}
+	if (!tr_view_is(in.use, "fleet") && tr_keyset_names_release(c)) {
+		tr_req_refuse(r, 409, "keyset_rules",
+			      "the keyset in force names release keys, so only a keyset adds one: troth keyset prepare, sign, publish");
 		return;
 	}
 	kept = tr_req_keep(r);

@@ -69,12 +69,11 @@ struct tr_core {
 	bool sweeping;               /* a transaction of swept rows is under way */
 
 	uint8_t challenge_key[32];
-	struct tr_buf keyset;  /* signed bytes, as served */
 	struct tr_buf ca_pem;
 	struct tr_buf fleet_pem;     /* ATTESTATION_PUBLIC_KEY_PATH's content, until it is seeded */
 	struct tr_buf versions;      /* those that the configuration pins, joined by commas (tr_core_pin) */
 	int64_t policy_until;        /* when a published release in the policy expires; 0: never */
-	uint8_t root_pin[32];
+	uint8_t root_pin[32]; /* fingerprint of the roots in force, for tokens */
 	char server_name[256]; /* first URL, for what token create prints */
 	int64_t tls_not_after;
 
@@ -230,6 +229,15 @@ void tr_api_readyz(struct tr_core *c, struct tr_req *r);
 void tr_api_metrics(struct tr_core *c, struct tr_req *r);
 void tr_api_version(struct tr_core *c, struct tr_req *r);
 void tr_api_keyset(struct tr_core *c, struct tr_req *r);
+void tr_api_keyset_chain(struct tr_core *c, struct tr_req *r);
+void tr_api_keyset_publish(struct tr_core *c, struct tr_req *r);
+void tr_api_skey_list(struct tr_core *c, struct tr_req *r);
+void tr_api_skey_create(struct tr_core *c, struct tr_req *r);
+void tr_api_skey_get(struct tr_core *c, struct tr_req *r);
+void tr_api_skey_promote(struct tr_core *c, struct tr_req *r);
+void tr_api_skey_retire(struct tr_core *c, struct tr_req *r);
+void tr_api_skey_revoke(struct tr_core *c, struct tr_req *r);
+void tr_api_skey_adoption(struct tr_core *c, struct tr_req *r);
 void tr_api_challenge(struct tr_core *c, struct tr_req *r);
 void tr_api_whoami(struct tr_core *c, struct tr_req *r);
 void tr_api_register(struct tr_core *c, struct tr_req *r);

@@ -9,6 +9,7 @@
 #include "crypto/x509.h"
 #include "ipc/sandbox.h"
 #include "server/config.h"
+#include "server/keyring.h"
 #include "signed/keyset.h"
 #include "signed/token.h"
 #include "store/store.h"
@@ -24,8 +25,8 @@
 struct making {
 	const struct tr_init *in;
 	int64_t now;
-	struct tr_privkey *root, *ca;
-	struct tr_buf ca_der, keyset;
+	struct tr_privkey *root, *ca, *command;
+	struct tr_buf ca_der, keyset, sealed; /* sealed: the command key, for the store */
 	uint8_t pin[32];
 };
 
@@ -122,6 +123,22 @@ static TR_RC make_ca(struct making *m, struct tr_err *err)
 	return create_cert(m, "keys/ca.crt", tr_buf_view(&m->ca_der), err);
 }
 
+/* The key that signs commands is in the store, sealed under a key that only the nodes have. */
+static TR_RC make_command_key(struct making *m, struct tr_err *err)
+{
+	uint8_t seal[TR_WRAP_KEY_LEN];
+	enum tr_code rc;
+
+	tr_random(seal, sizeof(seal));
+	rc = create(m, TR_SEAL_KEY, TR_VIEW_ARRAY(seal), 0600, err);
+	if (!rc)
+		rc = tr_privkey_generate(TR_KEY_ED25519, &m->command, err);
+	if (!rc)
+		rc = tr_privkey_seal(seal, tr_view_str(tr_key_role_name(TR_ROLE_COMMAND)), m->command, &m->sealed, err);
+	tr_wipe(seal, sizeof(seal));
+	return rc;
+}
+
 static TR_RC issue_tls(const struct tr_privkey *ca, struct tr_view ca_der, const char *const *hosts, int64_t now,
 		       struct tr_privkey **ret_key, struct tr_buf *ret_der, struct tr_err *err)
 {
@@ -164,9 +181,11 @@ static TR_RC make_keyset(struct making *m, struct tr_err *err)
 	ks.threshold = 1;
 	ks.n_roots = 1;
 	ks.roots[0] = tr_pubkey_spki(tr_privkey_pub(m->root));
-	ks.n_keys = 1;
+	ks.n_keys = 2;
 	ks.keys[0] = (struct tr_keyset_key){ .role = TR_ROLE_CA, .key = tr_buf_view(&m->ca_der),
 					     .not_before_ms = m->now, .not_after_ms = m->now + CA_DAYS * DAY_MS };
+	ks.keys[1] = (struct tr_keyset_key){ .role = TR_ROLE_COMMAND,
+					     .key = tr_pubkey_spki(tr_privkey_pub(m->command)), .not_before_ms = m->now };
 	tr_keyset_root_fingerprint(&ks, m->pin);
 	tr_hex_add(&hex, TR_VIEW_ARRAY(m->pin));
 	tr_buf_adds(&hex, "\n");
@@ -224,6 +243,20 @@ static TR_RC claim_database(const struct making *m, struct tr_err *err)
 	return TR_OK;
 }
 
+static TR_RC put_command_key(const struct making *m, struct tr_store *s, struct tr_err *err)
+{
+	const struct tr_pubkey *pub = tr_privkey_pub(m->command);
+	const struct tr_skey_row row = {
+		.id = tr_view(tr_pubkey_id(pub), 32), .role = TR_VIEW_LIT("command"), .state = TR_VIEW_LIT("primary"),
+		.origin = TR_VIEW_LIT("sealed"), .version = 1, .name = TR_VIEW_LIT("command-1"),
+		.key_type = tr_view_str(tr_pubkey_type_name(pub)), .spki = tr_pubkey_spki(pub),
+		.sealed = tr_buf_view(&m->sealed), .created_at = m->now, .active_at = m->now, .primary_at = m->now,
+		.created_by = TR_VIEW_LIT("trothd init"),
+	};
+
+	return tr_store_apply(s, TR_OP_PUT, TR_T_SKEY, &row, err);
+}
+
 static TR_RC make_store(struct making *m, struct tr_err *err)
 {
 	tr_auto(tr_store_free) struct tr_store *s = NULL;
@@ -239,7 +272,7 @@ static TR_RC make_store(struct making *m, struct tr_err *err)
 	op = (struct tr_operator_row){ .id = tr_view_str(id), .name = TR_VIEW_LIT("admin"), .role = TR_VIEW_LIT("admin"),
 				       .secret_hash = TR_VIEW_ARRAY(hash), .created_at = m->now };
 	if (open_store(m, &s, err) || tr_store_begin(s, err) ||
-	    tr_store_apply(s, TR_OP_PUT, TR_T_OPERATOR, &op, err) || tr_store_commit(s, err))
+	    tr_store_apply(s, TR_OP_PUT, TR_T_OPERATOR, &op, err) || put_command_key(m, s, err) || tr_store_commit(s, err))
 		return err->code;
 	rc = create(m, "admin.token", tr_buf_view(&token), 0600, err);
 	tr_wipe(token.p, token.n);
@@ -272,7 +305,7 @@ static TR_RC make_config(struct making *m, struct tr_err *err)
 /* As root: everything but the offline root key belongs to the uid that the roles will have. */
 static TR_RC hand_over(const struct making *m, struct tr_err *err)
 {
-	static const char *const names[] = { "", "keys", "keys/ca.key", "keys/ca.crt", "tls", "tls/server.key",
+	static const char *const names[] = { "", "keys", "keys/ca.key", "keys/ca.crt", TR_SEAL_KEY, "tls", "tls/server.key",
 					     "tls/server.crt", "tls/ticket.key", "keyset.cose", "root.pin", "troth.db",
 					     "trothd.yaml" };
 	unsigned uid, gid;
@@ -309,10 +342,11 @@ static void report(const struct making *m)
 	(void)printf("A new installation of Troth is in %s\n\n"
 		     "  root fingerprint  %s\n"
 		     "  root key          %s/root/root.key   <- move it offline now; the server does not need it\n"
+		     "  seal key          %s/keys/seal.key   <- back it up apart from the store: it opens the command key\n"
 		     "  admin token       %s/admin.token     <- for: troth login\n"
 		     "  configuration     %s/trothd.yaml\n\n"
 		     "Start it:  trothd run --config %s/trothd.yaml\n",
-		     m->in->dir, tr_buf_cstr(&hex), m->in->dir, m->in->dir, m->in->dir, m->in->dir);
+		     m->in->dir, tr_buf_cstr(&hex), m->in->dir, m->in->dir, m->in->dir, m->in->dir, m->in->dir);
 }
 
 TR_RC tr_init(const struct tr_init *in, struct tr_err *err)
@@ -324,7 +358,7 @@ TR_RC tr_init(const struct tr_init *in, struct tr_err *err)
 		return tr_err_set(err, TR_E_INVALID, "a trust domain is lower-case letters, digits, dots and dashes",
 				  "\"%s\"", in->trust_domain);
 	/* The configuration is written last: where it stands, all the rest does. */
-	if (claim_folder(in->dir, err) || claim_database(&m, err) || make_folders(&m, err) || make_root(&m, err) || make_ca(&m, err) ||
+	if (claim_folder(in->dir, err) || claim_database(&m, err) || make_folders(&m, err) || make_root(&m, err) || make_ca(&m, err) || make_command_key(&m, err) ||
 	    make_tls(&m, err) || make_keyset(&m, err) || make_store(&m, err) || make_config(&m, err) ||
 	    hand_over(&m, err))
 		rc = err->code;
@@ -334,6 +368,8 @@ TR_RC tr_init(const struct tr_init *in, struct tr_err *err)
 		report(&m);
 	m.root = tr_privkey_free(m.root);
 	m.ca = tr_privkey_free(m.ca);
+	m.command = tr_privkey_free(m.command);
+	tr_buf_done(&m.sealed);
 	tr_buf_done(&m.ca_der);
 	tr_buf_done(&m.keyset);
 	return rc;

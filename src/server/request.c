@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A request under way in core, and the transaction that makes its effect durable before it is answered. */
+#include "server/authority.h"
 #include "server/core.h"
 
 #include "base/clock.h"
@@ -200,7 +201,7 @@ static void apply_to_memory(struct tr_core *c, struct tr_view ops)
 {
 	struct tr_view one;
 	struct tr_err err;
-	bool policy = false;
+	bool policy = false, authority = false;
 
 	while (tr_records_next(&ops, &one)) {
 		struct tr_msg_op m;
@@ -224,12 +225,15 @@ static void apply_to_memory(struct tr_core *c, struct tr_view ops)
 		} else if (!tr_table_put(t, &row)) {
 			give_up(t->def->name);
 		}
+		authority |= m.table == TR_T_KEYSET || m.table == TR_T_SKEY;
 		policy |= m.table == TR_T_VKEY || m.table == TR_T_RELEASE || m.table == TR_T_SETTING;
 	}
 	if (policy) {
 		tr_core_send_policy(c);
 		tr_core_tell_releases(c);
 	}
+	if (authority)
+		tr_authority_follow(c);
 }
 
 /* Reservations end before the caller hears: it may start the next one. */

@@ -49,15 +49,8 @@ static void on_term(void *arg)
 	tr_loop_stop(arg);
 }
 
-TR_RC tr_role_serve(enum tr_proc proc, const struct tr_frame_rule *rules, void *arg, struct tr_err *err)
-{
-	struct tr_loop *unused;
-
-	return tr_role_serve_with(proc, rules, arg, &unused, err);
-}
-
-TR_RC tr_role_serve_with(enum tr_proc proc, const struct tr_frame_rule *rules, void *arg, struct tr_loop **ret_loop,
-			 struct tr_err *err)
+static TR_RC serve(enum tr_proc proc, const struct tr_frame_rule *rules, void *arg, struct tr_loop **ret_loop,
+		   void (*tell)(void *arg, struct tr_chan *core), struct tr_err *err)
 {
 	tr_auto(tr_loop_free) struct tr_loop *loop = NULL;
 	tr_auto(tr_watch_free) struct tr_watch *term = NULL;
@@ -71,9 +64,32 @@ TR_RC tr_role_serve_with(enum tr_proc proc, const struct tr_frame_rule *rules, v
 	if (tr_role_enter(proc, err))
 		return err->code;
 	tr_log(TR_LOG_DEBUG, "role_ready", NULL);
+	if (tell)
+		tell(arg, core);
 	tr_chan_send(core, TR_M_HELLO, 0, tr_view(NULL, 0));
 	tr_loop_run(loop);
 	return TR_OK;
+}
+
+TR_RC tr_role_serve(enum tr_proc proc, const struct tr_frame_rule *rules, void *arg, struct tr_err *err)
+{
+	struct tr_loop *unused;
+
+	return serve(proc, rules, arg, &unused, NULL, err);
+}
+
+TR_RC tr_role_serve_with(enum tr_proc proc, const struct tr_frame_rule *rules, void *arg, struct tr_loop **ret_loop,
+			 struct tr_err *err)
+{
+	return serve(proc, rules, arg, ret_loop, NULL, err);
+}
+
+TR_RC tr_role_serve_telling(enum tr_proc proc, const struct tr_frame_rule *rules, void *arg,
+			    void (*tell)(void *arg, struct tr_chan *core), struct tr_err *err)
+{
+	struct tr_loop *unused;
+
+	return serve(proc, rules, arg, &unused, tell, err);
 }
 
 static enum tr_level level_of(const char *name)

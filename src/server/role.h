@@ -34,6 +34,9 @@ TR_RC tr_role_serve(enum tr_proc proc, const struct tr_frame_rule *rules, void *
 /* The same for a role that needs the loop itself: *ret_loop is set before the first frame arrives. */
 TR_RC tr_role_serve_with(enum tr_proc proc, const struct tr_frame_rule *rules, void *arg, struct tr_loop **ret_loop,
 			 struct tr_err *err);
+/* The same for a role that has something to say before it says hello. */
+TR_RC tr_role_serve_telling(enum tr_proc proc, const struct tr_frame_rule *rules, void *arg,
+			    void (*tell)(void *arg, struct tr_chan *core), struct tr_err *err);
 
 /* `trothd role <name> --config <file>`: never returns control to the caller's main but for its exit code. */
 int tr_role_main(const char *name, const char *config);

@@ -12,6 +12,7 @@
 #include "codec/text.h"
 #include "crypto/x509.h"
 #include "server/pulse_read.h"
+#include "signed/keyset.h"
 
 struct appraiser {
 	struct tr_policy policy;
@@ -281,12 +282,46 @@ static void on_recheck(void *arg, struct tr_chan *c, const struct tr_frame *f)
 	tr_chan_send_record(c, TR_M_RECHECKED, f->id, &tr_msg_done_def, &out);
 }
 
+/* Is `next` the keyset that follows `current`? */
+static TR_RC read_keyset(const struct tr_msg_read_keyset *q, struct tr_err *err)
+{
+	static struct tr_keyset now, next;
+
+	if (tr_keyset_unverified(q->current, &now, err) || tr_keyset_unverified(q->next, &next, err))
+		return err->code;
+	if (next.epoch <= now.epoch)
+		return tr_err_set(err, TR_E_CONFLICT,
+				  "a keyset of this epoch is in force already; prepare the next one from `troth keyset fetch`",
+				  "epoch %llu", (unsigned long long)next.epoch);
+	if (next.epoch > now.epoch + 1)
+		return tr_err_set(err, TR_E_CONFLICT,
+				  "keysets between the one in force and this one are missing; publish them first, in order",
+				  "epoch %llu after %llu", (unsigned long long)next.epoch, (unsigned long long)now.epoch);
+	return tr_keyset_verify_next(q->current, &now, q->next, q->now, &next, err);
+}
+
+static void on_read_keyset(void *arg, struct tr_chan *c, const struct tr_frame *f)
+{
+	struct tr_msg_read_keyset q;
+	struct tr_msg_done out = { 0 };
+	struct tr_err err = { 0 };
+
+	(void)arg;
+	if (tr_record_decode(&tr_msg_read_keyset_def, f->payload, &q, &err) || read_keyset(&q, &err)) {
+		tr_log_err(TR_LOG_WARN, "keyset_refused", &err, NULL);
+		out.code = err.code;
+		out.why = tr_view_str(err.pub);
+	}
+	tr_chan_send_record(c, TR_M_KEYSET_READ, f->id, &tr_msg_done_def, &out);
+}
+
 static const struct tr_frame_rule rules[TR_FRAME_TYPE_MAX] = {
 	[TR_M_RECHECK] = { on_recheck, TR_MSG_PULSE_MAX },
 	[TR_M_POLICY] = { on_policy, TR_MSG_POLICY_MAX },
 	[TR_M_APPRAISE] = { on_appraise, 20000 },
 	[TR_M_CSR] = { on_csr, 10000 },
 	[TR_M_READ_KEY] = { on_read_key, 5000 },
+	[TR_M_READ_KEYSET] = { on_read_keyset, 2 * TR_KEYSET_MAX + 64 },
 	[TR_M_READ_RELEASE] = { on_read_release, 8192 },
 };
 

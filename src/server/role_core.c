@@ -2,6 +2,7 @@
 /* Boot, channels and dispatch of core. What it decides is in the api_*.c files and admit.c. */
 #include "server/public_keys.h"
 #include "server/role.h"
+#include "server/authority.h"
 #include "server/core.h"
 
 #include "base/clock.h"
@@ -33,6 +34,9 @@ static void end_call(struct tr_core *c, struct tr_chan *ch, const struct tr_reco
 		struct tr_msg_release_read release;
 		struct tr_msg_rows rows;
 		struct tr_msg_time_signed time;
+		struct tr_msg_keys_loaded loaded;
+		struct tr_msg_key_made made;
+		struct tr_msg_commands_signed commands;
 	} m;
 	struct tr_err err = { 0 };
 
@@ -51,6 +55,9 @@ static void on_csr(void *arg, struct tr_chan *ch, const struct tr_frame *f) { en
 static void on_key_read(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_key_read_def, f); }
 static void on_release_read(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_release_read_def, f); }
 static void on_time(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_time_signed_def, f); }
+static void on_keys_loaded(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_keys_loaded_def, f); }
+static void on_key_made(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_key_made_def, f); }
+static void on_signed(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_commands_signed_def, f); }
 static void on_listed(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_rows_def, f); }
 
 /* A list that failed has no rows frame: its question is still open. */
@@ -127,6 +134,8 @@ struct tr_table_mem *tr_core_table(struct tr_core *c, enum tr_table t)
 	case TR_T_OPERATOR: return &c->operators;
 	case TR_T_MAINTENANCE: return &c->maintenance;
 	case TR_T_BPF_REF: return &c->bpf_refs;
+	case TR_T_KEYSET: return &c->keysets;
+	case TR_T_SKEY: return &c->skeys;
 	default: return NULL;
 	}
 }
@@ -193,6 +202,9 @@ void tr_core_tell_ready(struct tr_core *c)
 		tr_core_keep_ticket_key(c);
 		return;
 	}
+	/* The keyset of `trothd init` is a row, and what is sealed is open, before anybody is answered. */
+	if (!tr_authority_ready(c))
+		return;
 	/* A key that configuration names must be in force before the first claim is judged. */
 	if (!c->seeded) {
 		tr_core_seed(c);
@@ -225,6 +237,12 @@ static void on_load_done(void *arg, struct tr_chan *ch, const struct tr_frame *f
 	}
 	if (--c->loading)
 		return;
+	/* A chain that does not verify is never served, and nothing is signed under it. */
+	if (tr_authority_loaded(c, &err)) {
+		tr_log_err(TR_LOG_ERROR, "authority_broken", &err, "pub", err.pub, NULL);
+		tr_loop_stop(c->loop);
+		return;
+	}
 	if (!tr_core_fleet_loaded(c)) {
 		tr_log(TR_LOG_ERROR, "load_failed", "why", "out of memory", NULL);
 		tr_loop_stop(c->loop);
@@ -240,7 +258,7 @@ static void start_load(struct tr_core *c)
 {
 	/* The order matters: the store sends one after the other. */
 	static const enum tr_table order[] = { TR_T_SETTING, TR_T_OPERATOR, TR_T_TOKEN, TR_T_VKEY, TR_T_RELEASE, TR_T_SEEN,
-					       TR_T_MAINTENANCE, TR_T_BPF_REF, TR_T_ALERT, TR_T_AGENT, TR_T_PULSE };
+					       TR_T_MAINTENANCE, TR_T_BPF_REF, TR_T_KEYSET, TR_T_SKEY, TR_T_ALERT, TR_T_AGENT, TR_T_PULSE };
 
 	for (size_t i = 0; i < TR_ARRAY_LEN(order); i++) {
 		struct tr_msg_load m = { .table = order[i] };
@@ -267,6 +285,8 @@ static void on_hello(void *arg, struct tr_chan *ch, const struct tr_frame *f)
 		c->up[i] |= *helper_slot(c, i) == ch;
 	for (size_t i = 0; i < TR_FRONTS_MAX; i++)
 		c->fronts[i].up |= c->fronts[i].chan == ch;
+	if (ch == c->keys)
+		tr_authority_keys_up(c);
 	if (ch == c->egress) {
 		c->egress_up = true;
 		if (c->loaded)
@@ -284,6 +304,18 @@ static void on_notified(void *arg, struct tr_chan *ch, const struct tr_frame *f)
 	(void)ch;
 	if (c->loaded && !tr_record_decode(&tr_msg_notified_def, f->payload, &m, &err))
 		tr_effects_notified(c->effects, &m);
+}
+
+static void on_keys_held(void *arg, struct tr_chan *ch, const struct tr_frame *f)
+{
+	struct tr_msg_keys_held m;
+	struct tr_err err = { 0 };
+
+	(void)ch;
+	if (tr_record_decode(&tr_msg_keys_held_def, f->payload, &m, &err))
+		tr_log_err(TR_LOG_ERROR, "role_sent_nonsense", &err, NULL);
+	else
+		tr_authority_keys_held(arg, m.keys);
 }
 
 static const struct tr_frame_rule front_rules[TR_FRAME_TYPE_MAX] = {
@@ -308,6 +340,10 @@ static const struct tr_frame_rule store_ro_rules[TR_FRAME_TYPE_MAX] = {
 static const struct tr_frame_rule keys_rules[TR_FRAME_TYPE_MAX] = {
 	[TR_M_ISSUED] = { on_issued, 8192 },
 	[TR_M_TIME_SIGNED] = { on_time, 4096 },
+	[TR_M_KEYS_HELD] = { on_keys_held, 66000 },
+	[TR_M_KEYS_LOADED] = { on_keys_loaded, 34000 },
+	[TR_M_KEY_MADE] = { on_key_made, 4096 },
+	[TR_M_COMMANDS_SIGNED] = { on_signed, 1001000 },
 	[TR_M_HELLO] = { on_hello, 16 },
 };
 static const struct tr_frame_rule appraise_rules[TR_FRAME_TYPE_MAX] = {
@@ -315,6 +351,7 @@ static const struct tr_frame_rule appraise_rules[TR_FRAME_TYPE_MAX] = {
 	[TR_M_CSR_DONE] = { on_csr, 4096 },
 	[TR_M_KEY_READ] = { on_key_read, 4096 },
 	[TR_M_RELEASE_READ] = { on_release_read, 20000 },
+	[TR_M_KEYSET_READ] = { on_done, 1024 },
 	[TR_M_RECHECKED] = { on_done, 1024 },
 	[TR_M_HELLO] = { on_hello, 16 },
 };
@@ -363,6 +400,8 @@ static void on_end(void *arg, struct tr_chan *ch, const char *why)
 			continue;
 		*helper_slot(c, i) = NULL;
 		c->up[i] = false;
+		if (i == TR_UP_KEYS)
+			tr_authority_keys_down(c);
 		tr_calls_fail(c->calls, ch);
 		(void)tr_chan_free(ch);
 		return;
@@ -409,6 +448,8 @@ static void add_helper(struct tr_core *c, struct tr_chan **slot, int fd, const s
 	}
 	for (unsigned i = 0; i < TR_UP_N; i++)
 		c->up[i] &= helper_slot(c, i) != slot;
+	if (slot == &c->keys)
+		tr_authority_keys_down(c);
 	if (tr_chan_new(c->loop, fd, rules, on_end, c, slot, &err))
 		tr_log_err(TR_LOG_ERROR, "channel_failed", &err, NULL);
 }
@@ -556,6 +597,15 @@ const tr_api_fn tr_api[TR_RT_N] = {
 	[TR_RT_METRICS] = tr_api_metrics,
 	[TR_RT_VERSION] = tr_api_version,
 	[TR_RT_KEYSET] = tr_api_keyset,
+	[TR_RT_KEYSET_CHAIN] = tr_api_keyset_chain,
+	[TR_RT_KEYSET_PUBLISH] = tr_api_keyset_publish,
+	[TR_RT_SKEY_LIST] = tr_api_skey_list,
+	[TR_RT_SKEY_CREATE] = tr_api_skey_create,
+	[TR_RT_SKEY_GET] = tr_api_skey_get,
+	[TR_RT_SKEY_PROMOTE] = tr_api_skey_promote,
+	[TR_RT_SKEY_RETIRE] = tr_api_skey_retire,
+	[TR_RT_SKEY_REVOKE] = tr_api_skey_revoke,
+	[TR_RT_SKEY_ADOPTION] = tr_api_skey_adoption,
 	[TR_RT_CHALLENGE] = tr_api_challenge,
 	[TR_RT_PUBLIC_KEY] = tr_api_public_key,
 	[TR_RT_PUBLIC_KEYS] = tr_api_public_keys,
@@ -671,6 +721,7 @@ static void on_tick(void *arg)
 	ask_egress(c);
 	tell_again(c);
 	tr_core_watch_tick(c);
+	tr_authority_tick(c);
 	tr_timer_arm(c->tick_timer, TICK_MS);
 }
 
@@ -685,26 +736,16 @@ static void on_sweep(void *arg)
 
 static TR_RC load_public_files(struct tr_core *c, struct tr_err *err)
 {
-	tr_auto(tr_buf_done) struct tr_buf pin = TR_BUF_INIT;
 	tr_auto(tr_buf_done) struct tr_buf pem = TR_BUF_INIT;
 	tr_auto(tr_buf_done) struct tr_buf der = TR_BUF_INIT;
 	tr_auto(tr_cert_free) struct tr_cert *tls = NULL;
-	struct tr_keyset ks;
 	struct tr_view label, rest;
 
-	if (tr_config_read(c->cfg, "keyset.cose", false, &c->keyset, err) ||
-	    tr_config_read(c->cfg, "keys/ca.crt", false, &c->ca_pem, err) ||
-	    tr_config_read(c->cfg, "root.pin", false, &pin, err))
+	if (tr_authority_read_files(c, err) || tr_config_read(c->cfg, "keys/ca.crt", false, &c->ca_pem, err))
 		return err->code;
-	if (pin.n < 64 || !tr_hex_get(tr_view(pin.p, 64), c->root_pin, 32))
-		return tr_err_set(err, TR_E_INVALID, "root.pin must hold 64 hex digits", "root.pin");
 	if (c->cfg->attestation->public_key_path &&
 	    tr_config_read(c->cfg, c->cfg->attestation->public_key_path, false, &c->fleet_pem, err))
 		return tr_err_wrap(err, "attestation.public_key_path");
-	/* A server whose own keyset does not verify would lock every new agent out: refuse to start instead. */
-	if (tr_keyset_verify_pinned(tr_buf_view(&c->keyset), c->root_pin, tr_now_ms(), &ks, err))
-		return tr_err_wrap(err, "keyset.cose");
-	c->keyset_epoch = ks.epoch;
 	if (tr_config_read(c->cfg, c->cfg->tls->certificate, false, &pem, err) ||
 	    tr_pem_get(tr_buf_view(&pem), &label, &der, &rest, err) || tr_cert_parse(tr_buf_view(&der), &tls, err))
 		return tr_err_wrap(err, "TLS certificate");
@@ -738,6 +779,7 @@ static bool make_tables(struct tr_core *c)
 	       tr_table_init(&c->settings, &tr_setting_def, 0, seed) && tr_table_init(&c->seen, &tr_seen_def, 0, seed) &&
 	       tr_table_init(&c->operators, &tr_operator_def, offsetof(struct tr_operator_row, secret_hash), seed) &&
 	       tr_table_init(&c->maintenance, &tr_maintenance_def, 0, seed) &&
+	       tr_table_init(&c->keysets, &tr_keyset_row_def, 0, seed) && tr_table_init(&c->skeys, &tr_skey_def, 0, seed) &&
 	       tr_table_init(&c->bpf_refs, &tr_bpf_ref_def, 0, seed);
 }
 
@@ -754,7 +796,8 @@ TR_RC tr_role_core(const struct tr_config *cfg, struct tr_err *err)
 	c.started_at = tr_now_ms();
 	c.store_ok = true;
 	c.calls = tr_calls_new();
-	if (!c.calls)
+	c.authority = tr_authority_new();
+	if (!c.calls || !c.authority)
 		return tr_err_set(err, TR_E_INTERNAL, "out of memory", "calls");
 	tr_random(c.challenge_key, sizeof(c.challenge_key));
 	if (!make_tables(&c))

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The role `keys`: holds the CA key and signs what it built itself from fields that core named. It parses nothing from
+/* The role `keys`: holds the private keys and signs what it built itself from fields that core named. It parses nothing from
  * outside and keeps its own bounds, so that a stolen core cannot have just anything signed: only agent leaves, only in
- * its own trust domain, only for so long; and the time, over a stranger's nonce, when it is near our own. */
+ * its own trust domain, only for so long; the time, over a stranger's nonce, when it is near our own; and commands
+ * (keys_commands.c). */
+#include "server/keyring.h"
 #include "server/role.h"
 
 #include "base/clock.h"
@@ -19,6 +21,7 @@ struct keys {
 	const struct tr_config *cfg;
 	struct tr_privkey *ca_key;
 	struct tr_cert *ca;
+	struct tr_keyring ring; /* keys that sign commands */
 	uint64_t second; /* the running one, monotonic */
 	unsigned times;  /* signed in it */
 };
@@ -104,27 +107,79 @@ static void on_sign_time(void *arg, struct tr_chan *c, const struct tr_frame *f)
 	tr_chan_send_record(c, TR_M_TIME_SIGNED, f->id, &tr_msg_time_signed_def, &a);
 }
 
+/* ---- the ring ---- */
+
+static void on_load(void *arg, struct tr_chan *c, const struct tr_frame *f)
+{
+	struct keys *k = arg;
+
+	tr_keyring_on_load(&k->ring, c, f);
+}
+
+static void on_make(void *arg, struct tr_chan *c, const struct tr_frame *f)
+{
+	struct keys *k = arg;
+
+	tr_keyring_on_make(&k->ring, c, f);
+}
+
+static void on_sign(void *arg, struct tr_chan *c, const struct tr_frame *f)
+{
+	struct keys *k = arg;
+
+	tr_keyring_on_sign(&k->ring, c, f);
+}
+
+static void add_held(struct tr_buf *list, enum tr_key_role role, const char *origin, const char *name,
+		     const struct tr_pubkey *pub)
+{
+	struct tr_msg_held h = { .role = tr_view_str(tr_key_role_name(role)), .origin = tr_view_str(origin),
+				 .name = tr_view_str(name), .key_type = tr_view_str(tr_pubkey_type_name(pub)),
+				 .spki = tr_pubkey_spki(pub) };
+
+	tr_records_add(list, &tr_msg_held_def, &h);
+}
+
+/* What needs no row to be opened: core makes rows of these. */
+static void tell_held(void *arg, struct tr_chan *core)
+{
+	const struct keys *k = arg;
+	tr_auto(tr_buf_done) struct tr_buf list = TR_BUF_INIT;
+	struct tr_msg_keys_held m;
+
+	add_held(&list, TR_ROLE_CA, "file", "keys/ca.key", tr_privkey_pub(k->ca_key));
+	m.keys = tr_buf_view(&list);
+	tr_chan_send_record(core, TR_M_KEYS_HELD, 0, &tr_msg_keys_held_def, &m);
+}
+
 static const struct tr_frame_rule rules[TR_FRAME_TYPE_MAX] = {
+	[TR_M_KEYS_LOAD] = { on_load, 901000 },
+	[TR_M_MAKE_KEY] = { on_make, 64 },
+	[TR_M_SIGN_COMMANDS] = { on_sign, 901000 },
 	[TR_M_ISSUE] = { on_issue, 2048 },
 	[TR_M_SIGN_TIME] = { on_sign_time, 256 },
 };
 
 TR_RC tr_role_keys(const struct tr_config *cfg, struct tr_err *err)
 {
-	struct keys k = { .cfg = cfg };
+	static struct keys k;
 	tr_auto(tr_buf_done) struct tr_buf pem = TR_BUF_INIT;
 	tr_auto(tr_buf_done) struct tr_buf der = TR_BUF_INIT;
 	struct tr_view label, rest;
 	char path[4096];
 	enum tr_code rc;
 
+	k.cfg = cfg;
 	tr_config_path(cfg, "keys/ca.key", path, sizeof(path));
 	if (tr_privkey_load(path, &k.ca_key, err) || tr_config_read(cfg, "keys/ca.crt", false, &pem, err) ||
 	    tr_pem_get(tr_buf_view(&pem), &label, &der, &rest, err) ||
 	    tr_cert_parse(tr_buf_view(&der), &k.ca, err))
 		rc = tr_err_wrap(err, "CA");
+	else if (tr_keyring_open(&k.ring, cfg, err))
+		rc = err->code;
 	else
-		rc = tr_role_serve(TR_PROC_KEYS, rules, &k, err);
+		rc = tr_role_serve_telling(TR_PROC_KEYS, rules, &k, tell_held, err);
+	tr_keyring_done(&k.ring);
 	k.ca_key = tr_privkey_free(k.ca_key);
 	k.ca = tr_cert_free(k.ca);
 	return rc;
