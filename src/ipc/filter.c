@@ -182,6 +182,7 @@ static const struct rule allowed[] = {
 	CALL2(EGRESS, setsockopt, EQ(1, IPPROTO_TCP), EQ(2, TCP_KEEPIDLE)),
 	CALL2(EGRESS, setsockopt, EQ(1, IPPROTO_TCP), EQ(2, TCP_KEEPINTVL)),
 	CALL2(EGRESS, setsockopt, EQ(1, IPPROTO_TCP), EQ(2, TCP_KEEPCNT)),
+	CALL2(EGRESS, setsockopt, EQ(1, IPPROTO_TCP), EQ(2, TCP_USER_TIMEOUT)), /* libpq's */
 	CALL2(EGRESS, setsockopt, EQ(1, SOL_SOCKET), EQ(2, SO_KEEPALIVE)),
 	/* The resolver's, to hear at once that nobody listens. */
 	CALL2(EGRESS, setsockopt, EQ(1, IPPROTO_IP), EQ(2, IP_RECVERR)),

@@ -99,6 +99,11 @@ bool tr_sandbox_fenced(void)
 	return fenced;
 }
 
+bool tr_sandbox_can_fence(void)
+{
+	return syscall(SYS_landlock_create_ruleset, NULL, (size_t)0, CREATE_VERSION) >= 1;
+}
+
 int tr_sandbox_landlock_egress(void)
 {
 	/* Folders, because resolv.conf is replaced by a new file when the network changes; and where it points to. */

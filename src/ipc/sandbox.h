@@ -28,6 +28,7 @@ int tr_sandbox_landlock(const char *rw_dir);
  * can send must not be able to read keys, and /etc/hosts is the price. */
 int tr_sandbox_landlock_egress(void);
 bool tr_sandbox_fenced(void); /* it returned more than 0 in this process */
+bool tr_sandbox_can_fence(void); /* this kernel has Landlock */
 /* Installs the role's allow list. */
 TR_RC tr_sandbox_filter(enum tr_proc role, struct tr_err *err);
 /* A call that the role's filter must kill; returns only when the filter failed to. For the self-test. */

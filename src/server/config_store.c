@@ -13,6 +13,24 @@ bool tr_config_store_remote(const struct tr_config *c)
 	return tr_view_starts(tr_view_str(c->store), REMOTE);
 }
 
+/* The role reads these again whenever it reconnects, and of all files it may then read only those of /etc. */
+static TR_RC check_files(const char *store, struct tr_err *err)
+{
+	static const char *const names[] = { "sslrootcert=", "sslcert=", "sslkey=", "sslcrl=" };
+
+	for (size_t i = 0; i < TR_ARRAY_LEN(names); i++) {
+		const char *at = strstr(store, names[i]);
+		struct tr_view v = tr_view_str(at ? at + strlen(names[i]) : "");
+
+		if (v.n && !tr_view_starts(v, "/etc/") && !tr_view_starts(v, "%2Fetc%2F") && !tr_view_starts(v, "system"))
+			return tr_err_set(err, TR_E_INVALID,
+					  "certificates of the database belong below /etc, as in sslrootcert=/etc/troth/database-ca.pem: "
+					  "the store may read nothing else",
+					  "store: \"%s\"", store);
+	}
+	return TR_OK;
+}
+
 TR_RC tr_store_location_check(const char *store, struct tr_err *err)
 {
 	const char *user = store + strlen(REMOTE);
@@ -29,7 +47,7 @@ TR_RC tr_store_location_check(const char *store, struct tr_err *err)
 		return tr_err_set(err, TR_E_INVALID,
 				  "a password does not belong into the store's location; put it into store_password_file",
 				  "store: it holds a password");
-	return TR_OK;
+	return check_files(store, err);
 }
 
 static void add_escaped(struct tr_buf *b, struct tr_view v)

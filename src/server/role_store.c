@@ -36,6 +36,7 @@ struct storage {
 	struct group group;
 	struct group doubt; /* whose commit nobody answered: told when the database is back and has been asked */
 	bool scheduled;
+	bool one_way; /* needs files to connect, and in this sandbox no file can be opened: a fresh process can */
 	/* While the database is away. */
 	const char *away_why;
 	uint64_t back_at, back_step; /* when it is tried again */
@@ -127,8 +128,16 @@ static bool come_back(struct storage *s)
 {
 	struct tr_err err = { 0 };
 	bool committed = false;
-	enum tr_code rc = tr_store_come_back(s->store, &committed, &err);
+	enum tr_code rc;
 
+	if (s->one_way) {
+		tr_log(TR_LOG_ERROR, "database_lost", "why",
+		       "this kernel has no Landlock, so the database's certificates can be read at a start only", NULL);
+		tr_loop_stop(s->loop);
+		s->away_why = "the connection to the database is lost; the server starts anew";
+		return false;
+	}
+	rc = tr_store_come_back(s->store, &committed, &err);
 	if (rc == TR_E_CONFLICT) {
 		/* All that core remembers may be wrong now: it starts anew when its store is gone. */
 		tr_log_err(TR_LOG_ERROR, "database_changed", &err, "pub", err.pub, NULL);
@@ -399,6 +408,7 @@ TR_RC tr_role_store(const struct tr_config *cfg, bool read_only, struct tr_err *
 	else
 		rc = read_only ? open_patiently(tr_buf_cstr(&location), &s.store, err) :
 				 tr_store_open(tr_buf_cstr(&location), TR_STORE_RW, &s.store, err);
+	s.one_way = remote && strstr(cfg->store, "sslrootcert=") && !tr_sandbox_can_fence();
 	tr_wipe(location.p, location.n);
 	if (!rc)
 		rc = tr_role_serve_with(proc, read_only ? read_rules : write_rules, &s, &s.loop, err);

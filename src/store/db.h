@@ -3,7 +3,8 @@
  *
  * One SQL text serves every database: parameters are $1, $2, … in order of first use, identifiers are quoted,
  * numbers are int64, text (TEXT, in capitals) is UTF-8 without NUL and ordered by its bytes, nothing is ever NULL. What
- * cannot be said alike is a word in braces in the migrations, asked from the backend. One connection, one thread, one transaction at a time. */
+ * cannot be said alike is a word in braces in the migrations, asked from the backend. One connection, one thread, one
+ * transaction at a time. */
 #ifndef TR_STORE_DB_H
 #define TR_STORE_DB_H
 
