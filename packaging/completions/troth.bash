@@ -2,7 +2,7 @@
 # bash completion of troth(1)
 _troth()
 {
-	local nouns='login token agent attestation key keyset operator release policy audit alert event maintenance status version'
+	local nouns='login token agent command attestation key keyset operator release policy audit alert event maintenance status version'
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} noun='' verb='' verbs=''
 	local i w
 
@@ -18,6 +18,7 @@ _troth()
 	'') verbs=$nouns ;;
 	token) verbs='create list revoke' ;;
 	agent) verbs='list show explain watch events bpf expect accept reset-identity revoke remove' ;;
+	command) verbs='types send list show approve order cancel retry wait' ;;
 	attestation) verbs='list explain' ;;
 	key) verbs='list add root-init create adoption promote rotate retire revoke' ;;
 	keyset) verbs='show prepare sign publish chain' ;;

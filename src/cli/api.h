@@ -27,6 +27,7 @@ struct tr_list {
 	size_t n;
 	/* Lists by sequence number: rows wanted at most, and the server's maximum of one page. Both 0: by cursor, all. */
 	uint64_t limit, page;
+	uint64_t most; /* lists by cursor: rows wanted at most; 0: all */
 	/* A hint for people when a row's boolean member of this name is true. */
 	const char *note, *note_text;
 	const char *drop; /* members to leave out on a narrow screen; the first goes first */

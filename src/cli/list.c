@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 
+#define MOST_PAGE 500u
 #define ROWS_MAX 1000000 /* what a screen could never show; bounds a server that never ends its pages */
 
 void tr_rows_done(struct tr_rows *r)
@@ -46,6 +47,13 @@ static void page_path(const struct tr_list *l, const struct tr_rows *r, const ch
 
 	tr_buf_adds(path, l->path);
 	tr_cli_query(path, "cursor", cursor);
+	if (l->most) {
+		(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)(l->most - r->n < MOST_PAGE ? l->most - r->n : MOST_PAGE));
+		tr_cli_query(path, "limit", text);
+		(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)r->last_seq);
+		if (cursor && r->last_seq) /* lists by time: the cursor is for those of one moment */
+			tr_cli_query(path, "before", text);
+	}
 	if (!l->page)
 		return;
 	(void)snprintf(text, sizeof(text), "%llu",
@@ -84,7 +92,7 @@ int tr_list_fetch(struct tr_cli *c, const struct tr_list *l, struct tr_rows *ret
 			r.last_seq = (uint64_t)seq;
 		(void)tr_json_str(tr_json_get(tr_json_root(page), "next_cursor"), &next);
 		(void)snprintf(cursor, sizeof(cursor), "%.*s", TR_VIEW_FMT(next));
-		more = r.n < ROWS_MAX && (next.n || (l->page && r.n > before && r.n < l->limit));
+		more = r.n < ROWS_MAX && (!l->most || r.n < l->most) && (next.n || (l->page && r.n > before && r.n < l->limit));
 	}
 	*ret = r;
 	r = (struct tr_rows){ 0 };

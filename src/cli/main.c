@@ -9,10 +9,11 @@
 #define EXITS                                                                                                      \
 	"Exit codes: 0 done; 1 refused by the server; 2 the server cannot be reached;\n"                           \
 	"3 not logged in; 4 a problem with a local file; 5 another server than the\n"                              \
-	"pinned one; of commands that were waited for: 10 refused, 11 failed, 12 unknown,\n"                       \
-	"13 expired, 14 cancelled, 15 not yet; 64 usage. See troth(1).\n"
+	"pinned one; 64 usage. Of commands that were waited for: 10 refused,\n"                                    \
+	"11 failed, 12 unknown, 13 expired, 14 cancelled; 15 not yet. See troth(1).\n"
 
 static const struct tr_noun *const nouns[] = { &tr_noun_login,	   &tr_noun_token,   &tr_noun_agent,
+					       &tr_noun_command,
 					       &tr_noun_attestation, &tr_noun_key,   &tr_noun_keyset,
 					       &tr_noun_operator, &tr_noun_release,
 					       &tr_noun_policy,	   &tr_noun_audit,   &tr_noun_alert,
