@@ -42,6 +42,19 @@ static const struct tr_alert_kind kinds[] = {
 	{ "attack_traffic", 3, "attack",
 	  "see what ID sent (`troth agent watch`, or `troth agent events` of the agent that it names) and block "
 	  "the address in the firewall; no agent's state was changed by it" },
+	{ "command_foreign", 1, "command",
+	  "the agent was given a command that this server never ordered: somebody may sign with your command key. Look at "
+	  "`troth agent events ID`, then `troth key revoke` the command key and publish a keyset; after a restore from a "
+	  "backup it may be a command that the backup does not know" },
+	{ "command_refused", 1, "command",
+	  "see why with `troth command show` and `troth agent events ID`: a key that the agent does not know or that was "
+	  "revoked, an approval that does not hold, or a copy of an old command; nothing was done on the host" },
+	{ "command_unknown", 2, "command",
+	  "the host went down in the middle of it and nobody can tell whether it happened: look at the host, then order it "
+	  "again with `troth command retry` if it is needed" },
+	{ "command_expired", 3, "command",
+	  "the agent did not begin in time: see `troth agent explain ID`, and order it again with `troth command retry` if it "
+	  "is still wanted" },
 	{ "front_lied", 1, "server",
 	  "a front process passed a pulse that does not verify; it was replaced: save the journal and check"
 	  " the server for tampering" },

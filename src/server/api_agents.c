@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What operators see of agents: the stored row, and what the pulses say (src/fleet). */
 #include "server/core.h"
+#include "server/orders.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -161,6 +162,7 @@ void tr_agent_json(const struct tr_core *c, const struct tr_item *i, struct tr_b
 		return;
 	put_live(c, i, &row, b);
 	tr_buf_addf(b, ",\"in_maintenance\":%s", tr_maintenance_covers(c, &row) ? "true" : "false");
+	tr_orders_agent_json(c, i, b);
 	if (a) {
 		put_hex(b, "expected_hash", tr_fleet_value(c->fleet, a->expected));
 		put_time(b, "expected_until", (int64_t)a->expected_until_s * 1000);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/core.h"
+#include "server/orders.h"
 
 #include "base/clock.h"
 #include "codec/text.h"
@@ -81,6 +82,7 @@ void tr_api_metrics(struct tr_core *c, struct tr_req *r)
 
 	measure(c, &g);
 	tr_metrics_print(&c->metrics, &g, &b);
+	tr_orders_print(c, &b);
 	tr_req_answer(r, 200, TR_CT_METRICS, tr_buf_view(&b));
 }
 

@@ -42,8 +42,10 @@ struct tr_core {
 	bool seeding, seeded; /* the configured key: being stored; in force, or there is none */
 	struct tr_calls *calls;
 
-	struct tr_table_mem agents, tokens, vkeys, releases, settings, seen, operators, maintenance, bpf_refs, keysets, skeys;
+	struct tr_table_mem agents, tokens, vkeys, releases, settings, seen, operators, maintenance, bpf_refs, keysets, skeys,
+		commands, outboxes; /* commands: those that are not over */
 	struct tr_authority *authority; /* what keysets and skeys say (authority.h) */
+	struct tr_orders *orders;       /* what commands and outboxes say (orders.h) */
 	bool loaded, ready_told, stopping;
 	unsigned loading; /* tables still to come */
 	bool store_ok;
@@ -279,6 +281,15 @@ void tr_api_alert_resolve(struct tr_core *c, struct tr_req *r);
 void tr_api_maintenance_list(struct tr_core *c, struct tr_req *r);
 void tr_api_maintenance_add(struct tr_core *c, struct tr_req *r);
 void tr_api_maintenance_end(struct tr_core *c, struct tr_req *r);
+void tr_api_command_types(struct tr_core *c, struct tr_req *r);
+void tr_api_command_list(struct tr_core *c, struct tr_req *r);
+void tr_api_command_order(struct tr_core *c, struct tr_req *r);
+void tr_api_command_get(struct tr_core *c, struct tr_req *r);
+void tr_api_command_approve(struct tr_core *c, struct tr_req *r);
+void tr_api_command_cancel(struct tr_core *c, struct tr_req *r);
+void tr_api_command_retry(struct tr_core *c, struct tr_req *r);
+void tr_api_agent_commands(struct tr_core *c, struct tr_req *r);
+void tr_api_agent_receipts(struct tr_core *c, struct tr_req *r);
 
 /* Is this agent allowed to speak on this connection? Fills a problem when not. */
 struct tr_item *tr_core_agent_of(struct tr_core *c, struct tr_req *r);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The fleet follows the registry: who is in the table of agents is a member, from the moment the row is durable. */
 #include "server/core.h"
+#include "server/deliver.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -182,15 +183,19 @@ bool tr_core_follow(struct tr_core *c, struct tr_item *i, const struct tr_follow
 	if (!active) {
 		if (was->active)
 			tr_fleet_end(c->fleet, &now, i->no);
+		tr_deliver_end(c, i->no);
 		return true;
 	}
 	tr_fleet_move(c->fleet, i->no, row->partition);
 	if (!was->active || was->epoch != row->epoch) {
 		tr_fleet_reset(c->fleet, &now, i->no, key_id, row->binary_hash, (uint32_t)row->epoch);
+		tr_deliver_end(c, i->no);
 		return true;
 	}
-	if (memcmp(was->key_id, key_id, 32) != 0)
+	if (memcmp(was->key_id, key_id, 32) != 0) {
 		tr_fleet_rekey(c->fleet, i->no, key_id);
+		tr_deliver_end(c, i->no);
+	}
 	/* The same device enrolled again with another program: its admission is the order for it. */
 	if (row->binary_hash.n == 32 && memcmp(was->hash, row->binary_hash.p, 32) != 0)
 		tr_fleet_expect(c->fleet, &now, i->no, row->binary_hash.p, now.ms + ADMITTED_MS);

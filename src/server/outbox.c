@@ -51,9 +51,9 @@ void tr_out_enter(struct tr_command_row *row, enum tr_out to, int64_t now_ms)
 	row->ended_at = tr_out_over(to) ? now_ms : 0;
 }
 
-bool tr_out_due(enum tr_out s, int64_t expires_ms, int64_t given_ms, int64_t now_ms)
+bool tr_out_due(enum tr_out s, int64_t expires_ms, int64_t given_ms, int64_t wall_ms, int64_t now_ms)
 {
-	if (expires_ms <= now_ms || (s != TR_OUT_PENDING && s != TR_OUT_SENT))
+	if (expires_ms <= wall_ms || (s != TR_OUT_PENDING && s != TR_OUT_SENT))
 		return false;
 	/* Given and not yet marked, or marked: either way the agent has it, or its connection broke. */
 	return !given_ms || now_ms - given_ms >= TR_OUT_REDELIVER_MS;

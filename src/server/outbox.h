@@ -25,9 +25,9 @@ void tr_out_enter(struct tr_command_row *row, enum tr_out to, int64_t now_ms);
 /* Begun, and nothing heard for this long after the end of validity: nobody will tell any more. */
 #define TR_OUT_SILENT_MS INT64_C(604800000)
 
-/* Has to be handed out: signed, in time, and not given lately (given_ms: when it was, steady; 0: not since the agent's
- * connection or this process began). */
-bool tr_out_due(enum tr_out s, int64_t expires_ms, int64_t given_ms, int64_t now_ms);
+/* Has to be handed out: signed, in time by the wall clock, and not given lately (given_ms: when it was, by the steady clock;
+ * 0: not since the agent's connection or this process began). */
+bool tr_out_due(enum tr_out s, int64_t expires_ms, int64_t given_ms, int64_t wall_ms, int64_t now_ms);
 /* What the clock makes of it: TR_OUT_EXPIRED, TR_OUT_UNKNOWN, or s itself. */
 enum tr_out tr_out_by_clock(enum tr_out s, int64_t expires_ms, int64_t now_ms);
 

@@ -69,7 +69,7 @@ static void handed_out_in_time_and_again(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < TR_ARRAY_LEN(rows); i++)
-		if (tr_out_due(rows[i].s, rows[i].expires, rows[i].given, NOW) != rows[i].due)
+		if (tr_out_due(rows[i].s, rows[i].expires, rows[i].given, NOW, NOW) != rows[i].due)
 			fail_msg("row %zu", i);
 }
 

@@ -2,6 +2,7 @@
 /* Pulses: whose is it, then the fleet's judgement, then the answer. Memory only on this path; what a pulse changes
  * reaches the store by the sweep, what it proves by the effects. */
 #include "server/core.h"
+#include "server/deliver.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -152,11 +153,13 @@ static void switch_key(struct tr_core *c, struct tr_req *r, struct tr_item *i)
 
 /* ---- accepted, or asked for once more ---- */
 
-static void answer(struct tr_core *c, struct tr_req *r, struct tr_pulse_answer *a, const struct tr_instant *now)
+static void answer(struct tr_core *c, struct tr_req *r, const struct tr_item *i, struct tr_pulse_answer *a,
+		   const struct tr_instant *now)
 {
 	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
 
-	(void)c;
+	a->pending = tr_deliver_pending(c, i, now);
+	a->wait_s = tr_deliver_wait_s(c, i);
 	/* Agents renew by themselves around half-life, each at its own moment; this reminds the one that has not. */
 	a->renew = r->q.cert_not_after - now->wall_ns / 1000000 < (r->q.cert_not_after - r->q.cert_not_before) * 2 / 5;
 	tr_pulse_answer_put(a, &b);
@@ -203,7 +206,7 @@ static void judge(struct tr_core *c, struct tr_req *r, struct tr_item *i, const 
 
 	tr_fleet_pulse(c->fleet, now, i->no, &seen, &res);
 	if (res.status == 200) {
-		answer(c, r, &res.answer, now);
+		answer(c, r, i, &res.answer, now);
 	} else {
 		tr_metrics_refused(&c->metrics, res.code);
 		tr_req_refuse(r, res.status, res.code, res.detail);

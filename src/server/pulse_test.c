@@ -2,6 +2,7 @@
 /* Core's side of pulses with everybody else played by the test: a front that sends frames, a store, an appraise and a
  * supervisor at the other ends of socket pairs. */
 #include "server/core.h"
+#include "server/orders.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -79,6 +80,7 @@ static int set_up(void **state)
 	w.cfg.clock = &w.clock;
 	w.cfg.alerts = &w.alerts;
 	w.cfg.heartbeat_seconds = 30;
+	w.cfg.command_wait_agents = 10;
 	w.c.cfg = &w.cfg;
 	w.c.steady = &w.steady;
 	w.c.store_ok = w.c.loaded = w.c.clock_trusted = true;
@@ -98,6 +100,8 @@ static int set_up(void **state)
 	assert_true(tr_table_init(&w.c.maintenance, &tr_maintenance_def, 0, seed));
 	assert_true(tr_table_init(&w.c.bpf_refs, &tr_bpf_ref_def, 0, seed));
 	assert_true(tr_table_init(&w.c.releases, &tr_release_def, 0, seed));
+	w.c.orders = tr_orders_new();
+	assert_non_null(w.c.orders);
 	assert_int_equal(tr_core_make_fleet(&w.c, &err), TR_OK);
 	tr_table_put(&w.c.agents, &row)->no = TR_NO_AGENT;
 	assert_true(tr_core_fleet_loaded(&w.c));
@@ -132,6 +136,7 @@ static int tear_down(void **state)
 	tr_table_done(&w.c.settings);
 	tr_table_done(&w.c.maintenance);
 	tr_table_done(&w.c.bpf_refs);
+	w.c.orders = tr_orders_free(w.c.orders);
 	tr_table_done(&w.c.releases);
 	w.c.effects = tr_effects_free(w.c.effects);
 	free(w.c.writes);

@@ -2,6 +2,7 @@
 /* A request under way in core, and the transaction that makes its effect durable before it is answered. */
 #include "server/authority.h"
 #include "server/core.h"
+#include "server/orders.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -215,6 +216,12 @@ static void apply_to_memory(struct tr_core *c, struct tr_view ops)
 			continue;
 		if (t == &c->agents) {
 			put_agent(c, &row.agent);
+			continue;
+		}
+		if (t == &c->commands || t == &c->outboxes) {
+			if (t == &c->commands ? !tr_orders_follow(c, (enum tr_op)m.op, &row.command)
+					      : !tr_orders_numbered(c, &row.outbox))
+				give_up(t->def->name);
 			continue;
 		}
 		if (m.op == TR_OP_DELETE) {

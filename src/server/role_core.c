@@ -4,6 +4,7 @@
 #include "server/role.h"
 #include "server/authority.h"
 #include "server/core.h"
+#include "server/orders.h"
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -37,6 +38,8 @@ static void end_call(struct tr_core *c, struct tr_chan *ch, const struct tr_reco
 		struct tr_msg_keys_loaded loaded;
 		struct tr_msg_key_made made;
 		struct tr_msg_commands_signed commands;
+		struct tr_msg_approval_read approval;
+		struct tr_msg_receipt_read receipt;
 	} m;
 	struct tr_err err = { 0 };
 
@@ -55,6 +58,8 @@ static void on_csr(void *arg, struct tr_chan *ch, const struct tr_frame *f) { en
 static void on_key_read(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_key_read_def, f); }
 static void on_release_read(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_release_read_def, f); }
 static void on_time(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_time_signed_def, f); }
+static void on_approval_read(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_approval_read_def, f); }
+static void on_receipt_read(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_receipt_read_def, f); }
 static void on_keys_loaded(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_keys_loaded_def, f); }
 static void on_key_made(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_key_made_def, f); }
 static void on_signed(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_commands_signed_def, f); }
@@ -136,6 +141,8 @@ struct tr_table_mem *tr_core_table(struct tr_core *c, enum tr_table t)
 	case TR_T_BPF_REF: return &c->bpf_refs;
 	case TR_T_KEYSET: return &c->keysets;
 	case TR_T_SKEY: return &c->skeys;
+	case TR_T_COMMAND: return &c->commands;
+	case TR_T_OUTBOX: return &c->outboxes;
 	default: return NULL;
 	}
 }
@@ -202,6 +209,8 @@ void tr_core_tell_ready(struct tr_core *c)
 		tr_core_keep_ticket_key(c);
 		return;
 	}
+	if (!tr_orders_ready(c))
+		return;
 	/* The keyset of `trothd init` is a row, and what is sealed is open, before anybody is answered. */
 	if (!tr_authority_ready(c))
 		return;
@@ -243,7 +252,7 @@ static void on_load_done(void *arg, struct tr_chan *ch, const struct tr_frame *f
 		tr_loop_stop(c->loop);
 		return;
 	}
-	if (!tr_core_fleet_loaded(c)) {
+	if (!tr_core_fleet_loaded(c) || !tr_orders_loaded(c)) {
 		tr_log(TR_LOG_ERROR, "load_failed", "why", "out of memory", NULL);
 		tr_loop_stop(c->loop);
 		return;
@@ -258,7 +267,8 @@ static void start_load(struct tr_core *c)
 {
 	/* The order matters: the store sends one after the other. */
 	static const enum tr_table order[] = { TR_T_SETTING, TR_T_OPERATOR, TR_T_TOKEN, TR_T_VKEY, TR_T_RELEASE, TR_T_SEEN,
-					       TR_T_MAINTENANCE, TR_T_BPF_REF, TR_T_KEYSET, TR_T_SKEY, TR_T_ALERT, TR_T_AGENT, TR_T_PULSE };
+					       TR_T_MAINTENANCE, TR_T_BPF_REF, TR_T_KEYSET, TR_T_SKEY, TR_T_ALERT, TR_T_AGENT, TR_T_PULSE,
+					       TR_T_OUTBOX, TR_T_COMMAND };
 
 	for (size_t i = 0; i < TR_ARRAY_LEN(order); i++) {
 		struct tr_msg_load m = { .table = order[i] };
@@ -353,6 +363,8 @@ static const struct tr_frame_rule appraise_rules[TR_FRAME_TYPE_MAX] = {
 	[TR_M_RELEASE_READ] = { on_release_read, 20000 },
 	[TR_M_KEYSET_READ] = { on_done, 1024 },
 	[TR_M_RECHECKED] = { on_done, 1024 },
+	[TR_M_APPROVAL_READ] = { on_approval_read, 8192 },
+	[TR_M_RECEIPT_READ] = { on_receipt_read, 12288 },
 	[TR_M_HELLO] = { on_hello, 16 },
 };
 static const struct tr_frame_rule egress_rules[TR_FRAME_TYPE_MAX] = {
@@ -648,6 +660,15 @@ const tr_api_fn tr_api[TR_RT_N] = {
 	[TR_RT_MAINTENANCE_LIST] = tr_api_maintenance_list,
 	[TR_RT_MAINTENANCE_ADD] = tr_api_maintenance_add,
 	[TR_RT_MAINTENANCE_END] = tr_api_maintenance_end,
+	[TR_RT_COMMAND_TYPES] = tr_api_command_types,
+	[TR_RT_COMMAND_LIST] = tr_api_command_list,
+	[TR_RT_COMMAND_ORDER] = tr_api_command_order,
+	[TR_RT_COMMAND_GET] = tr_api_command_get,
+	[TR_RT_COMMAND_APPROVE] = tr_api_command_approve,
+	[TR_RT_COMMAND_CANCEL] = tr_api_command_cancel,
+	[TR_RT_COMMAND_RETRY] = tr_api_command_retry,
+	[TR_RT_AGENT_COMMANDS] = tr_api_agent_commands,
+	[TR_RT_AGENT_RECEIPTS] = tr_api_agent_receipts,
 };
 
 /* ---- life ---- */
@@ -780,7 +801,9 @@ static bool make_tables(struct tr_core *c)
 	       tr_table_init(&c->operators, &tr_operator_def, offsetof(struct tr_operator_row, secret_hash), seed) &&
 	       tr_table_init(&c->maintenance, &tr_maintenance_def, 0, seed) &&
 	       tr_table_init(&c->keysets, &tr_keyset_row_def, 0, seed) && tr_table_init(&c->skeys, &tr_skey_def, 0, seed) &&
-	       tr_table_init(&c->bpf_refs, &tr_bpf_ref_def, 0, seed);
+	       tr_table_init(&c->bpf_refs, &tr_bpf_ref_def, 0, seed) &&
+	       tr_table_init(&c->commands, &tr_command_row_def, offsetof(struct tr_command_row, digest), seed) &&
+	       tr_table_init(&c->outboxes, &tr_outbox_def, 0, seed) && (c->orders = tr_orders_new()) != NULL;
 }
 
 TR_RC tr_role_core(const struct tr_config *cfg, struct tr_err *err)

@@ -2,6 +2,7 @@
 /* What core does by the clock: judges silence, reminds of alerts, watches its own clock, and sweeps what pulses changed
  * into the store. */
 #include "server/core.h"
+#include "server/orders.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -52,6 +53,7 @@ void tr_core_watch_tick(struct tr_core *c)
 	tr_effects_tick(c->effects);
 	if (c->store_ok)
 		tr_core_keep_ticket_key(c);
+	tr_orders_tick(c, &now);
 }
 
 /* ---- the sweep ---- */
@@ -162,10 +164,11 @@ static void expire_seen(struct tr_core *c)
 	tr_tx_commit(tx, noted, NULL);
 }
 
-/* What happened is kept for so many days; the audit log is kept for ever. */
+/* What happened, and what was ordered, is kept for so many days; the audit log is kept for ever. */
 static void expire_events(struct tr_core *c)
 {
 	const struct tr_event_row row = { .time = tr_now_ms() - c->cfg->event_days * DAY_MS };
+	const struct tr_command_row over = { .ended_at = tr_now_ms() - c->cfg->command_days * DAY_MS };
 	uint64_t mono = tr_mono_ms();
 	struct tr_tx *tx;
 
@@ -173,6 +176,7 @@ static void expire_events(struct tr_core *c)
 		return;
 	c->events_expire_ms = mono + EVENTS_EXPIRE_MS;
 	tr_tx_add(tx, TR_OP_EXPIRE, TR_T_EVENT, &row);
+	tr_tx_add(tx, TR_OP_EXPIRE, TR_T_COMMAND, &over);
 	tr_tx_commit(tx, noted, NULL);
 }
 
