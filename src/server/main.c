@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "crypto/hash.h"
 #include "server/init.h"
+#include "server/key_import.h"
 #include "server/role.h"
 #include "server/supervisor.h"
 
@@ -15,7 +16,8 @@
 const char *argp_program_version = "trothd " TROTH_VERSION;
 
 struct options {
-	const char *command, *role;
+	const char *command, *role, *file; /* words */
+	const char *name;
 	const char *config, *dir, *trust_domain, *agents, *operators, *store, *store_password_file;
 	const char *hosts[LIST_MAX + 1], *urls[LIST_MAX + 1];
 	size_t n_hosts, n_urls;
@@ -29,6 +31,8 @@ static const char doc[] =
 	"  check-config   say whether run would accept the configuration\n"
 	"  check-sandbox  show that each role dies of a forbidden system call\n"
 	"  renew-tls      issue a new server certificate for the same names\n"
+	"  key import FILE  take over the command key of an original installation (hex, mode 0600);\n"
+	"                 with SQLite the server must be stopped\n"
 	"\n"
 	"Exit codes: 0 done, 1 failed (a sentence says why), 64 wrong usage.\n"
 	"\n"
@@ -36,7 +40,7 @@ static const char doc[] =
 	"  trothd init --trust-domain fleet.example --host control.fleet.example\n"
 	"  trothd run --config /var/lib/troth/trothd.yaml\n";
 
-enum { OPT_OPERATORS = 256, OPT_AGENTS, OPT_STORE, OPT_STORE_PASSWORD };
+enum { OPT_OPERATORS = 256, OPT_AGENTS, OPT_NAME, OPT_STORE, OPT_STORE_PASSWORD };
 
 static const struct argp_option options[] = {
 	{ "config", 'c', "FILE", 0, "configuration file (default " CONFIG_DEFAULT ")", 0 },
@@ -50,6 +54,7 @@ static const struct argp_option options[] = {
 	{ "operators", OPT_OPERATORS, "ADDRESS", 0, "init: operator listener (default 127.0.0.1:8440)", 0 },
 	{ "store", OPT_STORE, "LOCATION", 0, "init: postgresql://USER@HOST/DATABASE (default a file in the folder)", 0 },
 	{ "store-password-file", OPT_STORE_PASSWORD, "FILE", 0, "init: holds the database user's password; full path", 0 },
+	{ "name", OPT_NAME, "NAME", 0, "key import: what people call the key (default imported)", 0 },
 	{ 0 },
 };
 
@@ -62,6 +67,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 'd': o->dir = arg; return 0;
 	case 't': o->trust_domain = arg; return 0;
 	case OPT_AGENTS: o->agents = arg; return 0;
+	case OPT_NAME: o->name = arg; return 0;
 	case OPT_OPERATORS: o->operators = arg; return 0;
 	case OPT_STORE: o->store = arg; return 0;
 	case OPT_STORE_PASSWORD:
@@ -84,6 +90,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			o->command = arg;
 		else if (!o->role)
 			o->role = arg;
+		else if (!o->file && tr_view_is(tr_view_str(o->command), "key"))
+			o->file = arg;
 		else
 			argp_usage(state);
 		return 0;
@@ -151,6 +159,14 @@ int main(int argc, char **argv)
 	argp_err_exit_status = 64;
 	(void)argp_parse(&argp, argc, argv, 0, NULL, &o);
 	cmd = tr_view_str(o.command);
+	if (tr_view_is(cmd, "key")) {
+		if (!o.file || !tr_view_is(tr_view_str(o.role), "import")) {
+			(void)fprintf(stderr, "trothd key: the only word is import, and it wants a file: trothd key import FILE\n");
+			return 64;
+		}
+		tr_log_init("supervisor", TR_LOG_WARN);
+		return done(tr_crypto_init(&err) ? err.code : tr_key_import(o.config, o.file, o.name, &err), &err);
+	}
 	if (o.role && !tr_view_starts(cmd, "role")) {
 		(void)fprintf(stderr, "trothd %s takes no further word, and got \"%s\"; see trothd --help\n", o.command, o.role);
 		return 64;
