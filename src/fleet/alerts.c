@@ -49,6 +49,7 @@ struct tr_alerts {
 	size_t by_severity[6];
 	struct flap flaps[FLAPS];
 	uint64_t seed, last_id, dropped;
+	bool silent_reminders;       /* another node sends them */
 	int64_t escalate_ms, due_ms; /* due_ms: no reminder, and no end of what flapped, is due before */
 	tr_alert_fn fn;
 	void *arg;
@@ -264,7 +265,7 @@ static struct tr_view after_colon(struct tr_view subject)
 
 static bool is_reminded(const struct tr_alerts *a, const struct alert *x)
 {
-	return a->escalate_ms && x->row.severity <= 2 && x->row.acked_at == 0;
+	return a->escalate_ms && !a->silent_reminders && x->row.severity <= 2 && x->row.acked_at == 0;
 }
 
 static void store(struct tr_alerts *a, int64_t now_ms, struct alert *x)
@@ -510,6 +511,105 @@ void tr_alerts_load(struct tr_alerts *a, const struct tr_alert_row *row)
 	if (is_reminded(a, x) && x->told_ms + a->escalate_ms < a->due_ms)
 		a->due_ms = x->told_ms + a->escalate_ms;
 	index_in(a, x);
+}
+
+void tr_alerts_remind(struct tr_alerts *a, bool on)
+{
+	if (a->silent_reminders == !on)
+		return;
+	a->silent_reminders = !on;
+	a->due_ms = INT64_MIN; /* looked at anew at the next tick */
+}
+
+/* ---- another node's rows ---- */
+
+/* Closed, then acknowledged, then open: nothing that people did is undone by what a node only saw. */
+static void put_together(struct alert *x, const struct tr_alert_row *r)
+{
+	struct tr_alert_row *m = &x->row;
+	unsigned severity = clamp_severity(r->severity);
+
+	if (severity < m->severity || (severity == m->severity && r->rev > m->rev))
+		(void)keep(x, OWN_SUMMARY, &m->summary, r->summary, SENTENCE_MAX);
+	/* Who acknowledged the lesser thing has not seen the worse one. */
+	if (severity < m->severity || (severity == m->severity && r->acked_at && !m->acked_at)) {
+		m->acked_at = r->acked_at;
+		(void)keep(x, OWN_WHO, &m->acked_by, r->acked_by, WHO_MAX);
+	}
+	m->updated_at = r->updated_at > m->updated_at ? r->updated_at : m->updated_at;
+	m->count = r->count > m->count ? r->count : m->count;
+	m->escalation = r->escalation > m->escalation ? r->escalation : m->escalation;
+	m->notified = r->notified > m->notified ? r->notified : m->notified;
+	m->rev = r->rev > m->rev ? r->rev : m->rev;
+}
+
+static bool says_the_same(const struct tr_alert_row *x, const struct tr_alert_row *y)
+{
+	return x->severity == y->severity && x->count == y->count && x->escalation == y->escalation &&
+	       x->notified == y->notified && x->rev == y->rev && (x->acked_at != 0) == (y->acked_at != 0) &&
+	       (x->resolved_at != 0) == (y->resolved_at != 0);
+}
+
+static const struct tr_alert_row *merge(struct tr_alerts *a, int64_t now_ms, struct alert *x, const struct tr_alert_row *r)
+{
+	bool news = r->rev > x->row.rev, was_open = is_open(x), differs;
+	unsigned severity = clamp_severity(r->severity);
+
+	if (was_open && severity < x->row.severity) {
+		a->by_severity[x->row.severity]--;
+		a->by_severity[severity]++;
+	}
+	put_together(x, r);
+	if (severity < x->row.severity)
+		x->row.severity = severity;
+	if (was_open && r->resolved_at) {
+		forget_key(a, x);
+		(void)keep(x, OWN_WHY, &x->row.resolved_why, r->resolved_why, WHY_MAX);
+		x->row.resolved_at = r->resolved_at;
+		link_in(&a->gone, x);
+	}
+	x->row.state = !is_open(x) ? TR_VIEW_LIT("resolved") : x->row.acked_at ? TR_VIEW_LIT("acknowledged") : TR_VIEW_LIT("open");
+	if (news) {
+		x->told_ms = r->updated_at < now_ms ? r->updated_at : now_ms;
+		x->over_ms = 0;
+	}
+	if (is_reminded(a, x) && x->told_ms + a->escalate_ms < a->due_ms)
+		a->due_ms = x->told_ms + a->escalate_ms;
+	differs = !says_the_same(&x->row, r);
+	if (differs)
+		store(a, now_ms, x);
+	if (!is_open(x) && (x->row.notified >= x->row.rev || a->gone.n > TR_ALERTS_GONE_MAX)) {
+		forget_gone(a, x->row.notified >= x->row.rev ? x : a->gone.oldest);
+		return NULL;
+	}
+	return news && !differs ? &x->row : NULL;
+}
+
+static void close_twin(struct tr_alerts *a, int64_t now_ms, struct alert *x)
+{
+	close_it(a, now_ms, x, TR_VIEW_LIT("two nodes opened it at once; the other one stays"));
+}
+
+const struct tr_alert_row *tr_alerts_remote(struct tr_alerts *a, int64_t now_ms, const struct tr_alert_row *r)
+{
+	struct alert *x = find_id(a, r->id), *twin;
+	const struct tr_alert_row *got;
+	bool theirs_stays;
+
+	if (x)
+		return merge(a, now_ms, x, r);
+	if (r->resolved_at || r->id.n != 12)
+		return NULL;
+	twin = find(a, r->kind, r->subject);
+	theirs_stays = !twin || memcmp(r->id.p, twin->id, 12) < 0;
+	/* Its own node does the same as soon as it hears of ours. */
+	if (!theirs_stays)
+		return NULL;
+	if (twin)
+		close_twin(a, now_ms, twin);
+	tr_alerts_load(a, r);
+	got = tr_alerts_by_id(a, r->id);
+	return got && got->rev > got->notified ? got : NULL;
 }
 
 void tr_alerts_tick(struct tr_alerts *a, int64_t now_ms)

@@ -33,6 +33,13 @@ TR_DEFINE_AUTO(struct tr_alerts *, tr_alerts_free)
 /* From the store at start; resolved ones are ignored. fn is not called. */
 void tr_alerts_load(struct tr_alerts *a, const struct tr_alert_row *row);
 
+/* Another node stored this row: both are put together (closed wins, then acknowledged; the worse severity; the higher
+ * counts), and what differs from the row afterwards is stored. Of two alerts of one kind and subject, opened at once on
+ * two nodes, the one with the lower id stays. Returns the row when it says something that was not known here. */
+const struct tr_alert_row *tr_alerts_remote(struct tr_alerts *a, int64_t now_ms, const struct tr_alert_row *row);
+/* Whether reminders are this node's to send; from the start they are. */
+void tr_alerts_remind(struct tr_alerts *a, bool on);
+
 struct tr_alert {
 	const char *kind;        /* slug */
 	struct tr_view subject;  /* "agent:web-1", … */

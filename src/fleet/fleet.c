@@ -18,6 +18,7 @@ struct tr_fleet *tr_fleet_new(const struct tr_fleet_config *c, const struct tr_f
 	f->cfg = *c;
 	f->sink = *sink;
 	f->started_ms = f->amnesty_ms = now->ms;
+	f->judges = true;
 	f->values = tr_intern_new(c->run);
 	f->alerts = tr_alerts_new(c->escalate_s, c->run, sink->alert, sink->arg);
 	/* Partition 0 is the one without a name. */
@@ -182,7 +183,8 @@ void tr_fleet_emit(struct tr_fleet *f, enum tr_event_kind kind, uint32_t no, uns
 		.evidence = evidence,
 	};
 
-	f->sink.event(f->sink.arg, &e);
+	if (!f->quiet)
+		f->sink.event(f->sink.arg, &e);
 }
 
 static struct tr_view subject_of(const struct tr_fleet_agent *a, char buf[80])

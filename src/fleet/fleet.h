@@ -14,7 +14,7 @@
  *   bpf.c       snapshot against the last good one                bpf_compare.c  two lists, pin by pin
  *   bpf_release.c  the programs that a signed release names       row.c      agent ⇄ stored row; the sweep
  *   explain.c   each check of one agent, for people               intern.c   values that many agents share
- *   adoption.c  which keyset each agent holds */
+ *   adoption.c  which keyset each agent holds                     remote.c    what another node heard */
 #ifndef TR_FLEET_FLEET_H
 #define TR_FLEET_FLEET_H
 
@@ -68,6 +68,7 @@ struct tr_fleet_config {
 	uint32_t interval_s;         /* told to agents */
 	uint64_t keyset_epoch;
 	uint32_t escalate_s;         /* reminders for what nobody acknowledged */
+	const char *self;            /* subject of alerts about this server, borrowed; NULL: "server" */
 };
 
 /* A second lineage of one identity, while it is not known which is real; few agents have one. */
@@ -199,6 +200,19 @@ void tr_fleet_refused(struct tr_fleet *f, const struct tr_instant *now, enum tr_
  * changes its key may do so once; whoever does it again holds a copy of a key, and the alert says so. No verdict changes. */
 void tr_fleet_old_key(struct tr_fleet *f, const struct tr_instant *now, uint32_t agent, struct tr_view source,
 		      struct tr_view raw);
+
+/* ---- several nodes (remote.c) ---- */
+
+/* What another node heard of this agent, as it stored it: moves our memory forward when it is newer, never back. An agent
+ * that speaks there is alive here; nobody is accused by a row. Nothing is told: that node has done so. */
+void tr_fleet_remote(struct tr_fleet *f, const struct tr_instant *now, uint32_t agent, const struct tr_pulse_row *row);
+/* Does this node judge silence (from the start: yes)? One that does not concludes nothing from it, alone or of partitions,
+ * and reminds nobody; one that begins to gives everybody the time that a start gives. lag_ms: so much later than to
+ * another node an agent's word may come to this one; 0 when there is no other. */
+void tr_fleet_judges(struct tr_fleet *f, const struct tr_instant *now, bool judges, uint32_t lag_ms);
+void tr_fleet_ticket_key(struct tr_fleet *f, const uint8_t key[TR_TICKET_KEY_LEN]);
+/* While it is, nothing goes out as an event: another node records it. */
+void tr_fleet_quiet(struct tr_fleet *f, bool quiet);
 
 /* ---- time ---- */
 

@@ -87,6 +87,9 @@ struct tr_fleet {
 	/* adoption.c: the highest epoch that an agent named beyond ours, and when that was told */
 	uint64_t keyset_seen;
 	int64_t keyset_ahead_ms;
+	bool judges;                 /* silence, here and not on another node */
+	bool quiet;                  /* events are another node's to record */
+	uint32_t lag_ms;             /* that another node's news may take */
 	bool agent_windows;          /* some window in force names a single agent; as of the last tick */
 };
 
@@ -121,6 +124,11 @@ enum tr_lineage tr_lineage_judge(struct tr_fleet *f, const struct tr_instant *no
 /* lineage.c: the known lineage has just been accepted; true when that proves a fork. */
 bool tr_lineage_main_spoke(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, const struct tr_pulse_seen *s);
 
+/* lineage.c: another node has accepted the known lineage's next pulse. */
+void tr_lineage_elsewhere(struct tr_fleet *f, const struct tr_instant *now, uint32_t no);
+
+/* liveness.c: this node begins to judge silence. */
+void tr_live_begin(struct tr_fleet *f, const struct tr_instant *now);
 /* liveness.c: after an accepted pulse: loss, reach, partition counters, silence alerts. */
 void tr_live_accepted(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, int64_t last_before_ms);
 /* liveness.c: something that decides whether the agent is counted changed (active, partition, spoken); any order is right. */

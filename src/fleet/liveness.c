@@ -28,15 +28,15 @@ static int64_t beat_ms(const struct tr_fleet *f, const struct tr_fleet_agent *a)
 	return (int64_t)(a->interval_s ? a->interval_s : f->cfg.interval_s) * 1000;
 }
 
-/* So long nothing is missing: the interval, its jitter of a tenth, the way. */
-static int64_t in_time_ms(int64_t beat)
+/* So long nothing is missing: the interval, its jitter of a tenth, the way, also by another node. */
+static int64_t in_time_ms(const struct tr_fleet *f, int64_t beat)
 {
-	return beat + beat / 10 + TR_SLACK_MS;
+	return beat + beat / 10 + TR_SLACK_MS + f->lag_ms;
 }
 
-static unsigned beats_missed(int64_t silence, int64_t beat)
+static unsigned beats_missed(const struct tr_fleet *f, int64_t silence, int64_t beat)
 {
-	int64_t over = silence - in_time_ms(beat);
+	int64_t over = silence - in_time_ms(f, beat);
 
 	if (over <= 0)
 		return 0;
@@ -76,11 +76,11 @@ static uint8_t reach_at(const struct tr_fleet *f, const struct tr_instant *now, 
 	int64_t beat = beat_ms(f, a);
 	unsigned missed;
 
-	if (!a->active || was == TR_REACH_NEVER || was == TR_REACH_LOST)
+	if (!a->active || !f->judges || was == TR_REACH_NEVER || was == TR_REACH_LOST)
 		return was;
 	if (a->notice && now->ms < (int64_t)a->notice_until_s * 1000)
 		return TR_REACH_ANNOUNCED;
-	missed = beats_missed(now->ms - heard_from_ms(f, a), beat);
+	missed = beats_missed(f, now->ms - heard_from_ms(f, a), beat);
 	is = TR_REACH_LIVE;
 	if (missed == 1)
 		is = TR_REACH_LATE;
@@ -115,7 +115,7 @@ uint32_t tr_fleet_lost_after_s(const struct tr_fleet *f, uint32_t no)
 	if (!a)
 		return 0;
 	beat = beat_ms(f, a);
-	ms = in_time_ms(beat) + (tr_live_k(f, a) - 1) * beat + 1000 + (f->n > EVERY_TICK ? PASS_MS : 0);
+	ms = in_time_ms(f, beat) + (tr_live_k(f, a) - 1) * beat + 1000 + (f->n > EVERY_TICK ? PASS_MS : 0);
 	return (uint32_t)((ms + 999) / 1000);
 }
 
@@ -222,7 +222,7 @@ static unsigned wanted_severity(const struct tr_fleet *f, const struct tr_instan
 	case TR_REACH_LOST: return 2;
 	/* The first agent of a partition that falls silent is missed one jittered beat before the last one: whoever is alone by
 	 * then is no partition's incident. */
-	case TR_REACH_MISSED: return now->ms - heard_from_ms(f, a) - in_time_ms(beat) >= beat * 11 / 5 ? 4 : 0;
+	case TR_REACH_MISSED: return now->ms - heard_from_ms(f, a) - in_time_ms(f, beat) >= beat * 11 / 5 ? 4 : 0;
 	case TR_REACH_NEVER:
 		return can_pulse(a) && now->ms - since >= NEVER_GRACE_MS && now->ms - f->amnesty_ms >= NEVER_GRACE_MS ? 4 : 0;
 	default: return 0;
@@ -268,7 +268,7 @@ static void climb(struct tr_fleet *f, const struct tr_instant *now, uint32_t no,
 
 static void learn_loss(const struct tr_fleet *f, const struct tr_instant *now, struct tr_fleet_agent *a, int64_t last_before_ms)
 {
-	unsigned missed = beats_missed(now->ms - last_before_ms, beat_ms(f, a));
+	unsigned missed = beats_missed(f, now->ms - last_before_ms, beat_ms(f, a));
 	uint32_t loss = a->loss_ppm < 1000000 ? a->loss_ppm : 1000000;
 	uint8_t was = a->axes.reach;
 
@@ -350,7 +350,7 @@ static void judge_partition(struct tr_fleet *f, const struct tr_instant *now, st
 	char subject[80];
 
 	if (!p->incident) {
-		if (!over || excused < in_time_ms(interval_ms(f)))
+		if (!over || excused < in_time_ms(f, interval_ms(f)))
 			return;
 		p->incident = true;
 		p->recovered_ms = 0;
@@ -365,7 +365,7 @@ static void judge_partition(struct tr_fleet *f, const struct tr_instant *now, st
 		return;
 	}
 	/* After a start some rows are older than the incident: who is silent is known again when all had their beats. */
-	if (excused < in_time_ms(interval_ms(f)) + 2 * interval_ms(f))
+	if (excused < in_time_ms(f, interval_ms(f)) + 2 * interval_ms(f))
 		return;
 	if (!p->recovered_ms)
 		p->recovered_ms = now->ms;
@@ -403,11 +403,11 @@ static void take_up(struct tr_fleet *f)
 		const struct tr_alert_row *row =
 			tr_alerts_find(f->alerts, "partition_silent", incident_subject(f, p, subject));
 
-		if (!row)
-			continue;
-		p->incident = true;
-		p->peak = p->silent;
+		p->incident = row != NULL;
+		p->recovered_ms = 0;
+		p->peak = row ? p->silent : 0;
 	}
+	f->expected = f->heard = f->heard_then = 0;
 	for (uint32_t no = 0; no < f->n; no++) {
 		const struct tr_fleet_agent *a = tr_agent_at(f, no);
 
@@ -417,18 +417,25 @@ static void take_up(struct tr_fleet *f)
 	f->taken_up = true;
 }
 
+void tr_live_begin(struct tr_fleet *f, const struct tr_instant *now)
+{
+	f->started_ms = f->amnesty_ms = now->ms;
+	take_up(f);
+}
+
 /* ---- amnesty ---- */
 
 static void watch_stalls(struct tr_fleet *f, const struct tr_instant *now, bool stalled)
 {
 	static const char text[] = "the server stopped for more than five seconds, more than once in ten minutes";
-	const struct tr_alert what = { .kind = "server_stalled", .subject = TR_VIEW_LIT("server"), .summary = TR_VIEW_LIT(text) };
+	struct tr_view self = tr_view_str(f->cfg.self ? f->cfg.self : "server");
+	const struct tr_alert what = { .kind = "server_stalled", .subject = self, .summary = TR_VIEW_LIT(text) };
 	bool near = f->stalled_ms && now->ms - f->stalled_ms < STALLS_NEAR_MS;
 
 	if (stalled && near)
 		tr_alerts_raise(f->alerts, now->ms, &what);
 	if (!stalled && f->stalled_ms && !near) {
-		tr_alerts_resolve(f->alerts, now->ms, "server_stalled", TR_VIEW_LIT("server"), "ten minutes without a stop");
+		tr_alerts_resolve(f->alerts, now->ms, "server_stalled", self, "ten minutes without a stop");
 		f->stalled_ms = 0;
 	}
 	if (stalled)
@@ -492,7 +499,7 @@ static void visit(struct tr_fleet *f, const struct tr_instant *now, uint32_t no,
 	if (is != a->axes.reach)
 		tr_axis_set(f, now, no, TR_AXIS_REACH, is);
 	count(f, a);
-	if (is != TR_REACH_LIVE)
+	if (is != TR_REACH_LIVE && f->judges)
 		climb(f, now, no, a);
 }
 
@@ -534,7 +541,8 @@ void tr_fleet_tick(struct tr_fleet *f, const struct tr_instant *now)
 	await_return(f, now);
 	mark_windows(f, now);
 	tr_live_visit(f, now, share);
-	judge_partitions(f, now);
+	if (f->judges)
+		judge_partitions(f, now);
 	tr_offenders_tick(f, now);
 	tr_alerts_tick(f->alerts, now->ms);
 }

@@ -266,7 +266,7 @@ static void admitted(void *arg, enum tr_code rc, const char *why)
 		}
 		tr_req_refuse(m->req, 503, "busy", "the same agent is registering twice at once; try again in a second");
 	} else {
-		tr_req_refuse(m->req, 503, "store_unavailable", why);
+		tr_req_not_stored(m->req, rc, why);
 	}
 	admission_free(m);
 }

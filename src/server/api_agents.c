@@ -394,7 +394,7 @@ static void on_ended(void *arg, enum tr_code rc, const char *why)
 
 	r->about->ending = false; /* the row itself says it now, or the revocation failed and must not look done */
 	if (rc) {
-		tr_req_refuse(r, 503, "store_unavailable", why);
+		tr_req_not_stored(r, rc, why);
 		return;
 	}
 	tr_log(TR_LOG_WARN, "agent_ended", "agent", tr_fmt_view(r->q.arg), "by", r->actor, NULL);

@@ -207,7 +207,7 @@ static void on_durable(void *arg, enum tr_code rc, const char *why)
 	struct tr_err err = { 0 };
 
 	if (rc || (ack ? tr_req_in(r, &in, &err) : tr_req_in(r, &in_why, &err))) {
-		tr_req_refuse(r, 503, "store_unavailable", why);
+		tr_req_not_stored(r, rc, why);
 		return;
 	}
 	row = tr_alerts_by_id(alerts, r->q.arg);

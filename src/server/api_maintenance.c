@@ -96,7 +96,7 @@ static void on_stored(void *arg, enum tr_code rc, const char *why)
 	struct tr_item *i;
 
 	if (rc) {
-		tr_req_refuse(r, 503, "store_unavailable", why);
+		tr_req_not_stored(r, rc, why);
 		return;
 	}
 	tr_core_tell_maintenance(c);

@@ -275,7 +275,7 @@ static void on_changed(void *arg, enum tr_code rc, const char *why)
 	tr_auto(tr_req_free) struct tr_req *r = arg;
 
 	if (rc)
-		tr_req_refuse(r, 503, "store_unavailable", why);
+		tr_req_not_stored(r, rc, why);
 	else
 		tr_api_policy_get(r->core, r);
 }

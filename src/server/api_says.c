@@ -37,7 +37,7 @@ static void on_durable(void *arg, enum tr_code rc, const char *why)
 	tr_auto(tr_buf_done) struct tr_buf b = { .max = TR_MSG_ANSWER_MAX - 4096 };
 
 	if (rc) {
-		tr_req_refuse(s->req, 503, "store_unavailable", why);
+		tr_req_not_stored(s->req, rc, why);
 		return;
 	}
 	tr_agent_json(s->req->core, s->req->about, &b);
@@ -49,6 +49,13 @@ static void copy32(uint8_t to[32], struct tr_view from)
 	memset(to, 0, 32);
 	if (from.n == 32)
 		memcpy(to, from.p, 32);
+}
+
+static bool is_set(const uint8_t p[32])
+{
+	static const uint8_t zeros[32];
+
+	return memcmp(p, zeros, 32) != 0;
 }
 
 /* An agent may change its word between the record and the deed: what is recorded is what is done, or nothing is. */
@@ -71,11 +78,11 @@ static void on_audited(void *arg, enum tr_code rc, const char *why)
 	uint32_t no = s->req->about->no;
 	struct tr_instant now = tr_core_now(c);
 	tr_auto(tr_buf_done) struct tr_buf scratch = TR_BUF_INIT;
-	struct tr_pulse_row row;
+	struct tr_pulse_row row, word = { 0 };
 	struct tr_tx *tx;
 
 	if (rc) {
-		tr_req_refuse(s->req, 503, "store_unavailable", why);
+		tr_req_not_stored(s->req, rc, why);
 		return;
 	}
 	if (s->word == WORD_ACCEPT && !is_as_accepted(c, no, s)) {
@@ -83,16 +90,23 @@ static void on_audited(void *arg, enum tr_code rc, const char *why)
 			      "the agent said something else while this was written down; nothing was accepted: look again with troth agent explain");
 		return;
 	}
+	word.id = s->req->q.arg;
 	switch (s->word) {
 	case WORD_EXPECT: tr_fleet_expect(c->fleet, &now, no, s->hash, now.ms + s->for_ms); break;
 	case WORD_ACCEPT: tr_fleet_accept(c->fleet, &now, no); break;
 	default: tr_fleet_want_bpf_list(c->fleet, no); break;
 	}
+	word.expected_hash = s->word == WORD_EXPECT ? tr_view(s->hash, 32) : tr_view(NULL, 0);
+	word.expected_until = now.ms + s->for_ms;
+	word.running_hash = s->word == WORD_ACCEPT ? tr_view(s->hash, 32) : tr_view(NULL, 0);
+	word.bpf_digest = s->word == WORD_ACCEPT && is_set(s->bpf) ? tr_view(s->bpf, 32) : tr_view(NULL, 0);
 	tr_log(TR_LOG_INFO, "operator_said", "agent", tr_fmt_view(s->req->q.arg), "by", s->req->actor, "what",
 	       s->word == WORD_EXPECT ? "expect" : s->word == WORD_ACCEPT ? "accept" : "bpf", NULL);
 	tr_fleet_row(c->fleet, no, &scratch, &row);
 	tx = tr_tx_new(c);
 	tr_tx_add(tx, TR_OP_PUT, TR_T_PULSE, &row);
+	/* The agent may speak to another node, which knows better what runs there: it hears the word itself. */
+	tr_tx_add(tx, TR_OP_TELL, TR_T_PULSE, &word);
 	tr_tx_commit(tx, on_durable, TR_TAKE(s));
 }
 

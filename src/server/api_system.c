@@ -32,7 +32,8 @@ void tr_api_readyz(struct tr_core *c, struct tr_req *r)
 	tr_buf_addf(&b, "{\"ready\":%s,\"parts\":{", all ? "true" : "false");
 	for (size_t i = 0; i < TR_ARRAY_LEN(parts); i++)
 		tr_buf_addf(&b, "%s\"%s\":%s", i ? "," : "", parts[i].name, parts[i].ok ? "true" : "false");
-	tr_buf_addf(&b, "},\"clock_synchronised\":%s", c->clock_trusted ? "true" : "false");
+	tr_buf_addf(&b, "},\"clock_synchronised\":%s,\"node\":\"%s\",\"holder\":%s,\"nodes\":%u", c->clock_trusted ? "true" : "false",
+		    c->node, tr_core_holds(c) ? "true" : "false", c->nodes);
 	if (!c->store_ok) {
 		tr_buf_adds(&b, ",\"store_problem\":");
 		tr_json_put_str(&b, tr_view_str(c->store_why));

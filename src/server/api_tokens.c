@@ -103,7 +103,7 @@ static void on_revoked(void *arg, enum tr_code rc, const char *why)
 
 	r->about->ending = false;
 	if (rc) {
-		tr_req_refuse(r, 503, "store_unavailable", why);
+		tr_req_not_stored(r, rc, why);
 		return;
 	}
 	token_json(TR_ROW(&r->core->tokens, r->about), &b);

@@ -173,7 +173,7 @@ static void on_ended(void *arg, enum tr_code rc, const char *why)
 	if (r->q.route == TR_RT_VKEY_REVOKE)
 		r->about->ending = false;
 	if (rc) {
-		tr_req_refuse(r, 503, "store_unavailable", why);
+		tr_req_not_stored(r, rc, why);
 		return;
 	}
 	tr_log(TR_LOG_WARN, "verification_key_ended", "state", tr_fmt_view(row->state), "by", r->actor, NULL);

@@ -70,6 +70,15 @@ struct tr_core {
 	unsigned dice_left;
 	bool sweeping;               /* a transaction of swept rows is under way */
 
+	/* Several nodes (nodes.c). */
+	bool shared;                 /* others may use this store too */
+	char self[80];               /* what alerts about this server have as subject */
+	char node[17];               /* random per start, hex: who this is, to people and to the other nodes */
+	uint64_t generation;         /* of what others changed, applied here; goes with each transaction */
+	uint64_t holds_until, others_ms; /* tr_mono_ms: what one node must do is ours up to then; when there were others last */
+	unsigned nodes;
+	bool holding;                /* as the fleet and egress know it */
+
 	uint8_t challenge_key[32];
 	struct tr_buf ca_pem;
 	struct tr_buf fleet_pem;     /* ATTESTATION_PUBLIC_KEY_PATH's content, until it is seeded */
@@ -172,6 +181,25 @@ void tr_core_policy(const struct tr_core *c, struct tr_policy_view *ret);
 void tr_challenge_make(const uint8_t key[32], int64_t now_ms, uint8_t out[TR_CHALLENGE_LEN]);
 bool tr_challenge_ok(const uint8_t key[32], int64_t now_ms, struct tr_view challenge);
 
+/* A transaction was not stored: 503, busy when another node was quicker. */
+void tr_req_not_stored(struct tr_req *r, enum tr_code rc, const char *why);
+
+/* ---- several nodes (nodes.c) ---- */
+
+/* Is this the node that does what must be done once: silence, reminders, delivery, expiry? Always, when there is one. */
+bool tr_core_holds(const struct tr_core *c);
+/* Rows that became durable, by this node or another: memory follows. */
+void tr_core_apply(struct tr_core *c, struct tr_view ops, bool foreign);
+/* Of another node: a row or a word that core does not keep in a table; and, afterwards, that some were put into one. */
+void tr_core_hear(struct tr_core *c, enum tr_op op, enum tr_table t, const union tr_any_row *row);
+void tr_core_heard(struct tr_core *c);
+void tr_core_name(struct tr_core *c); /* before the sandbox: whether there may be others, and how it is called then */
+void tr_core_node_begin(struct tr_core *c); /* before anything else is asked of the store */
+void tr_core_node_loaded(struct tr_core *c);
+void tr_core_node_tick(struct tr_core *c);
+void tr_core_on_changed(void *arg, struct tr_chan *ch, const struct tr_frame *f);
+void tr_core_on_lease(void *arg, struct tr_chan *ch, const struct tr_frame *f);
+
 /* ---- the fleet (follow.c, effects.c, watch.c, pulse.c, recheck.c) ---- */
 
 struct tr_instant tr_core_now(const struct tr_core *c);
@@ -205,6 +233,8 @@ void tr_effects_tick(struct tr_effects *e);  /* once a second: that, and what eg
 uint64_t tr_effects_lost(const struct tr_effects *e);
 size_t tr_effects_waiting(const struct tr_effects *e);
 void tr_effects_egress_up(struct tr_effects *e);
+/* To egress only: another node has stored it. */
+void tr_effects_tell(struct tr_effects *e, const struct tr_alert_row *row);
 void tr_effects_notified(struct tr_effects *e, const struct tr_msg_notified *m);
 
 /* Once a second: clock, liveness, reminders. */
@@ -220,6 +250,9 @@ void tr_core_recheck(struct tr_core *c, const struct tr_req *r, const struct tr_
 void tr_core_end_front(struct tr_core *c, unsigned front);
 void tr_core_tell_releases(struct tr_core *c); /* follow.c: the same of releases, whenever they or their keys change */
 bool tr_release_vouched(const struct tr_core *c, const struct tr_release_row *r); /* api_policy.c: signed by a key in force */
+bool tr_core_tell_bpf_refs(struct tr_core *c); /* false: out of memory */
+/* Another node was quicker to store the ticket key: it is ours too. */
+void tr_core_take_ticket_key(struct tr_core *c);
 void tr_core_tell_maintenance(struct tr_core *c); /* the fleet hears of windows whenever they change */
 
 extern const tr_api_fn tr_api[TR_RT_N];

@@ -352,6 +352,9 @@ static bool tell(struct tr_effects *e, const struct tr_alert_row *row)
 	tr_auto(tr_buf_done) struct tr_buf bytes = TR_BUF_INIT;
 	struct tr_msg_notify m;
 
+	/* One node tells; it hears of what others found by their rows. */
+	if (!e->c->egress_up || !tr_core_holds(e->c))
+		return false;
 	/* What does not fit is not lost: it stays undelivered, and is told when there is room. */
 	if (tr_chan_queued(e->c->egress) > EGRESS_QUEUE_MAX) {
 		e->missed = true;
@@ -364,6 +367,11 @@ static bool tell(struct tr_effects *e, const struct tr_alert_row *row)
 	return true;
 }
 
+void tr_effects_tell(struct tr_effects *e, const struct tr_alert_row *row)
+{
+	(void)tell(e, row);
+}
+
 void tr_effects_alert(void *arg, const struct tr_alert_row *row)
 {
 	struct tr_effects *e = arg;
@@ -373,8 +381,7 @@ void tr_effects_alert(void *arg, const struct tr_alert_row *row)
 		tr_log(row->severity <= 2 ? TR_LOG_WARN : TR_LOG_INFO, "alert", "id", tr_fmt_view(row->id), "kind",
 		       tr_fmt_view(row->kind), "subject", tr_fmt_view(row->subject), "state", tr_fmt_view(row->state), NULL);
 		/* Told before it is durable: a full disk is no reason to keep an alert to oneself. */
-		if (e->c->egress_up)
-			(void)tell(e, row);
+		(void)tell(e, row);
 	}
 	tr_op_encode(&ops, TR_OP_PUT, TR_T_ALERT, row);
 	enqueue(e, LANE_ALERTS, &ops);

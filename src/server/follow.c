@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "codec/text.h"
 
 #define TICKET_KEY "pulse.ticket_key"
@@ -21,6 +22,17 @@ struct tr_instant tr_core_now(const struct tr_core *c)
 
 /* ---- start ---- */
 
+/* What one node asks may be answered to another: their challenges come from the key that they share already. */
+static void share_challenges(struct tr_core *c)
+{
+	uint8_t in[22 + TR_TICKET_KEY_LEN] = "troth/node-challenge/1";
+
+	memcpy(in + 22, c->ticket_key, TR_TICKET_KEY_LEN);
+	if (c->shared)
+		tr_sha256(TR_VIEW_ARRAY(in), c->challenge_key);
+	tr_wipe(in, sizeof(in));
+}
+
 TR_RC tr_core_make_fleet(struct tr_core *c, struct tr_err *err)
 {
 	struct tr_view key = tr_setting(c, TICKET_KEY);
@@ -29,12 +41,14 @@ TR_RC tr_core_make_fleet(struct tr_core *c, struct tr_err *err)
 		.interval_s = c->cfg->heartbeat_seconds,
 		.keyset_epoch = c->keyset_epoch,
 		.escalate_s = c->cfg->alerts->escalate_minutes * 60,
+		.self = c->self,
 	};
 	struct tr_fleet_sink sink = { .event = tr_effects_event, .alert = tr_effects_alert, .bpf_ref = tr_effects_bpf_ref };
 
 	c->ticket_kept = key.n == 64 && tr_hex_get(key, c->ticket_key, sizeof(c->ticket_key));
 	if (!c->ticket_kept)
 		tr_random(c->ticket_key, sizeof(c->ticket_key));
+	share_challenges(c);
 	memcpy(cfg.ticket_key, c->ticket_key, sizeof(cfg.ticket_key));
 	tr_random(&cfg.run, sizeof(cfg.run));
 	c->effects = tr_effects_new(c);
@@ -51,11 +65,25 @@ static void ticket_key_kept(void *arg, enum tr_code rc, const char *why)
 	struct tr_core *c = arg;
 
 	c->ticket_keeping = false;
-	c->ticket_kept = rc == TR_OK;
-	if (rc)
+	c->ticket_kept |= rc == TR_OK;
+	if (rc && !c->ticket_kept)
 		tr_log(TR_LOG_ERROR, "ticket_key_not_stored", "why", why, NULL);
 	else
 		tr_core_tell_ready(c);
+}
+
+void tr_core_take_ticket_key(struct tr_core *c)
+{
+	struct tr_view key = tr_setting(c, TICKET_KEY);
+	uint8_t bytes[TR_TICKET_KEY_LEN];
+
+	if (key.n != 64 || !tr_hex_get(key, bytes, sizeof(bytes)) || memcmp(bytes, c->ticket_key, sizeof(bytes)) == 0)
+		return;
+	memcpy(c->ticket_key, bytes, sizeof(bytes));
+	share_challenges(c);
+	tr_fleet_ticket_key(c->fleet, bytes);
+	c->ticket_kept = true;
+	tr_core_tell_ready(c);
 }
 
 void tr_core_keep_ticket_key(struct tr_core *c)
@@ -70,7 +98,8 @@ void tr_core_keep_ticket_key(struct tr_core *c)
 	tr_hex_add(&hex, TR_VIEW_ARRAY(c->ticket_key));
 	row.value = tr_buf_view(&hex);
 	tx = tr_tx_new(c);
-	tr_tx_add(tx, TR_OP_PUT, TR_T_SETTING, &row);
+	/* Not over one that another node has stored meanwhile; over one that is damaged. */
+	tr_tx_add(tx, tr_setting(c, TICKET_KEY).n ? TR_OP_PUT : TR_OP_INSERT, TR_T_SETTING, &row);
 	c->ticket_keeping = true;
 	tr_tx_commit(tx, ticket_key_kept, c);
 }
@@ -100,7 +129,7 @@ bool tr_core_join(struct tr_core *c, struct tr_item *i, const struct tr_pulse_ro
 }
 
 /* Rows borrow from their rooms, so both live until the fleet has taken what it keeps. */
-static bool tell_bpf_refs(struct tr_core *c)
+bool tr_core_tell_bpf_refs(struct tr_core *c)
 {
 	size_t n = 0, most = c->bpf_refs.n;
 	struct tr_row_room *rooms = most ? calloc(most, sizeof(*rooms)) : NULL;
@@ -150,7 +179,7 @@ bool tr_core_fleet_loaded(struct tr_core *c)
 		if (i->no == TR_NO_AGENT && !tr_core_join(c, i, NULL))
 			return false;
 	tr_core_tell_maintenance(c);
-	tell_bpf_refs(c);
+	tr_core_tell_bpf_refs(c);
 	tr_core_tell_releases(c);
 	tr_fleet_loaded(c->fleet, &now);
 	return true;

@@ -263,3 +263,11 @@ TR_RECORD(tr_msg_changed_def, T, changed_fields);
 static const struct tr_field store_state_fields[] = { F(T, away, BOOL, 0), F(T, why, TEXT, WHY_MAX) };
 TR_RECORD(tr_msg_store_state_def, T, store_state_fields);
 #undef T
+#define T tr_msg_listen
+static const struct tr_field listen_fields[] = { F(T, node, TEXT, 32), F(T, loaded, BOOL, 0) };
+TR_RECORD(tr_msg_listen_def, T, listen_fields);
+#undef T
+#define T tr_msg_lease
+static const struct tr_field lease_fields[] = { F(T, until, U64, 0), F(T, nodes, U64, 0) };
+TR_RECORD(tr_msg_lease_def, T, lease_fields);
+#undef T

@@ -36,6 +36,9 @@ enum tr_msg {
 	TR_M_READ_KEYSET, TR_M_KEYSET_READ, TR_M_READ_APPROVAL, TR_M_APPROVAL_READ, TR_M_READ_RECEIPT, TR_M_RECEIPT_READ,
 	/* store → core: rows that another node changed; the database went away or came back */
 	TR_M_CHANGED, TR_M_STORE_STATE,
+	/* core → store: who this node is; then, that everything is loaded, so that others' changes may come. store → core: how
+	 * long this node does what one of them must do, and how many there are */
+	TR_M_LISTEN, TR_M_LEASE,
 	/* any role → core, empty: confined and serving; one that dies of its files never says it */
 	TR_M_HELLO,
 	TR_M_N
@@ -191,11 +194,14 @@ struct tr_msg_receipt_read {
 /* ops: list of tr_msg_op (put, delete), already durable, made by another node; generation: see tr_msg_tx. */
 struct tr_msg_changed { uint64_t generation; struct tr_view ops; };
 struct tr_msg_store_state { bool away; struct tr_view why; };
+struct tr_msg_listen { struct tr_view node; bool loaded; };
+struct tr_msg_lease { uint64_t until, nodes; }; /* until: tr_mono_ms, 0: not this node */
 
 extern const struct tr_record tr_msg_keys_load_def, tr_msg_keys_loaded_def, tr_msg_make_key_def, tr_msg_key_made_def,
 	tr_msg_held_def, tr_msg_keys_held_def, tr_msg_to_sign_def, tr_msg_sign_commands_def, tr_msg_signed_def,
 	tr_msg_commands_signed_def, tr_msg_read_keyset_def, tr_msg_read_approval_def, tr_msg_approval_read_def,
-	tr_msg_read_receipt_def, tr_msg_receipt_read_def, tr_msg_changed_def, tr_msg_store_state_def;
+	tr_msg_read_receipt_def, tr_msg_receipt_read_def, tr_msg_changed_def, tr_msg_store_state_def,
+	tr_msg_listen_def, tr_msg_lease_def;
 extern const struct tr_record tr_msg_request_def, tr_msg_answer_def, tr_msg_front_stats_def, tr_msg_op_def,
 	tr_msg_tx_def, tr_msg_done_def, tr_msg_load_def, tr_msg_rows_def, tr_msg_list_def, tr_msg_issue_def,
 	tr_msg_issued_def, tr_msg_policy_def, tr_msg_appraise_def, tr_msg_appraised_def, tr_msg_csr_def,

@@ -39,7 +39,8 @@ static void on_stored(void *arg, enum tr_code rc, const char *why)
 	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
 
 	if (rc) {
-		refuse(n, 503, "store_unavailable", why);
+		tr_req_not_stored(n->req, rc, why);
+		renewal_free(n);
 		return;
 	}
 	n->req->core->metrics.renewals++;

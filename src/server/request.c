@@ -76,6 +76,13 @@ void tr_req_refuse(struct tr_req *r, int status, const char *slug, const char *d
 						.detail = detail, .retry_after_s = status == 503 ? 2 : 0 });
 }
 
+void tr_req_not_stored(struct tr_req *r, enum tr_code rc, const char *why)
+{
+	tr_req_problem(r, &(struct tr_problem){ .status = 503, .slug = rc == TR_E_BUSY ? "busy" : "store_unavailable",
+						.title = tr_http_status_title(503), .detail = why,
+						.retry_after_s = rc == TR_E_BUSY ? 1 : 2 });
+}
+
 void tr_req_error(struct tr_req *r, const struct tr_err *err)
 {
 	struct tr_problem p = tr_problem_of(err);
@@ -116,6 +123,7 @@ void tr_core_ask(struct tr_core *c, struct tr_chan *role, enum tr_msg type, cons
 
 struct tr_tx {
 	struct tr_core *core;
+	uint64_t generation; /* what was known when it was made */
 	struct tr_buf ops;
 	struct tr_item *touched[TOUCHED_MAX];
 	size_t n_touched;
@@ -127,8 +135,10 @@ struct tr_tx *tr_tx_new(struct tr_core *c)
 {
 	struct tr_tx *tx = calloc(1, sizeof(*tx));
 
-	if (tx)
+	if (tx) {
 		tx->core = c;
+		tx->generation = c->generation;
+	}
 	return tx;
 }
 
@@ -198,11 +208,11 @@ static void put_agent(struct tr_core *c, const struct tr_agent_row *row)
 }
 
 /* The rows that have just become durable, applied to memory by the same path as at load. */
-static void apply_to_memory(struct tr_core *c, struct tr_view ops)
+void tr_core_apply(struct tr_core *c, struct tr_view ops, bool foreign)
 {
 	struct tr_view one;
 	struct tr_err err;
-	bool policy = false, authority = false;
+	bool policy = false, authority = false, kept_elsewhere = false;
 
 	while (tr_records_next(&ops, &one)) {
 		struct tr_msg_op m;
@@ -212,8 +222,12 @@ static void apply_to_memory(struct tr_core *c, struct tr_view ops)
 		if (tr_record_decode(&tr_msg_op_def, one, &m, &err))
 			continue;
 		t = tr_core_table(c, (enum tr_table)m.table);
-		if (!t || m.op == TR_OP_EXPIRE || tr_record_decode(t->def, m.row, &row, &err))
+		if (foreign && (!t || m.op == TR_OP_TELL) && m.table < TR_T_N &&
+		    !tr_record_decode(tr_table_def((enum tr_table)m.table), m.row, &row, &err))
+			tr_core_hear(c, (enum tr_op)m.op, (enum tr_table)m.table, &row);
+		if (!t || m.op == TR_OP_EXPIRE || m.op == TR_OP_TELL || tr_record_decode(t->def, m.row, &row, &err))
 			continue;
+		kept_elsewhere |= foreign;
 		if (t == &c->agents) {
 			put_agent(c, &row.agent);
 			continue;
@@ -241,6 +255,8 @@ static void apply_to_memory(struct tr_core *c, struct tr_view ops)
 	}
 	if (authority)
 		tr_authority_follow(c);
+	if (kept_elsewhere)
+		tr_core_heard(c);
 }
 
 /* Reservations end before the caller hears: it may start the next one. */
@@ -265,10 +281,11 @@ static void on_done(void *arg, const void *answer)
 		(void)snprintf(why, sizeof(why), "%.*s", TR_VIEW_FMT(done->why));
 	if (rc == TR_OK) {
 		c->metrics.commits++;
-		apply_to_memory(c, tr_buf_view(&tx->ops));
+		tr_core_apply(c, tr_buf_view(&tx->ops), false);
 	} else {
 		c->metrics.commit_failures++;
-		if (rc != TR_E_CONFLICT && rc != TR_E_INVALID) {
+		/* Where there are other nodes, busy means that one of them was quicker. */
+		if (rc != TR_E_CONFLICT && rc != TR_E_INVALID && !(c->shared && rc == TR_E_BUSY)) {
 			c->store_ok = false;
 			(void)snprintf(c->store_why, sizeof(c->store_why), "%s", why);
 		}
@@ -290,6 +307,7 @@ void tr_tx_commit(struct tr_tx *tx, tr_tx_fn fn, void *arg)
 	tx->fn = fn;
 	tx->arg = arg;
 	m.ops = tr_buf_view(&tx->ops);
+	m.generation = tx->generation;
 	id = c->store && tr_buf_ok(&tx->ops) ? tr_calls_add(c->calls, c->store, on_done, tx) : 0;
 	if (id)
 		tr_chan_send_record(c->store, TR_M_TX, id, &tr_msg_tx_def, &m);
@@ -312,7 +330,7 @@ static void answer_after(void *arg, enum tr_code rc, const char *why)
 	else if (rc == TR_E_CONFLICT)
 		tr_req_refuse(a->req, 409, "conflict", "it exists already");
 	else
-		tr_req_refuse(a->req, 503, "store_unavailable", why);
+		tr_req_not_stored(a->req, rc, why);
 	a->req = tr_req_free(a->req);
 	tr_buf_done(&a->body);
 	free(a);

@@ -258,6 +258,7 @@ static void on_load_done(void *arg, struct tr_chan *ch, const struct tr_frame *f
 		return;
 	}
 	c->loaded = true;
+	tr_core_node_loaded(c);
 	if (c->egress_up)
 		tr_effects_egress_up(c->effects);
 	tr_core_tell_ready(c);
@@ -270,6 +271,7 @@ static void start_load(struct tr_core *c)
 					       TR_T_MAINTENANCE, TR_T_BPF_REF, TR_T_KEYSET, TR_T_SKEY, TR_T_ALERT, TR_T_AGENT, TR_T_PULSE,
 					       TR_T_OUTBOX, TR_T_COMMAND };
 
+	tr_core_node_begin(c);
 	for (size_t i = 0; i < TR_ARRAY_LEN(order); i++) {
 		struct tr_msg_load m = { .table = order[i] };
 
@@ -339,6 +341,8 @@ static const struct tr_frame_rule store_rules[TR_FRAME_TYPE_MAX] = {
 	[TR_M_ROWS] = { on_rows, TR_MSG_ROWS_MAX },
 	[TR_M_LOAD_DONE] = { on_load_done, 1024 },
 	[TR_M_PROBE_DONE] = { on_probe_done, 1024 },
+	[TR_M_CHANGED] = { tr_core_on_changed, TR_MSG_TX_MAX },
+	[TR_M_LEASE] = { tr_core_on_lease, 64 },
 	[TR_M_STORE_STATE] = { on_store_state, 1024 },
 	[TR_M_HELLO] = { on_hello, 16 },
 };
@@ -741,6 +745,7 @@ static void on_tick(void *arg)
 		tr_chan_send(c->store, TR_M_PROBE, 0, tr_view(NULL, 0));
 	ask_egress(c);
 	tell_again(c);
+	tr_core_node_tick(c);
 	tr_core_watch_tick(c);
 	tr_authority_tick(c);
 	tr_timer_arm(c->tick_timer, TICK_MS);
@@ -818,6 +823,7 @@ TR_RC tr_role_core(const struct tr_config *cfg, struct tr_err *err)
 	c.control = TR_FD_CORE;
 	c.started_at = tr_now_ms();
 	c.store_ok = true;
+	tr_core_name(&c);
 	c.calls = tr_calls_new();
 	c.authority = tr_authority_new();
 	if (!c.calls || !c.authority)

@@ -8,14 +8,17 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "server/notify.h"
+#include "server/store_nodes.h"
 #include "store/store.h"
 
 #define ROWS_CHUNK 262144
 #define GROUP_MAX 1000
+#define TURN_MS 1000 /* other nodes are looked for so often, also when none of them has told anything */
 
 struct waiting {
-	uint64_t id;
+	uint64_t id, generation;
 	struct tr_buf ops;
+	bool late; /* another node was quicker */
 	enum tr_code rc;
 	const char *why;
 };
@@ -40,11 +43,16 @@ struct storage {
 	/* While the database is away. */
 	const char *away_why;
 	uint64_t back_at, back_step; /* when it is tried again */
+	/* With other nodes. */
+	struct tr_nodes *nodes;
+	struct tr_watch *turn, *ear;
+	int ear_fd;
 };
 
-static TR_RC apply_ops(struct tr_store *s, struct tr_view ops, struct tr_err *err)
+static TR_RC apply_ops(struct storage *s, struct waiting *w, struct tr_err *err)
 {
-	struct tr_view one;
+	struct tr_view ops = tr_buf_view(&w->ops), one;
+	bool skip;
 
 	while (tr_records_next(&ops, &one)) {
 		struct tr_msg_op op;
@@ -57,8 +65,12 @@ static TR_RC apply_ops(struct tr_store *s, struct tr_view ops, struct tr_err *er
 		if (!def || op.op == 0 || op.op >= TR_OP_N)
 			return tr_err_set(err, TR_E_INVALID, "unknown operation", "op %u on table %u", (unsigned)op.op,
 					  (unsigned)op.table);
-		if (tr_record_decode(def, op.row, &row, err) ||
-		    tr_store_apply(s, (enum tr_op)op.op, (enum tr_table)op.table, &row, err))
+		if (tr_record_decode(def, op.row, &row, err))
+			return err->code;
+		w->late = tr_nodes_judge(s->nodes, (enum tr_op)op.op, (enum tr_table)op.table, &row, w->generation, &skip,
+					 err) != TR_OK;
+		if (w->late ||
+		    (!skip && tr_store_apply(s->store, (enum tr_op)op.op, (enum tr_table)op.table, &row, err)))
 			return err->code;
 	}
 	return ops.n ? tr_err_set(err, TR_E_INVALID, "damaged transaction", "%zu bytes left", ops.n) : TR_OK;
@@ -67,12 +79,15 @@ static TR_RC apply_ops(struct tr_store *s, struct tr_view ops, struct tr_err *er
 /* Runs one caller's operations; a conflict or a bad row is its own affair, anything else ends the group. */
 static TR_RC run_one(struct storage *s, struct waiting *w, struct tr_err *err)
 {
+	size_t mark = tr_changes_mark(tr_nodes_changes(s->nodes));
+
 	if (tr_store_savepoint(s->store, err))
 		return err->code;
-	w->rc = apply_ops(s->store, tr_buf_view(&w->ops), err);
+	w->rc = apply_ops(s, w, err);
 	w->why = w->rc ? err->pub : "";
-	if (w->rc == TR_E_CONFLICT || w->rc == TR_E_INVALID) {
+	if (w->rc == TR_E_CONFLICT || w->rc == TR_E_INVALID || w->late) {
 		tr_store_rollback_savepoint(s->store);
+		tr_changes_back(tr_nodes_changes(s->nodes), mark);
 		return TR_OK;
 	}
 	return w->rc ? w->rc : tr_store_release(s->store, err);
@@ -80,16 +95,25 @@ static TR_RC run_one(struct storage *s, struct waiting *w, struct tr_err *err)
 
 static TR_RC run_group(struct storage *s, bool *ret_began, struct tr_err *err)
 {
+	struct tr_changes *changes = tr_nodes_changes(s->nodes);
+	enum tr_code rc;
+
 	*ret_began = false;
 	if (tr_store_begin(s->store, err))
 		return err->code;
 	*ret_began = true;
-	for (size_t i = 0; i < s->group.n; i++)
-		if (run_one(s, &s->group.list[i], err)) {
-			tr_store_rollback(s->store);
-			return err->code;
-		}
-	return tr_store_commit(s->store, err);
+	/* Under the writers' lock: what the others have done so far is known, and they do nothing more before our end. */
+	rc = tr_nodes_read(s->nodes, err);
+	for (size_t i = 0; i < s->group.n && !rc; i++)
+		rc = run_one(s, &s->group.list[i], err);
+	if (!rc)
+		rc = tr_changes_log(changes, err);
+	if (rc)
+		tr_store_rollback(s->store);
+	else
+		rc = tr_store_commit(s->store, err);
+	tr_changes_ended(changes, rc == TR_OK);
+	return rc;
 }
 
 static void answer(struct storage *s, struct group *g, enum tr_code rc, const char *why)
@@ -129,6 +153,10 @@ static bool come_back(struct storage *s)
 	struct tr_err err = { 0 };
 	bool committed = false;
 	enum tr_code rc;
+
+	/* Its descriptor is closed; the next one may have the same number. */
+	s->ear = tr_watch_free(s->ear);
+	s->ear_fd = -1;
 
 	if (s->one_way) {
 		tr_log(TR_LOG_ERROR, "database_lost", "why",
@@ -210,8 +238,10 @@ static void on_tx(void *arg, struct tr_chan *c, const struct tr_frame *f)
 		g->cap = cap;
 	}
 	g->list[g->n] = (struct waiting){ .id = f->id };
-	if (!tr_record_decode(&tr_msg_tx_def, f->payload, &tx, &err))
+	if (!tr_record_decode(&tr_msg_tx_def, f->payload, &tx, &err)) {
+		g->list[g->n].generation = tx.generation;
 		tr_buf_addv(&g->list[g->n].ops, tx.ops);
+	}
 	g->n++;
 	if (g->n >= GROUP_MAX) {
 		flush_group(s);
@@ -220,6 +250,57 @@ static void on_tx(void *arg, struct tr_chan *c, const struct tr_frame *f)
 		if (!s->scheduled)
 			flush_group(s);
 	}
+}
+
+/* ---- other nodes ---- */
+
+static void take_turn(void *arg)
+{
+	struct storage *s = arg;
+	int fd = tr_changes_ear(tr_nodes_changes(s->nodes));
+	struct tr_err err = { 0 };
+	enum tr_code rc = TR_OK;
+
+	tr_timer_arm(s->turn, TURN_MS);
+	/* A connection that was made anew has another descriptor. */
+	if (fd != s->ear_fd) {
+		s->ear = tr_watch_free(s->ear);
+		s->ear_fd = -1;
+		if (fd >= 0 && !tr_watch_fd(s->loop, fd, TR_WATCH_READ, take_turn, s, &s->ear, &err))
+			s->ear_fd = fd;
+	}
+	if (tr_store_link(s->store) == TR_STORE_UP) {
+		tr_changes_hear(tr_nodes_changes(s->nodes));
+		rc = tr_nodes_turn(s->nodes, &err);
+	}
+	if (!rc)
+		return;
+	tr_log_err(TR_LOG_ERROR, "nodes_unheard", &err, NULL);
+	if (rc == TR_E_CONFLICT)
+		tr_loop_stop(s->loop); /* and core starts anew with us */
+	else if (tr_store_link(s->store) != TR_STORE_UP)
+		lost(s, &err);
+}
+
+static void on_listen(void *arg, struct tr_chan *c, const struct tr_frame *f)
+{
+	struct storage *s = arg;
+	struct tr_msg_listen m;
+	struct tr_err err = { 0 };
+
+	s->core = c;
+	if (tr_record_decode(&tr_msg_listen_def, f->payload, &m, &err) ||
+	    tr_nodes_new(s->store, c, m.node, &s->nodes, &err) ||
+	    (s->nodes && !s->turn && tr_watch_timer(s->loop, take_turn, s, &s->turn, &err))) {
+		/* Alone, and without knowing of the others: rather not at all. */
+		tr_log_err(TR_LOG_ERROR, "nodes_unheard", &err, NULL);
+		tr_loop_stop(s->loop);
+		return;
+	}
+	if (!s->nodes || !m.loaded)
+		return;
+	tr_nodes_loaded(s->nodes);
+	take_turn(s);
 }
 
 struct sending {
@@ -367,6 +448,7 @@ static const struct tr_frame_rule write_rules[TR_FRAME_TYPE_MAX] = {
 	[TR_M_TX] = { on_tx, TR_MSG_TX_MAX },
 	[TR_M_LOAD] = { on_load, 64 },
 	[TR_M_PROBE] = { on_probe, 64 },
+	[TR_M_LISTEN] = { on_listen, 128 },
 };
 static const struct tr_frame_rule read_rules[TR_FRAME_TYPE_MAX] = {
 	[TR_M_LIST] = { on_list, 2048 },
@@ -386,7 +468,7 @@ static TR_RC open_patiently(const char *location, struct tr_store **ret, struct 
 
 TR_RC tr_role_store(const struct tr_config *cfg, bool read_only, struct tr_err *err)
 {
-	struct storage s = { 0 };
+	static struct storage s = { .ear_fd = -1 };
 	tr_auto(tr_buf_done) struct tr_buf location = TR_BUF_INIT;
 	bool remote = tr_config_store_remote(cfg);
 	enum tr_proc proc = read_only ? TR_PROC_STORE_RO : TR_PROC_STORE;
@@ -412,6 +494,7 @@ TR_RC tr_role_store(const struct tr_config *cfg, bool read_only, struct tr_err *
 	tr_wipe(location.p, location.n);
 	if (!rc)
 		rc = tr_role_serve_with(proc, read_only ? read_rules : write_rules, &s, &s.loop, err);
+	s.nodes = tr_nodes_free(s.nodes);
 	s.store = tr_store_free(s.store);
 	free(s.group.list);
 	free(s.doubt.list);

@@ -19,9 +19,9 @@
 void tr_core_watch_clock(struct tr_core *c, const struct tr_instant *now, bool synchronised)
 {
 	struct tr_alerts *alerts = tr_fleet_alerts(c->fleet);
-	static const struct tr_alert what = {
+	const struct tr_alert what = {
 		.kind = "server_clock",
-		.subject = { (const uint8_t *)"server", 6 },
+		.subject = tr_view_str(*c->self ? c->self : "server"),
 		.summary = { (const uint8_t *)"the server's clock is not synchronised, so no agent's clock is judged", 69 },
 	};
 	bool was = c->clock_trusted;
@@ -158,7 +158,7 @@ static void expire_seen(struct tr_core *c)
 		old = true;
 		tr_table_del(&c->seen, s->digest);
 	}
-	if (!old || !(tx = tr_tx_new(c)))
+	if (!old || !tr_core_holds(c) || !(tx = tr_tx_new(c)))
 		return;
 	tr_tx_add(tx, TR_OP_EXPIRE, TR_T_SEEN, &row);
 	tr_tx_commit(tx, noted, NULL);
@@ -172,7 +172,7 @@ static void expire_events(struct tr_core *c)
 	uint64_t mono = tr_mono_ms();
 	struct tr_tx *tx;
 
-	if (c->events_expire_ms > mono || !(tx = tr_tx_new(c)))
+	if (c->events_expire_ms > mono || !tr_core_holds(c) || !(tx = tr_tx_new(c)))
 		return;
 	c->events_expire_ms = mono + EVENTS_EXPIRE_MS;
 	tr_tx_add(tx, TR_OP_EXPIRE, TR_T_EVENT, &row);

@@ -168,6 +168,21 @@ uint64_t tr_changes_generation(const struct tr_changes *c)
 	return c->foreign;
 }
 
+int tr_changes_ear(const struct tr_changes *c)
+{
+	return c && c->db->ops->ear ? c->db->ops->ear(c->db) : -1;
+}
+
+void tr_changes_hear(struct tr_changes *c)
+{
+	struct tr_err err;
+	bool told;
+
+	/* What was told is read from the log in any case; a connection that breaks here is noticed there. */
+	if (c && c->db->ops->hear && c->db->ops->hear(c->db, &told, &err))
+		return;
+}
+
 /* ---- what others touched ---- */
 
 static struct tr_view key_of(enum tr_table t, const void *row)

@@ -28,6 +28,9 @@ TR_DEFINE_AUTO(struct tr_changes *, tr_changes_free)
  * during the call; fn must not use the store. TR_E_CONFLICT: so long ago that the log does not reach back: load everything anew. */
 typedef void (*tr_changed_fn)(void *arg, enum tr_op op, enum tr_table t, const void *row);
 TR_RC tr_changes_read(struct tr_changes *c, tr_changed_fn fn, void *arg, struct tr_err *err);
+/* Readable when the others may have done something (-1: the connection is away); hear takes that in. */
+int tr_changes_ear(const struct tr_changes *c);
+void tr_changes_hear(struct tr_changes *c);
 uint64_t tr_changes_generation(const struct tr_changes *c);
 
 /* What a transaction made at this generation may do to this row. SKIP: of what core puts together again when it hears of
