@@ -61,12 +61,26 @@ void tr_adoption_take(struct tr_fleet *f, const struct tr_instant *now, uint32_t
 		tell_ahead(f, now, a, epoch);
 }
 
-void tr_fleet_keyset(struct tr_fleet *f, const struct tr_instant *now, uint64_t epoch)
+void tr_adoption_recount(struct tr_fleet *f)
 {
-	f->cfg.keyset_epoch = epoch;
 	f->stats.keyset_current = 0;
 	for (uint32_t no = 0; no < f->n; no++)
 		f->stats.keyset_current += holds_current(f, tr_agent_at(f, no));
+}
+
+/* A row keeps 16 bits of it; the nearest epoch that ends so is meant. */
+void tr_adoption_remote(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, uint64_t epoch)
+{
+	int16_t behind = (int16_t)((uint16_t)f->cfg.keyset_epoch - (uint16_t)epoch);
+
+	if (epoch)
+		tr_adoption_take(f, now, no, f->cfg.keyset_epoch - (uint64_t)(int64_t)behind);
+}
+
+void tr_fleet_keyset(struct tr_fleet *f, const struct tr_instant *now, uint64_t epoch)
+{
+	f->cfg.keyset_epoch = epoch;
+	tr_adoption_recount(f);
 	if (epoch >= f->keyset_seen) {
 		f->keyset_ahead_ms = 0;
 		tr_alerts_resolve(f->alerts, now->ms, "keyset_behind", TR_VIEW_LIT("server"),

@@ -252,6 +252,7 @@ uint32_t tr_fleet_add(struct tr_fleet *f, const struct tr_instant *now, struct t
 void tr_fleet_loaded(struct tr_fleet *f, const struct tr_instant *now)
 {
 	f->amnesty_ms = now->ms;
+	tr_adoption_recount(f);
 	f->loaded = true;
 }
 

@@ -140,6 +140,8 @@ bool tr_live_in_maintenance(const struct tr_fleet *f, const struct tr_instant *n
 unsigned tr_live_k(const struct tr_fleet *f, const struct tr_fleet_agent *a);
 
 /* adoption.c: the agent's accepted pulse names this keyset; it has another identity or none; what the axis is now. */
+void tr_adoption_recount(struct tr_fleet *f); /* after a load */
+void tr_adoption_remote(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, uint64_t epoch); /* of another node's row */
 void tr_adoption_take(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, uint64_t epoch);
 void tr_adoption_forget(struct tr_fleet *f, struct tr_fleet_agent *a);
 uint8_t tr_adoption_axis(const struct tr_fleet *f, const struct tr_fleet_agent *a);

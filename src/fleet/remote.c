@@ -81,11 +81,6 @@ static uint8_t auth_of(const struct tr_fleet_agent *a, uint8_t theirs)
 	}
 }
 
-static uint8_t config_of(const struct tr_fleet *f, const struct tr_fleet_agent *a)
-{
-	return (int16_t)(a->keyset_epoch - (uint16_t)f->cfg.keyset_epoch) < 0 ? TR_CONFIG_BEHIND : TR_CONFIG_CURRENT;
-}
-
 /* Everything as after a load, but for what this node knows better. */
 static void take(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, const struct tr_pulse_row *r)
 {
@@ -93,6 +88,7 @@ static void take(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, 
 	struct tr_axes was = a->axes, is;
 	int64_t last = a->last_ms, first = a->first_ms, then = r->last_seen < now->ms ? r->last_seen : now->ms;
 	uint64_t accepted = a->accepted;
+	uint16_t keyset = a->keyset_epoch;
 	bool ordered = order_stands(f, now, a, r);
 	uint32_t expected_until = a->expected_until_s, since[6];
 	uint8_t hash[32];
@@ -116,7 +112,8 @@ static void take(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, 
 	tr_axis_set(f, now, no, TR_AXIS_AUTH, auth_of(a, is.auth));
 	tr_axis_set(f, now, no, TR_AXIS_CLOCK, is.clock);
 	tr_axis_set(f, now, no, TR_AXIS_INTEGRITY, is.integrity);
-	tr_axis_set(f, now, no, TR_AXIS_CONFIG, config_of(f, a));
+	a->keyset_epoch = keyset;
+	tr_adoption_remote(f, now, no, r->keyset_epoch);
 	tr_axis_set(f, now, no, TR_AXIS_UPDATING, ordered ? was.updating : is.updating);
 	/* Who judges silence judges this one's from here on; who does not takes the judge's word. */
 	tr_axis_set(f, now, no, TR_AXIS_REACH,
