@@ -230,6 +230,9 @@ static TR_RC check_form(struct tr_view in, const struct tr_cose *c, struct tr_er
 		tr_auto(tr_buf_done) struct tr_buf hdr = TR_BUF_INIT;
 
 		tr_cose_put_protected(&hdr, c->sigs[i].alg, c->sigs[i].kid);
+		rc = tr_buf_check(&hdr, err);
+		if (rc)
+			return rc;
 		plain = tr_view_eq(tr_buf_view(&hdr), c->sigs[i].protected_hdr);
 	}
 	tr_cose_put_sign(&whole, tr_view(NULL, 0), c->payload, c->sigs, c->n_sigs);

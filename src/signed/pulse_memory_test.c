@@ -3,40 +3,8 @@
  * function answers with an error or does without. OpenSSL's own allocations are not among them. */
 #include "signed/signed_test.h"
 
+#include "signed/failing_memory.h"
 #include "signed/pulse_sample.h"
-
-static unsigned long countdown; /* 0: none fails; n: the n-th does, once */
-static bool failed;
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t each);
-void *__real_realloc(void *p, size_t n);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t each);
-void *__wrap_realloc(void *p, size_t n);
-
-static bool is_out(void)
-{
-	if (!countdown || --countdown)
-		return false;
-	failed = true;
-	return true;
-}
-
-void *__wrap_malloc(size_t n)
-{
-	return is_out() ? NULL : __real_malloc(n);
-}
-
-void *__wrap_calloc(size_t n, size_t each)
-{
-	return is_out() ? NULL : __real_calloc(n, each);
-}
-
-void *__wrap_realloc(void *p, size_t n)
-{
-	return is_out() ? NULL : __real_realloc(p, n);
-}
 
 struct path {
 	struct tr_privkey *key;

@@ -50,14 +50,17 @@ static bool code_ok(struct tr_view v)
 }
 
 /* The server shows it as it is, within its own JSON. */
-static bool result_ok(struct tr_view v)
+static TR_RC check_result(struct tr_view v, struct tr_err *err)
 {
 	tr_auto(tr_json_free) struct tr_json *j = NULL;
-	struct tr_err err;
+	bool braces = v.n >= 2 && v.n <= TR_RECEIPT_RESULT_MAX && v.p[0] == '{' && v.p[v.n - 1] == '}';
 
-	if (!v.n)
-		return true;
-	return v.n <= TR_RECEIPT_RESULT_MAX && v.p[0] == '{' && v.p[v.n - 1] == '}' && !tr_json_parse(v, &j, &err);
+	if (!v.n || (braces && tr_json_parse(v, &j, err) == TR_OK))
+		return TR_OK;
+	if (braces && err->code == TR_E_INTERNAL)
+		return err->code;
+	return tr_err_set(err, TR_E_INVALID, "the receipt's result is not a JSON object of at most 8192 bytes",
+			  "%zu bytes", v.n);
 }
 
 static const char *fault_of_missing(const struct tr_receipt *r)
@@ -92,9 +95,7 @@ static TR_RC check(const struct tr_receipt *r, struct tr_err *err)
 		why = "a receipt of failure or refusal says why in its code";
 	else if (r->state == TR_CS_DONE && r->code.n)
 		why = "a receipt of a command that is done has no code";
-	else if (!result_ok(r->result))
-		why = "the receipt's result is not a JSON object of at most 8192 bytes";
-	return why ? tr_err_set(err, TR_E_INVALID, why, "receipt fields") : TR_OK;
+	return why ? tr_err_set(err, TR_E_INVALID, why, "receipt fields") : check_result(r->result, err);
 }
 
 static void put_number(struct tr_buf *b, int key, uint64_t v)
