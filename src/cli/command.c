@@ -19,7 +19,7 @@ static int types(struct tr_cli *c)
 	static const struct tr_col cols[] = {
 		{ "TYPE", "type", TR_CELL_TEXT },      { "CLASS", "class", TR_CELL_TEXT }, { "KIND", "kind", TR_CELL_TEXT },
 		{ "APPROVALS", "approvals_needed", TR_CELL_COUNT }, { "LIFE", "life", TR_CELL_TEXT },
-		{ "TAKES", "takes", TR_CELL_TEXT },    { "WHAT IT DOES", "help", TR_CELL_TEXT },
+		{ "TAKES", "takes", TR_CELL_TEXT },    { "WHAT IT DOES", "help", TR_CELL_WHOLE },
 	};
 	tr_auto(tr_buf_done) struct tr_buf j = TR_BUF_INIT, b = TR_BUF_INIT;
 	tr_auto(tr_json_free) struct tr_json *doc = NULL;

@@ -60,6 +60,11 @@ static int print(const struct tr_cli *c, const struct tr_keyset *k, struct tr_vi
 	root = tr_json_root(doc);
 	if (c->json)
 		return tr_out_json(root);
+	if (c->quiet) {
+		tr_out_cell(&b, tr_json_get(root, "root_fingerprint"), TR_CELL_TEXT, true, 0);
+		tr_buf_adds(&b, "\n");
+		return tr_out_print(&b) ? TR_CLI_EXIT_OK : TR_CLI_EXIT_FILE;
+	}
 	tr_out_lines(&b, lines, TR_ARRAY_LEN(lines), root, c->colour, tr_now_ms());
 	tr_buf_adds(&b, "\n");
 	table(&b, roots, TR_ARRAY_LEN(roots), tr_json_get(root, "roots"), c);

@@ -142,7 +142,7 @@ void tr_out_cell(struct tr_buf *b, tr_jnode value, enum tr_cell kind, bool alone
 	}
 	tr_out_escape(&text, v);
 	v = tr_buf_view(&text);
-	if (alone || tr_out_width(v) <= (kind == TR_CELL_HASH ? HASH_SHOWN : CELL_MAX)) {
+	if (alone || kind == TR_CELL_WHOLE || tr_out_width(v) <= (kind == TR_CELL_HASH ? HASH_SHOWN : CELL_MAX)) {
 		tr_buf_addv(b, v);
 		return;
 	}

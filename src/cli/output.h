@@ -8,6 +8,7 @@
 
 enum tr_cell {
 	TR_CELL_TEXT,
+	TR_CELL_WHOLE, /* text that is never cut, also in a table */
 	TR_CELL_HASH,  /* hex: the first 12 digits in a table, all of them alone */
 	TR_CELL_TIME,  /* RFC 3339 in, "12 s ago" out; alone both */
 	TR_CELL_STATE, /* coloured by its word */

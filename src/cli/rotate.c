@@ -20,6 +20,8 @@
 
 #define FRESH_MS (24 * 3600000LL) /* a primary key as young as this ends a rotation rather than begins one */
 #define POLL_MS 500
+/* What the old key signed in the moment of the switch must count, whatever the clocks of nodes say. */
+#define SLACK_MS 60000
 #define STEPS_MAX 8
 
 enum step { STEP_CREATE, STEP_NAME, STEP_PROMOTE, STEP_RETIRE, STEP_DONE };
@@ -217,6 +219,14 @@ static int hand_over(const struct rotation *r, const struct tr_edit *e, struct t
 	return TR_CLI_EXIT_NOT_YET;
 }
 
+/* The old key signed until the server's clock said that another one does: this machine's may be behind it. */
+static int64_t last_moment(const struct rotation *r, const struct tr_edit *e)
+{
+	int64_t switched = r->primary ? r->primary->primary_ms : 0;
+
+	return (switched > e->ks.issued_ms ? switched : e->ks.issued_ms) + SLACK_MS;
+}
+
 /* A keyset with what the step changes: signed and published when the roots are here. */
 static int publish(struct rotation *r, enum step step)
 {
@@ -229,7 +239,7 @@ static int publish(struct rotation *r, enum step step)
 
 	tr_edit_start(&e, &r->authority.keyset, r->authority.bytes, tr_now_ms());
 	drop_retired(r, &e);
-	bad = step == STEP_NAME ? name_next(r, &e, &err) : tr_edit_retire(&e, r->old->id, e.ks.issued_ms, &err);
+	bad = step == STEP_NAME ? name_next(r, &e, &err) : tr_edit_retire(&e, r->old->id, last_moment(r, &e), &err);
 	if (bad || tr_edit_payload(&e, &payload, &err))
 		return tr_cli_err(TR_CLI_EXIT_FILE, &err);
 	tr_keyset_diff(&r->authority.keyset, &e.ks, &b);
