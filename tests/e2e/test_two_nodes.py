@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two trothd on one PostgreSQL: what one does the other knows at once, what may happen once happens once, and agents that
+move between them are the same agents."""
+
+import threading
+import time
+
+import pytest
+
+import pg as postgres
+from harness import call, context
+from nodes import Node, alerts, events, holds, ready, verdict
+from pg import CONFIG, eventually
+from world import World, name
+
+ACCUSING = ("forked", "restored", "chain_conflict", "replay", "relayed", "binary_changed")
+
+
+@pytest.fixture(scope="module")
+def pg():
+    p = postgres.server_or_skip()
+    yield p
+    p.destroy()
+
+
+class Pair:
+    def __init__(self, pg, make_server, config=CONFIG):
+        self.pg = pg
+        self.db = pg.database()
+        self.a = make_server(config=config, init=("--store", pg.location(self.db))).start()
+        self.b = Node(self.a).start()
+        self.world = World(self.a)
+
+    def close(self):
+        for s in (self.a, self.b):
+            s.stop()
+        for s in (self.a, self.b):
+            log = s.read_log()
+            assert "role_died" not in log and "nonsense" not in log, log
+        self.b.destroy()
+
+    def at(self, server, agent):
+        """The same agent, speaking to this server from now on."""
+        agent.server = server
+        return agent
+
+    def accused(self):
+        return events(self.a if self.a.process.poll() is None else self.b, *ACCUSING)
+
+    def holder(self):
+        return next((s for s in (self.a, self.b) if s.process.poll() is None and holds(s)), None)
+
+
+@pytest.fixture
+def pair(pg, make_server):
+    p = Pair(pg, make_server)
+    yield p
+    p.close()
+
+
+def test_each_knows_at_once_what_the_other_did(pair):
+    a, b, w = pair.a, pair.b, pair.world
+    nodes = ready(a), ready(b)
+    assert nodes[0]["node"] != nodes[1]["node"] and len(nodes[0]["node"]) == 16
+    eventually(lambda: ready(a)["nodes"] == 2 and ready(b)["nodes"] == 2)
+    assert sorted((ready(a)["holder"], ready(b)["holder"])) == [False, True]
+    agent = w.enrol()
+    eventually(lambda: verdict(b, agent.node_id), 1)
+    with pair.at(b, agent).mtls() as c:
+        assert agent.pulse(c).status == 200
+    # Its word there is known here with the next sweep.
+    eventually(lambda: verdict(a, agent.node_id)["verdict"] == "ok", 8)
+    # A token of one, revoked at the other.
+    token = b.make_token(max_uses=5, note="made at b")
+    rows = eventually(lambda: [t for t in a.api("GET", "/api/v1/tokens").json()["tokens"] if t["note"] == "made at b"], 1)
+    assert a.api("DELETE", f"/api/v1/tokens/{rows[0]['id']}").status in (200, 204)
+    time.sleep(0.2)
+    refused = pair.at(b, w.good())
+    assert refused.register(token).status == 401
+    # Settings too.
+    assert a.api("PUT", "/api/v1/policy", {"mode": "audit"}).status == 200
+    eventually(lambda: b.api("GET", "/api/v1/policy").json()["mode"] == "audit", 1)
+    assert b.api("PUT", "/api/v1/policy", {"mode": "enforce"}).status == 200
+    eventually(lambda: a.api("GET", "/api/v1/policy").json()["mode"] == "enforce", 1)
+    # Maintenance, made there, counts here.
+    r = b.api("POST", "/api/v1/maintenance", {"scope": "agent", "target": agent.node_id, "minutes": 10, "reason": "test"})
+    assert r.status == 201, r
+    eventually(lambda: a.api("GET", "/api/v1/maintenance").json()["maintenance"], 1)
+
+
+def test_a_revoked_agent_is_refused_everywhere(pair):
+    agent = pair.world.enrol()
+    pair.at(pair.b, agent)
+    eventually(lambda: verdict(pair.b, agent.node_id))
+    with agent.mtls() as c:
+        assert agent.pulse(c).status == 200
+        r = pair.a.api("POST", f"/api/v1/agents/{agent.node_id}/revoke", {"reason": "test"})
+        assert r.status == 200, r
+        start = time.monotonic()
+        while agent.pulse(c).status == 200:
+            assert time.monotonic() - start < 1, "revoked a second ago and still heard"
+    assert not pair.accused()
+
+
+def test_one_use_is_one_use(pair):
+    """A token for one agent, used on both nodes in the same moment, again and again: one gets in."""
+    for turn in range(12):
+        token = pair.a.make_token(max_uses=1)
+        agents = [pair.at(s, pair.world.good()) for s in (pair.a, pair.b)]
+        eventually(lambda: any(t["max_uses"] == 1 and t["uses"] == 0 for t in pair.b.api("GET", "/api/v1/tokens").json()["tokens"]), 2)
+        said = [None, None]
+        gate = threading.Barrier(2)
+
+        def go(i):
+            with agents[i].connect() as c:
+                body = agents[i].body(c)
+                gate.wait()
+                said[i] = c.register(body, token)
+
+        threads = [threading.Thread(target=go, args=(i,)) for i in range(2)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        statuses = sorted(r.status for r in said)
+        assert statuses in ([201, 401], [201, 503]), said
+        loser = next(r for r in said if r.status != 201)
+        assert loser.json()["code"] in ("token_invalid", "busy"), loser
+        assert loser.status == 401 or loser.headers["retry-after"] == "1"
+        # Asked again, it is told why.
+        i = said.index(loser)
+        assert agents[i].register(token).status == 401
+        here = {a.node_id for a in agents if verdict(pair.a, a.node_id)}
+        assert here == {agents[1 - i].node_id}
+        row = eventually(lambda: next(t for t in pair.b.api("GET", "/api/v1/tokens").json()["tokens"]
+                                      if t["id"] == pair.world.token_row(token)["id"]), 2)
+        eventually(lambda: pair.world.token_row(token)["uses"] == 1, 2)
+        assert row["max_uses"] == 1
+
+
+def test_the_same_device_on_both_nodes_at_once(pair):
+    """One id, two keys: the second one to commit is told that the id is taken, or to try again."""
+    for turn in range(6):
+        ident = name()
+        agents = [pair.at(s, pair.world.good(node_id=ident)) for s in (pair.a, pair.b)]
+        eventually(lambda: len(pair.b.api("GET", "/api/v1/tokens").json()["tokens"]) > 0)
+        said = [None, None]
+        gate = threading.Barrier(2)
+
+        def go(i):
+            with agents[i].connect() as c:
+                body = agents[i].body(c)
+                gate.wait()
+                said[i] = c.register(body, pair.world.token)
+
+        threads = [threading.Thread(target=go, args=(i,)) for i in range(2)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        assert sorted(r.status for r in said)[0] == 201 and sorted(r.status for r in said)[1] in (409, 503), said
+        loser = next(i for i in range(2) if said[i].status != 201)
+        assert agents[loser].register(pair.world.token).status == 409
