@@ -325,18 +325,19 @@ static const char *may_promote(struct tr_key_change *ch, size_t at, const struct
 static void refuse(struct tr_req *r, const char *slug)
 {
 	static const struct {
+		int status;
 		const char *slug, *why;
 	} all[] = {
-		{ "not_active", "only an active key becomes primary: one that the keyset in force names and lets sign now; see troth key list" },
-		{ "key_in_use", "this key is the primary one; promote another first, then retire it" },
-		{ "already_ended", "this key is retired or revoked already" },
-		{ "key_unusable", "this node cannot use the private half of this key (another keys/seal.key, or a token that is away); see its alert" },
-		{ "reason_missing", "force needs a reason, for the audit log" },
+		{ 409, "not_active", "only an active key becomes primary: one that the keyset in force names and lets sign now; see troth key list" },
+		{ 409, "key_in_use", "this key is the primary one; promote another first, then retire it" },
+		{ 409, "already_ended", "this key is retired or revoked already" },
+		{ 409, "key_unusable", "this node cannot use the private half of this key (another keys/seal.key, or a token that is away); see its alert" },
+		{ 400, "reason_missing", "force needs a reason, for the audit log" },
 	};
 
 	for (size_t i = 0; i < TR_ARRAY_LEN(all); i++)
 		if (strcmp(all[i].slug, slug) == 0)
-			tr_req_refuse(r, strcmp(slug, "reason_missing") ? 409 : 400, all[i].slug, all[i].why);
+			tr_req_refuse(r, all[i].status, all[i].slug, all[i].why);
 }
 
 static const char *do_it(struct tr_key_change *ch, size_t at, const struct tr_in_skey_end *in)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "server/authority.h"
 #include "server/core.h"
 #include "server/orders.h"
 
@@ -34,12 +35,29 @@ void tr_api_readyz(struct tr_core *c, struct tr_req *r)
 		tr_buf_addf(&b, "%s\"%s\":%s", i ? "," : "", parts[i].name, parts[i].ok ? "true" : "false");
 	tr_buf_addf(&b, "},\"clock_synchronised\":%s,\"node\":\"%s\",\"holder\":%s,\"nodes\":%u", c->clock_trusted ? "true" : "false",
 		    c->node, tr_core_holds(c) ? "true" : "false", c->nodes);
+	/* Nothing that an agent needs: it is told, and does not take the server out of service. */
+	tr_buf_addf(&b, ",\"command_key\":%s", tr_authority_command_key(c) ? "true" : "false");
 	if (!c->store_ok) {
 		tr_buf_adds(&b, ",\"store_problem\":");
 		tr_json_put_str(&b, tr_view_str(c->store_why));
 	}
 	tr_buf_adds(&b, "}");
 	tr_req_answer(r, all ? 200 : 503, TR_CT_JSON, tr_buf_view(&b));
+}
+
+static void measure_authority(const struct tr_core *c, struct tr_gauges *g, int64_t now)
+{
+	struct tr_authority_gauges a;
+
+	tr_authority_measure(c, &a);
+	g->keyset_epoch = a.epoch;
+	g->revocation_number = a.revocation_number;
+	g->keyset_seconds_left = (a.expires_ms - now) / 1000;
+	g->keys_active = a.keys_active;
+	g->keys_unusable = a.keys_unusable;
+	g->signed_total = a.signed_total;
+	g->sign_failures = a.sign_failures;
+	g->command_key = a.command_key;
 }
 
 static void measure(const struct tr_core *c, struct tr_gauges *g)
@@ -70,6 +88,7 @@ static void measure(const struct tr_core *c, struct tr_gauges *g)
 
 		g->vkeys_old += tr_view_is(k->state, "active") && now - k->added_at > OLD_KEY_MS;
 	}
+	measure_authority(c, g, now);
 	g->tls_seconds_left = (c->tls_not_after - now) / 1000;
 	g->uptime_s = (now - c->started_at) / 1000;
 	g->store_ok = c->store_ok;

@@ -208,6 +208,7 @@ bool tr_authority_ready(struct tr_core *c)
 		tr_tx_commit(tx, on_imported, c);
 		return false;
 	}
+	tr_authority_hold(c);
 	return tr_authority_load_keys(c);
 }
 

@@ -40,6 +40,10 @@ struct tr_gauges {
 	bool store_ok, clock_trusted;
 	uint64_t events_waiting, alerts_open[6]; /* by severity, from 1 */
 	struct tr_fleet_stats fleet;
+	/* authority.h */
+	uint64_t keyset_epoch, revocation_number, keys_active, keys_unusable, signed_total, sign_failures;
+	int64_t keyset_seconds_left;
+	bool command_key;
 };
 
 void tr_metrics_duration(struct tr_metrics *m, uint64_t ns);

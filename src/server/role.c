@@ -129,7 +129,7 @@ int tr_role_main(const char *name, const char *config)
 	default: return 1;
 	}
 	if (rc)
-		tr_log_err(TR_LOG_ERROR, "role_failed", &err, NULL);
+		tr_log_err(TR_LOG_ERROR, "role_failed", &err, "pub", err.pub, NULL);
 	return rc ? 1 : 0;
 }
 
