@@ -26,6 +26,10 @@
 /* No roles: egress with and without Landlock around it. */
 #define FENCED (1u << TR_PROC_N)
 #define UNFENCED (1u << (TR_PROC_N + 1))
+/* keys with a token, and the same without Landlock around it. */
+#define TOKEN (1u << (TR_PROC_N + 2))
+#define TOKEN_FENCED (1u << (TR_PROC_N + 3))
+#define TOKEN_UNFENCED (1u << (TR_PROC_N + 4))
 #define ALL ((1u << TR_PROC_N) - 1)
 
 struct rule {
@@ -169,6 +173,30 @@ static const struct rule allowed[] = {
 	CALL(STORE, renameat2),
 	CALL(STORE, umask),
 
+	/* A token's library on its files (SoftHSM opens, locks and reads two for each signature; a login writes one). Which
+	 * files is for Landlock to say, or none are opened. */
+	CALL(TOKEN_FENCED, open),
+	CALL(TOKEN_FENCED, openat),
+	CALL(TOKEN, stat),
+	CALL(TOKEN, lstat),
+	CALL(TOKEN, newfstatat),
+	CALL(TOKEN, statx),
+	CALL(TOKEN, access),
+	CALL(TOKEN, faccessat),
+	CALL(TOKEN, faccessat2),
+	CALL(TOKEN, readlink),
+	CALL(TOKEN, readlinkat),
+	CALL(TOKEN, getdents64),
+	CALL(TOKEN, pread64),
+	CALL(TOKEN, pwrite64),
+	CALL(TOKEN, fsync),
+	CALL(TOKEN, fdatasync),
+	CALL(TOKEN, ftruncate),
+	CALL(TOKEN, flock),
+	CALL1(TOKEN, fcntl, EQ(1, F_GETLK)),
+	CALL1(TOKEN, fcntl, EQ(1, F_SETLK)),
+	CALL1(TOKEN, fcntl, EQ(1, F_SETLKW)),
+
 	/* Outward only: no bind, no listen, no accept; sockets of three families and no others. */
 	CALL1(EGRESS, socket, EQ(0, AF_INET)),
 	CALL1(EGRESS, socket, EQ(0, AF_INET6)),
@@ -226,6 +254,12 @@ static const struct refusal {
 	{ CALL2(EGRESS, setsockopt, EQ(1, IPPROTO_TCP), EQ(2, TCP_ULP)), ENOPROTOOPT },
 	{ CALL1(UNFENCED, open, MASK(1, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY)), EACCES },
 	{ CALL1(UNFENCED, openat, MASK(2, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY)), EACCES },
+	{ CALL(TOKEN_UNFENCED, open), EACCES },
+	{ CALL(TOKEN_UNFENCED, openat), EACCES },
+	/* Its library's complaints to syslog, and what it would tidy up. */
+	{ CALL1(TOKEN, socket, EQ(0, AF_UNIX)), EAFNOSUPPORT },
+	{ CALL(TOKEN, unlink), EACCES },
+	{ CALL(TOKEN, unlinkat), EACCES },
 };
 
 static TR_RC add(scmp_filter_ctx f, uint32_t action, const struct rule *r, struct tr_err *err)
@@ -266,6 +300,15 @@ static void settle_time_zone(void)
 	tzset();
 }
 
+static unsigned variant_of(enum tr_proc role)
+{
+	if (role == TR_PROC_EGRESS)
+		return tr_sandbox_fenced() ? FENCED : UNFENCED;
+	if (role == TR_PROC_KEYS && tr_sandbox_has_token())
+		return TOKEN | (tr_sandbox_fenced() ? TOKEN_FENCED : TOKEN_UNFENCED);
+	return 0;
+}
+
 TR_RC tr_sandbox_filter(enum tr_proc role, struct tr_err *err)
 {
 #ifdef TROTH_SANITIZED
@@ -280,7 +323,7 @@ TR_RC tr_sandbox_filter(enum tr_proc role, struct tr_err *err)
 	if (!f)
 		return tr_err_set(err, TR_E_INTERNAL, "out of memory", "no filter context");
 	settle_time_zone();
-	rc = add_all(f, 1u << role | (role != TR_PROC_EGRESS ? 0 : tr_sandbox_fenced() ? FENCED : UNFENCED), err);
+	rc = add_all(f, 1u << role | variant_of(role), err);
 	if (!rc) {
 		sys = seccomp_attr_set(f, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
 		if (!sys)

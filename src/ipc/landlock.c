@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #ifndef SYS_landlock_create_ruleset
@@ -113,4 +114,34 @@ int tr_sandbox_landlock_egress(void)
 
 	fenced = abi > 0;
 	return abi;
+}
+
+static bool has_token;
+
+bool tr_sandbox_has_token(void)
+{
+	return has_token;
+}
+
+int tr_sandbox_landlock_token(const char *const *folders)
+{
+	int abi = restrict_to(folders, granted, true);
+
+	has_token = true;
+	fenced = abi > 0;
+	return abi;
+}
+
+TR_RC tr_sandbox_one_thread(struct tr_err *err)
+{
+	struct stat st;
+
+	if (stat("/proc/self/task", &st))
+		return tr_err_errno(err, "count threads");
+	/* A folder has two links and one for each folder in it. */
+	if (st.st_nlink == 3)
+		return TR_OK;
+	return tr_err_set(err, TR_E_INVALID,
+			  "the token's library starts threads of its own, which no sandbox would hold; use one that does not",
+			  "%lu threads", (unsigned long)st.st_nlink - 2);
 }

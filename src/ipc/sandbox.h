@@ -27,7 +27,14 @@ int tr_sandbox_landlock(const char *rw_dir);
  * Landlock: they can be connected to. Where it returns 0, the role's filter refuses all opening of files instead: what
  * can send must not be able to read keys, and /etc/hosts is the price. */
 int tr_sandbox_landlock_egress(void);
-bool tr_sandbox_fenced(void); /* it returned more than 0 in this process */
+/* For keys with a token: what its library reads, locks and writes is below these folders (NULL-terminated), or, where this
+ * returns 0, not to be opened at all: signing works then as far as the library needs no file. The filter that comes after is
+ * keys' own and what a library does with files; still no network, no process, no memory that is executed. */
+int tr_sandbox_landlock_token(const char *const *folders);
+/* Its library started threads: neither Landlock nor the filter would hold them. */
+TR_RC tr_sandbox_one_thread(struct tr_err *err);
+bool tr_sandbox_has_token(void); /* tr_sandbox_landlock_token was called in this process */
+bool tr_sandbox_fenced(void); /* one of the two returned more than 0 in this process */
 bool tr_sandbox_can_fence(void); /* this kernel has Landlock */
 /* Installs the role's allow list. */
 TR_RC tr_sandbox_filter(enum tr_proc role, struct tr_err *err);

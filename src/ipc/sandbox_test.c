@@ -15,6 +15,7 @@
 #include <linux/sockios.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -229,10 +230,42 @@ static void work_egress(struct bag *b)
 	NEED(tr_sandbox_fenced() ? fd >= 0 && close(fd) == 0 : fd == -1 && errno == EACCES);
 }
 
+/* Both ways for egress, whose filter differs; and keys with a token, with Landlock and as if there were none. */
+static bool fence, token;
+static const char *token_folder;
+
+/* What SoftHSM does to sign, to log in and to complain. */
+static void work_keys(struct bag *b)
+{
+	struct flock whole = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
+	char kept[64], made[64];
+	int fd;
+
+	(void)b;
+	if (!token)
+		return;
+	(void)snprintf(kept, sizeof(kept), "%s/kept", dir);
+	(void)snprintf(made, sizeof(made), "%s/made", dir);
+	NEED(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0) == -1 && errno == EAFNOSUPPORT);
+	NEED(open("/etc/passwd", O_RDONLY | O_CLOEXEC) == -1 && errno == EACCES);
+	NEED(unlink(kept) == -1 && errno == EACCES);
+	fd = open(kept, O_RDWR | O_CLOEXEC);
+	if (!tr_sandbox_fenced()) {
+		NEED(fd == -1 && errno == EACCES);
+		return;
+	}
+	NEED(fd >= 0 && fcntl(fd, F_SETLKW, &whole) == 0);
+	whole.l_type = F_UNLCK;
+	NEED(fcntl(fd, F_SETLK, &whole) == 0 && close(fd) == 0);
+	fd = open(made, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	NEED(fd >= 0 && write(fd, "x", 1) == 1 && ftruncate(fd, 0) == 0 && fsync(fd) == 0 && close(fd) == 0);
+}
+
 static void (*const works[TR_PROC_N])(struct bag *) = {
 	[TR_PROC_FRONT] = work_front,
 	[TR_PROC_STORE] = work_store,
 	[TR_PROC_STORE_RO] = work_store_ro,
+	[TR_PROC_KEYS] = work_keys,
 	[TR_PROC_EGRESS] = work_egress,
 };
 
@@ -429,16 +462,22 @@ static int wait_for(pid_t pid)
 	return status;
 }
 
-/* Both ways for egress, whose filter differs. */
-static bool fence;
+static void put_fence(enum tr_proc role)
+{
+	const char *const folders[] = { token_folder, NULL };
+
+	if (fence && role == TR_PROC_EGRESS)
+		(void)tr_sandbox_landlock_egress();
+	if (token && role == TR_PROC_KEYS)
+		(void)tr_sandbox_landlock_token(folders);
+}
 
 static void child_probe(enum tr_proc role, void (*fn)(enum tr_proc))
 {
 	struct tr_err err;
 
 	NEED(tr_sandbox_harden(&err) == TR_OK);
-	if (fence)
-		(void)tr_sandbox_landlock_egress();
+	put_fence(role);
 	NEED(tr_sandbox_filter(role, &err) == TR_OK);
 	errno = 0;
 	fn(role);
@@ -462,6 +501,12 @@ static void assert_forbidden(enum tr_proc role, const char *label, void (*fn)(en
 		fail_msg("%s: %s got through, status %x", tr_proc_name(role), label, status);
 }
 
+/* Refused to keys with a token, or for Landlock to say: no death. */
+static bool is_of_files(void (*fn)(enum tr_proc))
+{
+	return fn == try_open || fn == try_open_write || fn == try_open_create || fn == try_stat;
+}
+
 static void check_role(enum tr_proc role)
 {
 	pid_t pid = fork();
@@ -474,8 +519,7 @@ static void check_role(enum tr_proc role)
 		tr_log_init(tr_proc_name(role), TR_LOG_INFO);
 		warm_up(&b);
 		NEED(tr_sandbox_harden(&err) == TR_OK);
-		if (fence)
-			(void)tr_sandbox_landlock_egress();
+		put_fence(role);
 		NEED(tr_sandbox_filter(role, &err) == TR_OK);
 		work_common(&b);
 		if (works[role])
@@ -487,7 +531,7 @@ static void check_role(enum tr_proc role)
 		fail_msg("%s cannot do its work: status %x", tr_proc_name(role), status);
 	assert_forbidden(role, "the probe", try_probe);
 	for (size_t i = 0; i < TR_ARRAY_LEN(forbidden); i++)
-		if (forbidden[i].roles & 1u << role)
+		if (forbidden[i].roles & 1u << role && !(token && is_of_files(forbidden[i].fn)))
 			assert_forbidden(role, forbidden[i].label, forbidden[i].fn);
 }
 
@@ -519,6 +563,44 @@ static void keys_works_and_is_killed_for_more(void **state)
 {
 	(void)state;
 	check_role(TR_PROC_KEYS);
+}
+
+static void keys_with_a_token_works_and_is_killed_for_more(void **state)
+{
+	char made[64];
+
+	(void)state;
+	token = true;
+	token_folder = dir;
+	check_role(TR_PROC_KEYS);
+	token_folder = "/nonexistent"; /* as where the kernel has no Landlock */
+	check_role(TR_PROC_KEYS);
+	token = false;
+	(void)snprintf(made, sizeof(made), "%s/made", dir);
+	(void)unlink(made);
+}
+
+static void *idle(void *arg)
+{
+	(void)pause();
+	return arg;
+}
+
+static void threads_are_noticed(void **state)
+{
+	pid_t pid = fork();
+
+	(void)state;
+	if (pid == 0) {
+		struct tr_err err;
+		pthread_t t;
+
+		NEED(tr_sandbox_one_thread(&err) == TR_OK);
+		NEED(pthread_create(&t, NULL, idle, NULL) == 0);
+		NEED(tr_sandbox_one_thread(&err) == TR_E_INVALID);
+		_exit(0);
+	}
+	assert_int_equal(wait_for(pid), 0);
 }
 
 static void appraise_works_and_is_killed_for_more(void **state)
@@ -704,6 +786,8 @@ int main(void)
 		cmocka_unit_test(store_works_and_is_killed_for_more),
 		cmocka_unit_test(store_ro_works_and_is_killed_for_more),
 		cmocka_unit_test(keys_works_and_is_killed_for_more),
+		cmocka_unit_test(keys_with_a_token_works_and_is_killed_for_more),
+		cmocka_unit_test(threads_are_noticed),
 		cmocka_unit_test(appraise_works_and_is_killed_for_more),
 		cmocka_unit_test(egress_works_and_is_killed_for_more),
 		cmocka_unit_test(an_abort_under_the_filter_is_an_abort),
