@@ -65,7 +65,7 @@ static void stored(void *arg, struct tr_making *m)
 	tr_auto(approving_free) struct approving *a = arg;
 	tr_auto(tr_buf_done) struct tr_buf b = { .max = TR_MSG_ANSWER_MAX - 4096 };
 	const struct tr_make *failed = NULL;
-	size_t shown = 0;
+	size_t shown = 0, ready = 0;
 
 	tr_buf_adds(&b, "{\"key_id\":\"");
 	tr_hex_add(&b, a->m.key_id);
@@ -77,12 +77,13 @@ static void stored(void *arg, struct tr_making *m)
 			failed = x;
 			continue;
 		}
+		ready += tr_approvals_enough(&x->row);
 		tr_buf_adds(&b, shown++ ? "," : "");
 		tr_command_json(&x->row, TR_CJ_LIST, &b);
 		b.n--;
 		tr_buf_addf(&b, ",\"approvals\":%zu}", tr_approvals_count(x->row.approvals));
 	}
-	tr_buf_addf(&b, "],\"unknown\":%zu,\"unchanged\":%zu}", a->unknown, a->unchanged);
+	tr_buf_addf(&b, "],\"orders\":%zu,\"ready\":%zu,\"unknown\":%zu,\"unchanged\":%zu}", shown, ready, a->unknown, a->unchanged);
 	/* Those that are durable stay so; the same approval may be sent again for the rest. */
 	if (failed)
 		tr_req_refuse(a->req, 503, "store_unavailable", failed->why);

@@ -327,7 +327,7 @@ static void on_cancelled(void *arg, struct tr_making *m)
 		tr_req_refuse(r, 503, "store_unavailable", x->why);
 		return;
 	}
-	tr_buf_adds(&b, "{\"batch\":\"\",\"commands\":[],\"failed\":[],\"ordered\":0,\"existing\":0,\"cancelling\":");
+	tr_buf_adds(&b, "{\"state\":\"cancelled\",\"cancelling\":");
 	tr_command_json(&x->row, TR_CJ_LIST, &b);
 	tr_buf_adds(&b, "}");
 	tr_log(TR_LOG_INFO, "command_cancelled", "command", x->id, "by", r->actor, NULL);

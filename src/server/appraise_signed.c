@@ -8,6 +8,7 @@
 #include "signed/receipt.h"
 
 #define RESULT_MAX 8192
+#define CODE_MAX 32
 
 /* ---- approvals ---- */
 
@@ -103,7 +104,8 @@ void tr_appraise_receipt(void *arg, struct tr_chan *c, const struct tr_frame *f)
 	out.line = r.line;
 	out.seq = r.seq;
 	out.state = r.state;
-	out.reason = r.code;
+	/* Ours are shorter; a longer one is an agent's invention, and its beginning tells as much. */
+	out.reason = r.code.n <= CODE_MAX ? r.code : tr_view(r.code.p, CODE_MAX);
 	out.result = tr_buf_view(&result);
 	out.at_ns = r.at_ns;
 	out.position = r.position;

@@ -15,12 +15,14 @@ static const struct tr_field list_fields[] = {
 	F(created_by, TEXT, 80), F(reason, TEXT, 256), F(line, U64, 0), F(seq, U64, 0), F(key_id, HEX, 32),
 	F(attempts, U64, 0), F(retry_of, IDENT, 32),
 };
+static const struct tr_field order_fields[] = { F(order, BYTES, 2048) };
 /* The signed bytes, for people who check them themselves. */
 static const struct tr_field signed_fields[] = {
 	F(order, BYTES, 2048), F(command, BYTES, 24576), F(receipt, BYTES, 12288), F(position, U64, 0),
 };
 static TR_RECORD(brief_def, tr_command_row, brief_fields);
 static TR_RECORD(list_def, tr_command_row, list_fields);
+static TR_RECORD(order_def, tr_command_row, order_fields);
 static TR_RECORD(signed_def, tr_command_row, signed_fields);
 
 /* A record as further members of an open object. */
@@ -49,6 +51,9 @@ void tr_command_json(const struct tr_command_row *row, enum tr_command_json how,
 	tr_buf_addf(b, ",\"class\":\"%s\"", tr_cmd_class_name(row->class));
 	if (how != TR_CJ_BRIEF)
 		tr_buf_addf(b, ",\"kind\":\"%s\",\"approvals_needed\":%u", tr_cmd_kind_name(row->kind), needed);
+	/* Who is to approve it reads its own bytes, not what we say of them. */
+	if (how == TR_CJ_BRIEF && needed)
+		put_members(&order_def, row, b);
 	if (how == TR_CJ_WHOLE) {
 		tr_buf_addf(b, ",\"approvals\":%zu,\"text\":", tr_approvals_count(row->approvals));
 		if (!tr_order_decode(row->order, &o, &err))

@@ -94,18 +94,21 @@ static void given(void *arg, struct tr_making *m)
 		tr_buf_adds(&b, shown++ ? "," : "");
 		put_failed(tr_making_at(m, k), &b);
 	}
-	tr_buf_addf(&b, "],\"ordered\":%zu,\"existing\":%zu", ok - o->n_existing, o->n_existing);
+	tr_buf_addf(&b, "],\"ordered\":%zu,\"existing\":%zu,\"approvals_needed\":%u", ok - o->n_existing, o->n_existing,
+		    tr_cmd_approvals(o->type->class));
 	if (o->cancels) {
 		const struct tr_live *l = tr_live_find(o->c, tr_view_str(o->cancelled));
 		struct tr_command_row row;
 
+		/* Not live: it ended meanwhile. */
+		row = l ? tr_command_now(o->c, l) : (struct tr_command_row){ .state = TR_VIEW_LIT("over") };
+		tr_buf_adds(&b, ",\"state\":");
+		tr_json_put_str(&b, row.state);
 		tr_buf_adds(&b, ",\"cancelling\":");
-		if (l) {
-			row = tr_command_now(o->c, l);
+		if (l)
 			tr_command_json(&row, TR_CJ_LIST, &b);
-		} else {
-			tr_buf_adds(&b, "null"); /* it ended meanwhile */
-		}
+		else
+			tr_buf_adds(&b, "null");
 	}
 	tr_buf_adds(&b, "}");
 	tr_log(TR_LOG_INFO, "ordered", "type", o->type->name, "commands", tr_fmt("%zu", ok - o->n_existing), "by", o->req->actor,

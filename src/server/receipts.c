@@ -245,7 +245,7 @@ static bool refuse_unread(struct saying *s, const struct tr_msg_receipt_read *m)
 	else if (m->code == TR_E_DENIED)
 		tr_req_refuse(r, 403, "bad_signature", "the receipt is not signed by the key that this agent is enrolled with");
 	else if (m->code)
-		tr_req_refuse(r, 422, "malformed", "this is no receipt; see docs/protocol/receipt.md");
+		tr_req_refuse(r, 422, "malformed", "this is no receipt; see docs/protocol/command.md");
 	else if (!tr_view_eq(m->agent_id, r->q.agent_id))
 		tr_req_refuse(r, 403, "wrong_agent", "the receipt names another agent than the certificate of this connection");
 	else
