@@ -8,6 +8,7 @@
 #include "codec/ident.h"
 #include "codec/pem.h"
 #include "codec/text.h"
+#include "store/copy.h"
 
 /* A flood of refusals must not fill the disk: so many are recorded per second, the rest is counted and the count recorded. */
 #define REFUSALS_RECORDED_PER_SECOND 50
@@ -285,6 +286,26 @@ static void record_reset(const struct admission *m, struct tr_tx *tx, const stru
 	tr_audit(tx, "system", "agent.identity_reset", row->id, "ok", "", m->req->q.source, tr_buf_view(&d));
 }
 
+/* Of a restored store: what enrolled since its backup had numbers that must not be another's. */
+static uint64_t epoch_floor(const struct tr_core *c)
+{
+	struct tr_view v = tr_setting(c, TR_SETTING_EPOCH_FLOOR);
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < v.n && v.n < 19 && v.p[i] >= '0' && v.p[i] <= '9'; i++)
+		n = n * 10 + (uint64_t)(v.p[i] - '0');
+	return n ? n : 1;
+}
+
+static uint64_t next_epoch(const struct tr_core *c, const struct tr_agent_row *old, bool reset)
+{
+	uint64_t floor = epoch_floor(c);
+
+	if (old && !reset)
+		return old->epoch;
+	return old && old->epoch + 1 > floor ? old->epoch + 1 : floor;
+}
+
 static void put_agent(struct admission *m, struct tr_tx *tx)
 {
 	const struct tr_token_row *token = TR_ROW(&m->core->tokens, m->token);
@@ -310,7 +331,7 @@ static void put_agent(struct admission *m, struct tr_tx *tx)
 		.enrolled_at = old && !m->reset ? old->enrolled_at : tr_now_ms(),
 		.cert_serial = tr_view_str(m->serial),
 		.cert_not_after = m->cert_not_after,
-		.epoch = old ? old->epoch + m->reset : 1,
+		.epoch = next_epoch(m->core, old, m->reset),
 	};
 
 	tr_tx_touch(tx, m->existing);

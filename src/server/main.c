@@ -2,6 +2,7 @@
 /* trothd: the control plane's command line. */
 #include "base/log.h"
 #include "crypto/hash.h"
+#include "server/backup.h"
 #include "server/init.h"
 #include "server/key_import.h"
 #include "server/role.h"
@@ -19,6 +20,7 @@ struct options {
 	const char *command, *role, *file; /* words */
 	const char *name;
 	const char *config, *dir, *trust_domain, *agents, *operators, *store, *store_password_file;
+	struct tr_move move;
 	const char *hosts[LIST_MAX + 1], *urls[LIST_MAX + 1];
 	size_t n_hosts, n_urls;
 };
@@ -31,6 +33,9 @@ static const char doc[] =
 	"  check-config   say whether run would accept the configuration\n"
 	"  check-sandbox  show that each role dies of a forbidden system call\n"
 	"  renew-tls      issue a new server certificate for the same names\n"
+	"  backup FILE    write the store into a new file, also while the server runs\n"
+	"  restore FILE   fill an empty store from a backup, and fence it\n"
+	"  store copy     move a stopped installation's store: --from LOCATION --to LOCATION\n"
 	"  key import FILE  take over the command key of an original installation (hex, mode 0600);\n"
 	"                 with SQLite the server must be stopped\n"
 	"\n"
@@ -40,7 +45,8 @@ static const char doc[] =
 	"  trothd init --trust-domain fleet.example --host control.fleet.example\n"
 	"  trothd run --config /var/lib/troth/trothd.yaml\n";
 
-enum { OPT_OPERATORS = 256, OPT_AGENTS, OPT_NAME, OPT_STORE, OPT_STORE_PASSWORD };
+enum { OPT_OPERATORS = 256, OPT_AGENTS, OPT_NAME, OPT_STORE, OPT_STORE_PASSWORD, OPT_FROM, OPT_TO,
+       OPT_FROM_PASSWORD, OPT_TO_PASSWORD };
 
 static const struct argp_option options[] = {
 	{ "config", 'c', "FILE", 0, "configuration file (default " CONFIG_DEFAULT ")", 0 },
@@ -53,6 +59,10 @@ static const struct argp_option options[] = {
 	{ "agents", OPT_AGENTS, "ADDRESS", 0, "init: agent listener (default *:8443)", 0 },
 	{ "operators", OPT_OPERATORS, "ADDRESS", 0, "init: operator listener (default 127.0.0.1:8440)", 0 },
 	{ "store", OPT_STORE, "LOCATION", 0, "init: postgresql://USER@HOST/DATABASE (default a file in the folder)", 0 },
+	{ "from", OPT_FROM, "LOCATION", 0, "store copy: where the store is, sqlite:/FILE or postgresql://…", 0 },
+	{ "to", OPT_TO, "LOCATION", 0, "store copy: where it shall be; empty, or not there yet", 0 },
+	{ "from-password-file", OPT_FROM_PASSWORD, "FILE", 0, "store copy: of --from", 0 },
+	{ "to-password-file", OPT_TO_PASSWORD, "FILE", 0, "store copy: of --to", 0 },
 	{ "store-password-file", OPT_STORE_PASSWORD, "FILE", 0, "init: holds the database user's password; full path", 0 },
 	{ "name", OPT_NAME, "NAME", 0, "key import: what people call the key (default imported)", 0 },
 	{ 0 },
@@ -70,6 +80,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case OPT_NAME: o->name = arg; return 0;
 	case OPT_OPERATORS: o->operators = arg; return 0;
 	case OPT_STORE: o->store = arg; return 0;
+	case OPT_FROM: o->move.from = arg; return 0;
+	case OPT_TO: o->move.to = arg; return 0;
+	case OPT_FROM_PASSWORD: o->move.from_password_file = arg; return 0;
+	case OPT_TO_PASSWORD: o->move.to_password_file = arg; return 0;
 	case OPT_STORE_PASSWORD:
 		if (*arg != '/')
 			argp_error(state, "--store-password-file takes a full path: trothd starts elsewhere");
@@ -149,6 +163,29 @@ static int init(struct options *o)
 	return done(tr_init(&in, &err), &err);
 }
 
+static bool is_whole_store(struct tr_view cmd)
+{
+	return tr_view_is(cmd, "backup") || tr_view_is(cmd, "restore") || tr_view_is(cmd, "store");
+}
+
+static int whole_store(const struct options *o, struct tr_view cmd)
+{
+	struct tr_err err = { 0 };
+
+	if (tr_view_is(cmd, "store")) {
+		if (!o->role || strcmp(o->role, "copy") != 0 || !o->move.from || !o->move.to) {
+			(void)fprintf(stderr, "trothd store: write trothd store copy --from LOCATION --to LOCATION\n");
+			return 64;
+		}
+		return done(tr_move_store(&o->move, &err), &err);
+	}
+	if (!o->role) {
+		(void)fprintf(stderr, "trothd %s: name the file: trothd %s FILE\n", o->command, o->command);
+		return 64;
+	}
+	return done(tr_view_is(cmd, "backup") ? tr_backup(o->config, o->role, &err) : tr_restore(o->config, o->role, &err), &err);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct argp argp = { options, parse, "COMMAND", doc, NULL, NULL, NULL };
@@ -167,8 +204,8 @@ int main(int argc, char **argv)
 		tr_log_init("supervisor", TR_LOG_WARN);
 		return done(tr_crypto_init(&err) ? err.code : tr_key_import(o.config, o.file, o.name, &err), &err);
 	}
-	if (o.role && !tr_view_starts(cmd, "role")) {
-		(void)fprintf(stderr, "trothd %s takes no further word, and got \"%s\"; see trothd --help\n", o.command, o.role);
+	if (o.file || (o.role && !tr_view_starts(cmd, "role") && !is_whole_store(cmd))) {
+		(void)fprintf(stderr, "trothd %s takes no further word, and got \"%s\"; see trothd --help\n", o.command, o.file ? o.file : o.role);
 		return 64;
 	}
 	if (tr_view_is(cmd, "role") && o.role)
@@ -180,6 +217,8 @@ int main(int argc, char **argv)
 		return done(err.code, &err);
 	if (tr_view_is(cmd, "init"))
 		return init(&o);
+	if (is_whole_store(cmd))
+		return whole_store(&o, cmd);
 	if (tr_view_is(cmd, "run"))
 		return done(tr_supervisor_run(o.config, &err), &err);
 	if (tr_view_is(cmd, "check-sandbox"))

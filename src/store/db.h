@@ -37,6 +37,10 @@ struct tr_db_ops {
 	TR_RC (*has_table)(struct tr_db *db, const char *name, bool *ret, struct tr_err *err);
 	/* The next row appended to the table gets a number above `to`, which is not below the numbers in it. */
 	TR_RC (*raise_seq)(struct tr_db *db, const char *table, int64_t to, struct tr_err *err);
+	/* The last number that was given there, also to rows that are gone; 0: none yet. */
+	TR_RC (*read_seq)(struct tr_db *db, const char *table, int64_t *ret, struct tr_err *err);
+	/* Another trothd is connected. NULL where opening for writing keeps others out. */
+	TR_RC (*shared)(struct tr_db *db, bool *ret, struct tr_err *err);
 
 	/* Statements without parameters or rows. */
 	TR_RC (*exec)(struct tr_db *db, const char *sql, struct tr_err *err);

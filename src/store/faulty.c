@@ -77,6 +77,11 @@ static TR_RC f_raise_seq(struct tr_db *db, const char *table, int64_t to, struct
 	PASS(raise_seq, table, to);
 }
 
+static TR_RC f_read_seq(struct tr_db *db, const char *table, int64_t *ret, struct tr_err *err)
+{
+	PASS(read_seq, table, ret);
+}
+
 static void f_rollback(struct tr_db *db)
 {
 	struct tr_db *in = f_of(db)->inner;
@@ -156,6 +161,7 @@ static const struct tr_db_ops ops = {
 	.mark = f_mark,
 	.has_table = f_has_table,
 	.raise_seq = f_raise_seq,
+	.read_seq = f_read_seq,
 	.exec = f_exec,
 	.begin = f_begin,
 	.begin_read = f_begin_read,

@@ -199,6 +199,38 @@ static TR_RC pg_raise_seq(struct tr_db *db, const char *table, int64_t to, struc
 	return pg_simple(pg_of(db), sql, PG_PATIENCE_MS, NULL, err);
 }
 
+static TR_RC ask(struct pg *p, const char *sql, int64_t *ret, struct tr_err *err)
+{
+	PGresult *r = NULL;
+
+	if (pg_simple(p, sql, PG_PATIENCE_MS, &r, err))
+		return err->code;
+	*ret = strtoll(pg_value(r, 0), NULL, 10);
+	PQclear(r);
+	return TR_OK;
+}
+
+static TR_RC pg_read_seq(struct tr_db *db, const char *table, int64_t *ret, struct tr_err *err)
+{
+	char sql[160];
+
+	(void)snprintf(sql, sizeof(sql),
+		       "SELECT coalesce(pg_sequence_last_value(pg_get_serial_sequence('\"%s\"', 'seq')::regclass), 0)", table);
+	return ask(pg_of(db), sql, ret, err);
+}
+
+static TR_RC pg_shared(struct tr_db *db, bool *ret, struct tr_err *err)
+{
+	int64_t n = 0;
+	enum tr_code rc = ask(pg_of(db),
+			      "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+			      "AND application_name = 'trothd' AND pid <> pg_backend_pid()",
+			      &n, err);
+
+	*ret = n > 0;
+	return rc;
+}
+
 /* --- transactions --- */
 
 static void pg_rollback(struct tr_db *db)
@@ -280,6 +312,8 @@ const struct tr_db_ops tr_db_postgres = {
 	.mark = pg_mark,
 	.has_table = pg_has_table,
 	.raise_seq = pg_raise_seq,
+	.read_seq = pg_read_seq,
+	.shared = pg_shared,
 	.exec = pg_exec,
 	.begin = pg_begin,
 	.begin_read = pg_begin_read,

@@ -360,6 +360,14 @@ static TR_RC sq_raise_seq(struct tr_db *db, const char *table, int64_t to, struc
 	return run_sql(sq_of(db), sql, err);
 }
 
+static TR_RC sq_read_seq(struct tr_db *db, const char *table, int64_t *ret, struct tr_err *err)
+{
+	char sql[160];
+
+	(void)snprintf(sql, sizeof(sql), "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = '%s'", table);
+	return ask(sq_of(db), sql, ret, err);
+}
+
 static TR_RC sq_prepare(struct tr_db *db, const char *sql, struct tr_stmt **ret, struct tr_err *err)
 {
 	struct sq *q = sq_of(db);
@@ -548,6 +556,7 @@ const struct tr_db_ops tr_db_sqlite = {
 	.mark = sq_mark,
 	.has_table = sq_has_table,
 	.raise_seq = sq_raise_seq,
+	.read_seq = sq_read_seq,
 	.exec = sq_exec,
 	.begin = sq_begin,
 	.begin_read = sq_begin_read,

@@ -8,7 +8,7 @@
 
 /* List statements differ by what bounds them: 2 orders, with or without each filter; prepared when first asked for. */
 enum { LIST_OLDEST = 1, LIST_MATCH = 2, LIST_OUTCOME = 4, LIST_BATCH = 8, LIST_CURSOR = 16, LIST_N = 32 };
-enum query { Q_PUT, Q_INSERT, Q_DELETE, Q_APPEND, Q_EXPIRE, Q_EACH, Q_ONE, Q_MANY, Q_LIST, Q_N = Q_LIST + LIST_N };
+enum query { Q_PUT, Q_INSERT, Q_DELETE, Q_APPEND, Q_EXPIRE, Q_EACH, Q_ALL, Q_ONE, Q_MANY, Q_LIST, Q_N = Q_LIST + LIST_N };
 
 enum scope { SCOPE_OPEN, SCOPE_KEEP, SCOPE_UNDO, SCOPE_N };
 
@@ -152,6 +152,10 @@ static void add_query(struct tr_buf *b, enum tr_table table, unsigned q)
 		add_select(b, t, def);
 		if (t->live)
 			tr_buf_addf(b, " WHERE \"%s\" = 0", t->live);
+		tr_buf_addf(b, " ORDER BY \"%s\"", key);
+		break;
+	case Q_ALL:
+		add_select(b, t, def);
 		tr_buf_addf(b, " ORDER BY \"%s\"", key);
 		break;
 	case Q_ONE:
@@ -694,6 +698,66 @@ TR_RC tr_store_list(struct tr_store *s, enum tr_table t, const struct tr_list_qu
 		return rc;
 	}
 	return visit(s, st, t, fn, arg, err);
+}
+
+/* --- whole stores --- */
+
+TR_RC tr_store_all(struct tr_store *s, enum tr_table t, tr_row_fn fn, void *arg, struct tr_err *err)
+{
+	struct tr_stmt *st;
+	enum tr_code rc;
+
+	if (!tr_table_def(t))
+		return tr_err_set(err, TR_E_INVALID, TR_DB_OUR_BUG, "all of table %d", (int)t);
+	rc = prepared(s, t, Q_ALL, &st, err);
+	return rc ? rc : visit(s, st, t, fn, arg, err);
+}
+
+TR_RC tr_store_restore(struct tr_store *s, enum tr_table t, const void *row, struct tr_err *err)
+{
+	struct tr_stmt *st = NULL;
+	enum tr_code rc;
+
+	if (!s->in_tx || s->failed || s->reading || !tr_table_def(t))
+		return not_usable(s, "restore", err);
+	rc = prepared(s, t, Q_INSERT, &st, err);
+	if (!rc)
+		rc = bind_row(s, st, tr_table_def(t), 0, row, err);
+	if (!rc)
+		rc = tr_db_run(s->db, st, NULL, err);
+	else if (st)
+		s->db->ops->reset(s->db, st);
+	s->failed = rc != TR_OK;
+	return rc ? tr_err_wrap(err, "restore %s", tables[t].name) : TR_OK;
+}
+
+bool tr_store_appends(enum tr_table t)
+{
+	return appends(t);
+}
+
+TR_RC tr_store_read_seq(struct tr_store *s, enum tr_table t, uint64_t *ret, struct tr_err *err)
+{
+	int64_t n = 0;
+
+	if (s->db->ops->read_seq(s->db, tables[t].name, &n, err))
+		return err->code;
+	*ret = n > 0 ? (uint64_t)n : 0;
+	return TR_OK;
+}
+
+TR_RC tr_store_raise_seq(struct tr_store *s, enum tr_table t, uint64_t to, struct tr_err *err)
+{
+	if (!s->in_tx || s->failed || s->reading || !appends(t) || to > INT64_MAX / 2)
+		return not_usable(s, "raise_seq", err);
+	s->failed = to && s->db->ops->raise_seq(s->db, tables[t].name, (int64_t)to, err);
+	return s->failed ? err->code : TR_OK;
+}
+
+TR_RC tr_store_in_use(struct tr_store *s, bool *ret, struct tr_err *err)
+{
+	*ret = false;
+	return s->db->ops->shared ? s->db->ops->shared(s->db, ret, err) : TR_OK;
 }
 
 unsigned tr_store_schema(const struct tr_store *s)

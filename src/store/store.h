@@ -47,6 +47,19 @@ void tr_store_rollback_savepoint(struct tr_store *s);
 typedef bool (*tr_row_fn)(void *arg, const void *row);
 TR_RC tr_store_each(struct tr_store *s, enum tr_table t, tr_row_fn fn, void *arg, struct tr_err *err);
 
+/* ---- whole stores, for copy.h ---- */
+
+/* Every row of a table, loaded or not, in key order; fn as above. */
+TR_RC tr_store_all(struct tr_store *s, enum tr_table t, tr_row_fn fn, void *arg, struct tr_err *err);
+/* Inside a transaction: the row as it was in another store, an append-only one with its number. */
+TR_RC tr_store_restore(struct tr_store *s, enum tr_table t, const void *row, struct tr_err *err);
+bool tr_store_appends(enum tr_table t);
+/* The last number given in an append-only table; and inside a transaction: the next one is above this. */
+TR_RC tr_store_read_seq(struct tr_store *s, enum tr_table t, uint64_t *ret, struct tr_err *err);
+TR_RC tr_store_raise_seq(struct tr_store *s, enum tr_table t, uint64_t to, struct tr_err *err);
+/* Another trothd uses it now. One that has it in a file was refused when this was opened for writing. */
+TR_RC tr_store_in_use(struct tr_store *s, bool *ret, struct tr_err *err);
+
 /* Newest first of an append-only table; of alerts and commands those that are over, by the time they ended (ms) in place
  * of seq. */
 #define TR_LIST_MAX 500
