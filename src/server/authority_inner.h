@@ -32,7 +32,7 @@ struct tr_authority {
 	bool can_sign;           /* and with what, until when */
 	uint8_t command_key[32];
 	int64_t can_until_ms;    /* 0: no end */
-	struct { uint8_t id[32]; uint64_t n; } uses[4]; /* signatures not yet counted in their rows */
+	struct { uint8_t id[32]; uint64_t n; } uses[4], uses_sent[4]; /* signatures not counted in rows; on their way there */
 	uint64_t uses_stored_at; /* monotonic */
 	uint64_t signed_total, sign_failures;
 
@@ -90,6 +90,7 @@ void tr_authority_refresh_key(struct tr_core *c); /* which key signs now */
 bool tr_authority_load_keys(struct tr_core *c);   /* has `keys` open what is sealed; false: it has not answered yet */
 void tr_authority_hold(struct tr_core *c);        /* rows for what `keys` holds besides */
 void tr_authority_store_uses(struct tr_core *c);
+void tr_authority_count_uses(struct tr_core *c, const uint8_t id[32], uint64_t n);
 void tr_keys_watch_alerts(struct tr_core *c);
 void tr_keyset_release_keys(struct tr_key_change *ch, const struct tr_keyset *k); /* keyset_vkeys.c */
 bool tr_keyset_names_release(const struct tr_core *c);

@@ -96,6 +96,10 @@ static void on_uses(void *arg, enum tr_code rc, const char *why)
 {
 	struct tr_core *c = arg;
 
+	/* Another node may have counted at the same time: once more, from its row. */
+	for (size_t i = 0; rc && i < TR_ARRAY_LEN(c->authority->uses); i++)
+		if (c->authority->uses_sent[i].n)
+			tr_authority_count_uses(c, c->authority->uses_sent[i].id, c->authority->uses_sent[i].n);
 	if (rc)
 		tr_log(TR_LOG_WARN, "key_uses_not_stored", "why", why, NULL);
 	tr_turn_end(c);
@@ -107,6 +111,7 @@ static void store_uses(struct tr_core *c, struct tr_req *r)
 	struct tr_tx *tx = tr_tx_new(c);
 
 	(void)r;
+	memset(a->uses_sent, 0, sizeof(a->uses_sent));
 	for (size_t i = 0; tx && i < TR_ARRAY_LEN(a->uses); i++) {
 		const struct tr_skey_row *at = TR_ROW(&c->skeys, tr_table_get(&c->skeys, TR_VIEW_ARRAY(a->uses[i].id)));
 		struct tr_skey_row row;
@@ -116,6 +121,7 @@ static void store_uses(struct tr_core *c, struct tr_req *r)
 		row = *at;
 		row.uses += a->uses[i].n;
 		tr_tx_add(tx, TR_OP_PUT, TR_T_SKEY, &row);
+		a->uses_sent[i] = a->uses[i];
 		a->uses[i].n = 0;
 	}
 	tr_tx_commit(tx, on_uses, c);
@@ -167,7 +173,8 @@ void tr_authority_tick(struct tr_core *c)
 		return;
 	tr_authority_hold(c);
 	tr_authority_store_uses(c);
-	tr_turn_take(c, tick, NULL);
+	if (tr_core_holds(c))
+		tr_turn_take(c, tick, NULL);
 }
 
 /* ---- alerts ---- */
@@ -212,7 +219,8 @@ static void watch_key(struct tr_core *c, const struct tr_skey_row *row)
 	/* Only one that should be usable here: a role that is just starting, or a key whose time is over, is no news. */
 	if (told || state >= TR_SKEY_RETIRED)
 		raise_or_end(c, state < TR_SKEY_RETIRED && !tr_authority_usable(c, row->id), "key_unusable",
-			     tr_view_str(subject), what, state == TR_SKEY_PRIMARY ? 1 : 0, "it can be used, or is not needed any more");
+			     tr_view_str(subject), what, state == TR_SKEY_PRIMARY ? 1 : 0,
+			     "it can be used, or is not needed any more");
 }
 
 void tr_keys_watch_alerts(struct tr_core *c)
@@ -222,6 +230,9 @@ void tr_keys_watch_alerts(struct tr_core *c)
 	char what[160];
 	const struct tr_item *i;
 
+	/* Alerts are the installation's: one node raises them. What another cannot use, its log and its /readyz tell. */
+	if (!tr_core_holds(c))
+		return;
 	TR_EACH_ITEM(&c->skeys, i)
 		watch_key(c, TR_ROW(&c->skeys, i));
 	if (left > 0)

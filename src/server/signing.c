@@ -197,8 +197,9 @@ static void failed(struct signing *s, uint64_t code, const char *why)
 	s->fn(s->arg, &b);
 }
 
-static void count_uses(struct tr_authority *a, const uint8_t id[32], size_t n)
+void tr_authority_count_uses(struct tr_core *c, const uint8_t id[32], uint64_t n)
 {
+	struct tr_authority *a = c->authority;
 	size_t at = 0;
 
 	/* More than four primaries a minute: the last place counts for the rest. */
@@ -227,7 +228,7 @@ static void on_signed(void *arg, const void *answer)
 
 		s->c->authority->signed_total += good;
 		s->c->authority->sign_failures += n - good;
-		count_uses(s->c->authority, s->key_id, good);
+		tr_authority_count_uses(s->c, s->key_id, good);
 		s->fn(s->arg, &b);
 	} else {
 		failed(s, m && m->code ? m->code : TR_E_UNAVAIL, why);

@@ -56,9 +56,8 @@ def events(server, kind):
 
 @pytest.fixture
 def server(make_server):
-    s = make_server(config=CONFIG).start()
-    yield s
-    s.stop()
+    """Ended the hard way: that it also ends politely is other files' to show."""
+    return make_server(config=CONFIG).start()
 
 
 @pytest.fixture
