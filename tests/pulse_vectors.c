@@ -7,80 +7,11 @@
  * The Ed25519 key is made for this file and public with it: nobody may use it for anything else. */
 #include "pulse_vectors.h"
 
-#include "codec/text.h"
 #include "signed/pulse_sample.h"
 #include "signed/time.h"
-
-#include <inttypes.h>
-#include <stdio.h>
+#include "vector_json.h"
 
 static const char seed_text[] = "troth: the public key of the pulse's test vectors";
-
-struct out {
-	struct tr_buf b;
-	struct tr_privkey *key;
-	struct tr_pubkey *p256, *rsa;
-	const char *comma;
-};
-
-static void must(bool ok, const char *what)
-{
-	if (ok)
-		return;
-	(void)fprintf(stderr, "pulse_vectors: %s failed\n", what);
-	exit(1);
-}
-
-/* ---- JSON ---- */
-
-static void item(struct out *o)
-{
-	tr_buf_adds(&o->b, o->comma);
-	o->comma = ",\n\t";
-}
-
-static void open_list(struct out *o, const char *name)
-{
-	tr_buf_addf(&o->b, "%s\n\"%s\": [\n\t", o->b.n > 2 ? "," : "", name);
-	o->comma = "";
-}
-
-static void text(struct out *o, const char *name, struct tr_view v)
-{
-	tr_buf_addf(&o->b, "\"%s\": ", name);
-	tr_json_put_str(&o->b, v);
-	tr_buf_adds(&o->b, ", ");
-}
-
-static void hex(struct out *o, const char *name, struct tr_view v)
-{
-	tr_buf_addf(&o->b, "\"%s\": \"", name);
-	tr_hex_add(&o->b, v);
-	tr_buf_adds(&o->b, "\", ");
-}
-
-static void number(struct out *o, const char *name, uint64_t v)
-{
-	tr_buf_addf(&o->b, "\"%s\": %" PRIu64 ", ", name, v);
-}
-
-/* What JSON readers with doubles would round. */
-static void big(struct out *o, const char *name, uint64_t v)
-{
-	tr_buf_addf(&o->b, "\"%s\": \"%" PRIu64 "\", ", name, v);
-}
-
-static void flag(struct out *o, const char *name, bool v)
-{
-	tr_buf_addf(&o->b, "\"%s\": %s, ", name, v ? "true" : "false");
-}
-
-/* Ends an object: its last member's comma goes. */
-static void close_object(struct out *o)
-{
-	o->b.n -= 2;
-	tr_buf_adds(&o->b, "}");
-}
 
 /* ---- pulses ---- */
 
@@ -534,19 +465,11 @@ static void put_bad(struct out *o)
 
 static void open_keys(struct out *o, uint8_t seed[32])
 {
-	static const uint8_t head[] = { 0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20 };
-	tr_auto(tr_buf_done) struct tr_buf der = TR_BUF_INIT, pem = TR_BUF_INIT, p256 = unhex(p256_spki),
-				   rsa = unhex(rsa2048_spki);
+	tr_auto(tr_buf_done) struct tr_buf p256 = unhex(p256_spki), rsa = unhex(rsa2048_spki);
 	struct tr_err err;
 
-	tr_sha256(tr_view_str(seed_text), seed);
-	tr_buf_add(&der, head, sizeof(head));
-	tr_buf_add(&der, seed, 32);
-	tr_buf_adds(&pem, "-----BEGIN PRIVATE KEY-----\n");
-	tr_b64_add(&pem, tr_buf_view(&der), TR_B64_STD);
-	tr_buf_adds(&pem, "\n-----END PRIVATE KEY-----\n");
-	must(!tr_privkey_from_pem(tr_buf_view(&pem), &o->key, &err) &&
-		     !tr_pubkey_from_spki(tr_buf_view(&p256), &o->p256, &err) &&
+	o->key = key_of(seed_text, seed);
+	must(!tr_pubkey_from_spki(tr_buf_view(&p256), &o->p256, &err) &&
 		     !tr_pubkey_from_spki(tr_buf_view(&rsa), &o->rsa, &err), "keys");
 }
 
@@ -577,37 +500,15 @@ static void put_all(struct out *o)
 	must(tr_buf_ok(&o->b), "memory");
 }
 
-static int compare(const char *path, struct tr_view want)
-{
-	FILE *f = fopen(path, "rb");
-	size_t at = 0, line = 1;
-	int c = 0;
-
-	must(f != NULL, path);
-	while (at < want.n && (c = fgetc(f)) == want.p[at])
-		line += want.p[at++] == '\n';
-	if (at == want.n)
-		c = fgetc(f);
-	(void)fclose(f);
-	if (at == want.n && c == EOF)
-		return 0;
-	(void)fprintf(stderr, "pulse_vectors: %s differs in line %zu; write it anew with --print, if that was meant\n", path, line);
-	return 1;
-}
-
 int main(int argc, char **argv)
 {
 	struct out o = { .comma = "" };
-	struct tr_err err = { 0 };
-	int rc = 0;
+	int rc;
 
 	must(argc == 2, "usage: pulse_vectors --print | FILE, which");
-	must(!tr_crypto_init(&err), "cryptography");
+	start();
 	put_all(&o);
-	if (strcmp(argv[1], "--print") == 0)
-		must(fwrite(o.b.p, 1, o.b.n, stdout) == o.b.n, "writing");
-	else
-		rc = compare(argv[1], tr_buf_view(&o.b));
+	rc = print_or_compare("pulse_vectors", argv[1], tr_buf_view(&o.b));
 	tr_buf_done(&o.b);
 	(void)tr_privkey_free(o.key);
 	(void)tr_pubkey_free(o.p256);
