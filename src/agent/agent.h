@@ -21,6 +21,7 @@ enum tr_agent_exit {
 #define TR_AGENT_USER_AGENT "troth-agent/" TROTH_VERSION
 #define TR_AGENT_TIMEOUT_S 10
 #define TR_AGENT_ANSWER_MAX 65536
+#define TR_AGENT_CHAIN_MAX (1 << 20) /* of keysets or commands: those have limits of their own */
 
 /* "troth-agent: <pub> (<detail>)" on stderr; returns code. */
 int tr_agent_fail(enum tr_agent_exit code, const struct tr_err *err);

@@ -6,6 +6,7 @@
 #include "agent/bootstrap.h"
 #include "agent/chain.h"
 #include "agent/eye.h"
+#include "agent/journal.h"
 #include "agent/refusal.h"
 #include "agent/renew.h"
 #include "agent/rotate.h"
@@ -28,6 +29,8 @@ struct enrolment {
 	struct tr_privkey *fleet;
 	struct tr_buf servers, replay, sent, challenge;
 	uint8_t pin[32];
+	uint8_t root[32];	/* of the newest keyset: the pin from here on */
+	bool moved;		/* enrolled before, with another installation */
 	struct tr_err body_err; /* why body() gave up; code TR_OK when it did not */
 };
 
@@ -368,16 +371,52 @@ static TR_RC store_cert(struct enrolment *e, struct tr_view cert_pem, struct tr_
 	return rc ? rc : tr_rotate_finish(&e->state, &e->next, err);
 }
 
+/* A keyset never goes back, also not to the one of a server that was restored: newer ones may revoke. */
+static bool have_newer(const struct enrolment *e, const struct tr_authority *have,
+		       const struct tr_trust *trust)
+{
+	struct tr_keyset k;
+	struct tr_err err;
+
+	return !e->moved && have->walk.has && !tr_keyset_unverified(tr_buf_view(&trust->keyset), &k, &err) &&
+	       tr_view_eq(k.trust_domain, have->walk.keyset.trust_domain) &&
+	       have->walk.keyset.epoch > k.epoch;
+}
+
+static TR_RC store_authority(struct enrolment *e, const struct tr_trust *trust, struct tr_err *err)
+{
+	tr_auto(tr_authority_done) struct tr_authority have = { 0 };
+	enum tr_code rc = TR_OK;
+
+	tr_authority_load(&e->state, &have);
+	if (have_newer(e, &have, trust)) {
+		tr_keyset_root_fingerprint(&have.walk.keyset, e->root);
+	} else {
+		rc = tr_state_write(&e->state, "keyset.cose", tr_buf_view(&trust->keyset), err);
+		if (!rc)
+			rc = tr_state_write(&e->state, "ca.pem", tr_buf_view(&trust->ca_pem), err);
+	}
+	if (rc)
+		return rc;
+	/* The commands of another installation say nothing about those of this one, whose numbers may be
+	 * lower. */
+	if (e->moved && renameat(e->state.dir_fd, TR_JOURNAL_FILE, e->state.dir_fd, "journal.before") &&
+	    errno != ENOENT)
+		return tr_err_errno(err, "rename %s/" TR_JOURNAL_FILE, e->state.dir);
+	have.journal = have.journal && !e->moved;
+	tr_keywalk_done(&have.walk); /* what it vouches for is checked with the first server's word */
+	have.refreshed_ms = tr_now_ms();
+	return tr_authority_save(&e->state, &have, err);
+}
+
 /* agent.json last: with it the enrolment exists. */
 static TR_RC store(struct enrolment *e, const struct tr_trust *trust, tr_jnode doc, struct tr_view cert_pem,
 		   const struct tr_cert *cert, struct tr_err *err)
 {
 	struct tr_agent_conf c;
 	int64_t interval = 0;
-	enum tr_code rc = tr_state_write(&e->state, "keyset.cose", tr_buf_view(&trust->keyset), err);
+	enum tr_code rc = store_authority(e, trust, err);
 
-	if (!rc)
-		rc = tr_state_write(&e->state, "ca.pem", tr_buf_view(&trust->ca_pem), err);
 	if (!rc)
 		rc = store_cert(e, cert_pem, err);
 	if (rc)
@@ -385,7 +424,7 @@ static TR_RC store(struct enrolment *e, const struct tr_trust *trust, tr_jnode d
 	c = e->state.conf;
 	(void)tr_json_int(tr_json_get(doc, "heartbeat_interval_s"), &interval);
 	c.servers = tr_buf_view(&e->servers);
-	c.root = TR_VIEW_ARRAY(e->pin);
+	c.root = TR_VIEW_ARRAY(e->root);
 	c.trust_domain = tr_view_str(trust->domain);
 	c.partition = ident_or_empty(doc, "partition");
 	c.agent_type = ident_or_empty(doc, "agent_type");
@@ -484,8 +523,10 @@ static int enroll_at(struct enrolment *e, const char *url)
 {
 	tr_auto(tr_trust_done) struct tr_trust trust = { 0 };
 	tr_auto(tr_buf_done) struct tr_buf why = TR_BUF_INIT;
+	struct tr_view before = e->state.conf.enrolled_at ? e->state.conf.root : tr_view(NULL, 0);
+	struct tr_bootstrap b = { .pin = e->pin, .seek = before.n == 32 ? before.p : NULL };
 	struct tr_err err = { 0 };
-	enum tr_code rc = tr_bootstrap(url, e->pin, tr_now_ms(), &trust, &why, &err);
+	enum tr_code rc = tr_bootstrap(url, &b, tr_now_ms(), &trust, &why, &err);
 
 	if (rc == TR_E_DENIED) {
 		fprintf(stderr, "troth-agent: wrong server, nothing was sent to it: %s\n  %s\n  %s\n", url,
@@ -494,6 +535,8 @@ static int enroll_at(struct enrolment *e, const char *url)
 	}
 	if (rc)
 		return failed(e, rc, &err);
+	memcpy(e->root, b.root, sizeof(e->root));
+	e->moved = b.seek && !b.sought;
 	return register_at(e, url, &trust);
 }
 

@@ -5,23 +5,10 @@
 #include "agent/renew.h"
 #include "base/log.h"
 #include "codec/pem.h"
-#include "signed/keyset.h"
-
-static uint64_t epoch_of(struct tr_view keyset)
-{
-	struct tr_keyset *k = calloc(1, sizeof(*k));
-	struct tr_err err;
-	/* Verified when it was stored; here it is only said which one we hold. */
-	uint64_t epoch = k && !tr_keyset_unverified(keyset, k, &err) ? k->epoch : 0;
-
-	free(k);
-	return epoch;
-}
 
 TR_RC tr_run_load_cert(struct tr_runner *r, struct tr_err *err)
 {
-	tr_auto(tr_buf_done) struct tr_buf pem = TR_BUF_INIT, der = TR_BUF_INIT, ca = TR_BUF_INIT,
-					   keyset = TR_BUF_INIT;
+	tr_auto(tr_buf_done) struct tr_buf pem = TR_BUF_INIT, der = TR_BUF_INIT, ca = TR_BUF_INIT;
 	tr_auto(tr_cert_free) struct tr_cert *cert = NULL;
 	struct tr_view label, rest;
 	enum tr_code rc;
@@ -34,8 +21,6 @@ TR_RC tr_run_load_cert(struct tr_runner *r, struct tr_err *err)
 	if (!rc)
 		rc = tr_state_read(&r->state, "ca.pem", 65536, &ca, err);
 	if (!rc)
-		rc = tr_state_read(&r->state, "keyset.cose", TR_KEYSET_MAX, &keyset, err);
-	if (!rc)
 		rc = tr_pem_get(tr_buf_view(&pem), &label, &der, &rest, err);
 	if (!rc)
 		rc = tr_cert_parse(tr_buf_view(&der), &cert, err);
@@ -47,7 +32,6 @@ TR_RC tr_run_load_cert(struct tr_runner *r, struct tr_err *err)
 				  "%s", r->state.dir);
 	r->renew_due_ms =
 		tr_renew_due_ms(tr_cert_not_before_ms(cert), tr_cert_not_after_ms(cert), tr_random32());
-	r->pulser.keyset_epoch = epoch_of(tr_buf_view(&keyset));
 	tr_buf_done(&r->cert_pem);
 	r->cert_pem = pem;
 	pem = TR_BUF_INIT;

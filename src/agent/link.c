@@ -37,8 +37,8 @@ TR_RC tr_link_open(struct tr_link *l, const char *url, const struct tr_privkey *
 		.cert_pem = cert_pem,
 		.user_agent = TR_AGENT_USER_AGENT,
 		.timeout_s = TR_AGENT_TIMEOUT_S,
-		.max_answer = TR_AGENT_ANSWER_MAX,
-		.cancel = tr_signals_stop(),
+		.max_answer = TR_AGENT_CHAIN_MAX,
+		.cancel = tr_signals_cancel(),
 	};
 	enum tr_code rc;
 

@@ -12,6 +12,10 @@
 
 void tr_runner_done(struct tr_runner *r)
 {
+	r->obey.journal = tr_journal_free(r->obey.journal);
+	if (r->obey.ops) /* it was opened */
+		tr_journal_file_done(&r->journal_file);
+	tr_authority_done(&r->authority);
 	tr_next_done(&r->next);
 	tr_link_done(&r->link);
 	tr_pulser_done(&r->pulser);
@@ -30,14 +34,14 @@ uint32_t tr_random32(void)
 
 /* ---- one round ---- */
 
-static const struct tr_privkey *key_in_use(const struct tr_runner *r)
+const struct tr_privkey *tr_run_key(const struct tr_runner *r)
 {
 	return r->use_next ? r->next.key : r->state.key;
 }
 
 static TR_RC open_link(struct tr_runner *r, const char *url, struct tr_err *err)
 {
-	return tr_link_open(&r->link, url, key_in_use(r),
+	return tr_link_open(&r->link, url, tr_run_key(r),
 			    tr_buf_view(r->use_next ? &r->next.cert_pem : &r->cert_pem), err);
 }
 
@@ -48,7 +52,7 @@ static enum tr_outcome pulse_once(struct tr_runner *r, unsigned timeout_ms)
 	struct tr_err err = { 0 };
 
 	r->status.last_try_at = tr_now_ms();
-	tr_pulse_send(&r->pulser, r->link.client, key_in_use(r), at, timeout_ms, res, &err);
+	tr_pulse_send(&r->pulser, r->link.client, tr_run_key(r), at, timeout_ms, res, &err);
 	if (res->by_date && !*tr_signals_stop()) {
 		tr_log_err(TR_LOG_WARN, "certificate_dates_disagree", &err, "server", r->link.url, NULL);
 		if (!tr_link_ask_time(&r->link, r->link.url, &err)) {
@@ -61,12 +65,12 @@ static enum tr_outcome pulse_once(struct tr_runner *r, unsigned timeout_ms)
 			       "right",
 			       NULL);
 			at = tr_link_verify_ms(&r->link, &r->pulser.chain.time);
-			tr_pulse_send(&r->pulser, r->link.client, key_in_use(r), at, timeout_ms, res, &err);
+			tr_pulse_send(&r->pulser, r->link.client, tr_run_key(r), at, timeout_ms, res, &err);
 		}
 	}
 	(void)snprintf(r->status_code, sizeof(r->status_code), "%s", res->why.code);
 	if (res->what == TR_OUT_ACCEPTED) {
-		r->status.interval_s = tr_interval_clamp_s(res->interval_s);
+		r->status.interval_s = tr_run_interval_s(r, res->interval_s);
 		r->status.clock_skew_ms = res->skew_ms;
 		r->renew_told = res->renew;
 		tr_link_learn(&r->link, res->sent_ns);
@@ -193,6 +197,7 @@ static int loop(struct tr_runner *r)
 		int sig = 0;
 
 		take_request(r);
+		r->pulse_now = false;
 		what = round_of_servers(r);
 		tr_run_account(r, what);
 		if (!*tr_signals_stop())
@@ -203,6 +208,7 @@ static int loop(struct tr_runner *r)
 			tr_run_finish_request(r, TR_REQUEST_ANNOUNCE);
 			tr_run_renew_if_due(r);
 			again = tr_run_rotate_if_due(r);
+			tr_run_after_pulse(r);
 		} else {
 			/* At once the first time; where neither is taken, after the wait. */
 			bool other = tr_run_other_key(r);
@@ -214,7 +220,9 @@ static int loop(struct tr_runner *r)
 		if (*tr_signals_stop())
 			break;
 		if (!again)
-			sig = tr_signals_sleep(wait_after(r, what, began));
+			sig = tr_run_between(r, wait_after(r, what, began));
+		if (r->restart)
+			tr_run_restart(r);
 		stopped_ms = tr_mono_ms();
 		if (sig == SIGTERM || sig == SIGINT)
 			break;
@@ -270,6 +278,8 @@ static TR_RC prepare(struct tr_runner *r, const char *state_dir, struct tr_err *
 	if (!rc)
 		rc = tr_run_open_eye(r, err);
 	if (!rc)
+		rc = tr_run_open_journal(r, err);
+	if (!rc)
 		rc = tr_signals_take(err);
 	return rc ? rc : tr_client_global_init(err);
 }
@@ -294,7 +304,7 @@ int tr_agent_run(const char *state_dir)
 	r.use_next = tr_rotate_load(&r.state, &r.next, &err) == TR_OK;
 	r.status.pid = (uint64_t)getpid();
 	r.status.started_at = tr_now_ms();
-	r.status.interval_s = tr_interval_clamp_s(r.state.conf.heartbeat_interval_s);
+	r.status.interval_s = tr_run_interval_s(&r, r.state.conf.heartbeat_interval_s);
 	tr_run_save_status(&r, "starting");
 	tr_hex_add(&hash, TR_VIEW_ARRAY(r.evidence.image.hash));
 	tr_log(TR_LOG_INFO, "agent_started", "agent", tr_fmt_view(r.state.conf.agent_id), "version",

@@ -91,6 +91,8 @@ static void accepted(struct attempt *a, const struct tr_pulse_answer *told, uint
 		p->bpf_list_told = false;
 	r->interval_s = told->interval_s;
 	r->pending = told->pending;
+	r->wait_s = told->wait_s;
+	r->keyset_epoch = told->keyset_epoch;
 	r->renew = told->renew;
 	r->received_ns = told->received_ns;
 	r->sent_ns = told->sent_ns;

@@ -35,11 +35,11 @@ TR_DEFINE_AUTO_DONE(struct tr_pulser, tr_pulser_done)
 struct tr_pulse_outcome {
 	enum tr_outcome what;
 	int status;	       /* 0: no answer */
-	struct tr_refusal why; /* of an answer that is no 200 */
+	struct tr_said_no why; /* of an answer that is no 200 */
 	unsigned retry_after_s;
 	bool by_date; /* unreachable: the server's certificate is not valid at the time that was given */
 	/* accepted */
-	uint64_t interval_s, pending;
+	uint64_t interval_s, pending, wait_s, keyset_epoch;
 	int64_t received_ns, sent_ns;
 	int64_t skew_ms; /* our wall clock minus the server's */
 	bool renew;

@@ -31,7 +31,7 @@ static void member(tr_jnode object, const char *key, char *to, size_t size)
 		copy_clean(to, size, v);
 }
 
-void tr_refusal_read(struct tr_view body, struct tr_refusal *ret)
+void tr_refusal_read(struct tr_view body, struct tr_said_no *ret)
 {
 	tr_auto(tr_json_free) struct tr_json *doc = NULL;
 	struct tr_err err;
@@ -91,7 +91,7 @@ static bool add_member(void *arg, const char *key, tr_jnode value)
 void tr_refusal_text(int status, struct tr_view body, struct tr_buf *ret)
 {
 	tr_auto(tr_json_free) struct tr_json *doc = NULL;
-	struct tr_refusal r;
+	struct tr_said_no r;
 	struct tr_err err;
 
 	tr_refusal_read(body, &r);

@@ -7,7 +7,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
-	struct tr_refusal r;
+	struct tr_said_no r;
 
 	tr_refusal_read(tr_view(data, size), &r);
 	tr_refusal_text(403, tr_view(data, size), &b);

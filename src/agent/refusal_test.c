@@ -59,7 +59,7 @@ static void a_refusal_is_told_whole(void **state)
 static void long_texts_are_cut_between_characters(void **state)
 {
 	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
-	struct tr_refusal r;
+	struct tr_said_no r;
 
 	(void)state;
 	tr_buf_adds(&b, "{\"code\":\"");

@@ -11,10 +11,14 @@
 #define RENEW_AGAIN_MS UINT64_C(10000)
 #define DAY_MS INT64_C(86400000)
 
-/* By the server's clock where ours cannot be trusted. */
-static int64_t best_now_ms(const struct tr_runner *r)
+int64_t tr_run_now_ms(const struct tr_runner *r)
 {
-	return tr_clock_known_ns(&r->pulser.chain.time, tr_boot_ns()) / 1000000;
+	int64_t ns = tr_clock_known_ns(&r->pulser.chain.time, tr_boot_ns());
+
+	if (!ns)
+		ns = tr_clock_effective_ns(tr_now_ns(), &r->pulser.chain.time, tr_boot_ns(),
+					   tr_clock_build_ns());
+	return ns / 1000000;
 }
 
 void tr_run_renew_if_due(struct tr_runner *r)
@@ -24,7 +28,8 @@ void tr_run_renew_if_due(struct tr_runner *r)
 	int status = 0;
 	enum tr_code rc;
 
-	if (r->next.key || mono < r->renew_not_before || (!r->renew_told && best_now_ms(r) < r->renew_due_ms))
+	if (r->next.key || mono < r->renew_not_before ||
+	    (!r->renew_told && tr_run_now_ms(r) < r->renew_due_ms))
 		return;
 	/* Signals stay out: a certificate that the server has issued should also reach the disk. */
 	rc = tr_agent_renew(r->link.client, &r->state, r->state.key, "cert.pem", tr_buf_view(&r->link.ca_pem),
@@ -54,7 +59,7 @@ static bool rotation_is_due(const struct tr_runner *r)
 		return true;
 	/* Up to a twentieth later, so that agents set up together do not rotate together. */
 	return days > 0 && days < 36500 &&
-	       best_now_ms(r) >= since + days * DAY_MS + days * (DAY_MS / 20) * (r->spread % 1000) / 1000;
+	       tr_run_now_ms(r) >= since + days * DAY_MS + days * (DAY_MS / 20) * (r->spread % 1000) / 1000;
 }
 
 void tr_run_finish_request(struct tr_runner *r, enum tr_request_kind kind)

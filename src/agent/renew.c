@@ -125,7 +125,7 @@ TR_RC tr_agent_renew(struct tr_client *c, struct tr_state *s, const struct tr_pr
 		return tr_err_wrap(err, "renew");
 	*ret_status = a.status;
 	if (a.status != 200 && a.status != 201) {
-		struct tr_refusal r;
+		struct tr_said_no r;
 
 		tr_refusal_read(tr_buf_view(&a.body), &r);
 		return tr_err_set(err, TR_E_DENIED, "the server did not renew the certificate",

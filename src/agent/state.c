@@ -38,6 +38,8 @@ static const struct tr_field conf_fields[] = {
 	F(tr_agent_conf, bpf_content, TEXT, 4096, 0),
 	F(tr_agent_conf, rotate_key_days, U64, 0, 0),
 	F(tr_agent_conf, key_since, TIME_MS, 0, 0),
+	F(tr_agent_conf, interval_s, U64, 0, 0),
+	F(tr_agent_conf, stale_key_hours, U64, 0, 0),
 };
 /* Lenient: an older agent must start on a newer one's folder, after a rollback. */
 TR_RECORD_LENIENT(tr_agent_conf_def, tr_agent_conf, conf_fields);

@@ -7,6 +7,8 @@
  *   agent.json   who this agent is and which servers it knows  keyset.cose  what the pinned roots signed
  *   ca.pem       the CAs that keyset names                     cert.pem     the agent's certificate
  *   chain.cbor   where the chain of pulses stands              status.json  how the last pulse went, for `status`
+ *   journal.bin  commands and what became of them              notes.log    lines that commands asked for
+ *   authority.cbor  when the keyset was last confirmed         quarantine.json  there while quarantined
  *   *.next       key and certificate of a rotation under way   request.json what a command asks of a running agent */
 #ifndef TR_AGENT_STATE_H
 #define TR_AGENT_STATE_H
@@ -35,6 +37,8 @@ struct tr_agent_conf {
 	struct tr_view bpf_content; /* pins of maps whose content counts */
 	uint64_t rotate_key_days; /* 0: only when asked */
 	int64_t key_since; /* 0: created_at */
+	uint64_t interval_s;      /* as ordered; 0: as the server says, and never slower than that */
+	uint64_t stale_key_hours; /* without a server's word on the keyset: nothing but reads; 0: the default */
 };
 
 /* status.json. */

@@ -109,7 +109,7 @@ static void on_lost(struct tr_wire_conn *c, const char *why)
 static void on_answer(struct tr_wire_conn *c)
 {
 	struct line *l = c->owner;
-	struct tr_refusal why;
+	struct tr_said_no why;
 
 	l->under_way = false;
 	g.answered++;

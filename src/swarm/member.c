@@ -49,7 +49,7 @@ TR_RC tr_member_pulse(struct tr_member *m, const uint8_t exporter[32], struct tr
 enum tr_member_next tr_member_answered(struct tr_member *m, int status, struct tr_view body, char ret_code[40])
 {
 	struct tr_pulse_answer told;
-	struct tr_refusal why;
+	struct tr_said_no why;
 	struct tr_err err;
 
 	ret_code[0] = 0;

@@ -186,7 +186,7 @@ static void begin(struct agent *a)
 static void attack_answered(struct agent *a, struct tr_wire_conn *c)
 {
 	static const char *const due[P_N] = { [P_REPLAY] = "replay", [P_RELAY] = "relayed", [P_FORGERY] = "bad_signature" };
-	struct tr_refusal why;
+	struct tr_said_no why;
 
 	tr_refusal_read(c->body, &why);
 	a->probing = false;

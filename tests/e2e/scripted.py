@@ -157,7 +157,8 @@ class Scripted:
             assert request.is_signature_valid
             self.renewals.append(request.public_key())
             return self.on_renew(request.public_key()) if self.on_renew else self.renewed(request.public_key())
-        assert (method, path) == ("POST", "/api/v1/pulse")
+        if (method, path) != ("POST", "/api/v1/pulse"):
+            return self.other(method, path, body, peer)
         received = int(self.clock() * 1e9)
         p = Pulse(body, peer, exporter)
         with self.seen:
@@ -166,6 +167,11 @@ class Scripted:
             self.pulses.append(p)
             self.seen.notify_all()
         return step(self, p, received)
+
+    def other(self, method, path, body, peer):
+        """What a server of before keysets had chains and agents were ordered: nothing."""
+        assert method == "GET" and path.startswith("/api/v1/keyset/chain?after=")
+        return 404, "application/problem+json", b"{}"
 
     def signed_time(self, nonce, at=None, key=None):
         return client.sign1(key or self.ca_key, TIME, {1: nonce, 2: int((at or self.clock()) * 1e9)})
@@ -206,9 +212,9 @@ class Scripted:
         return a
 
 
-def answer_map(server, received, n, resync=False, renew=False, want=False, skew=0.0, pending=0):
+def answer_map(server, received, n, resync=False, renew=False, want=False, skew=0.0, pending=0, epoch=0, wait=0):
     return cbor2.dumps({1: bytes([n % 256]) * 40, 2: resync, 3: server.interval, 4: received + int(skew * 1e9),
-                        5: int((server.clock() + skew) * 1e9), 6: renew, 7: want, 8: pending, 9: 1})
+                        5: int((server.clock() + skew) * 1e9), 6: renew, 7: want, 8: pending, 9: epoch, 10: wait})
 
 
 def accept(**kw):
