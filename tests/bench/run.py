@@ -149,6 +149,15 @@ class Bench:
         return json.loads(subprocess.run([self.build / "bench_pulse"], check=True, stdout=subprocess.PIPE,
                                          text=True).stdout)["ed25519_verify_us"]
 
+    # ---- keysets and commands, by themselves ----
+
+    def keyset(self):
+        got = json.loads(subprocess.run([self.build / "bench_keyset"], check=True, stdout=subprocess.PIPE, text=True).stdout)
+        self.put("keyset_verify_us", got["keyset_verify_us"], "us", None,
+                 f"agent: the step to the next keyset, 2 of 3 Ed25519 roots; the largest possible one {got['largest_us']} us; a "
+                 f"command of {got['command_bytes']} bytes with two approvals {got['command_verify_us']} us, signing it "
+                 f"{got['command_sign_us']} us")
+
     # ---- one BPF snapshot ----
 
     def snapshot(self):
@@ -297,6 +306,7 @@ class Bench:
         try:
             server.start()
             self.pulse()
+            self.keyset()
             self.snapshot()
             self.registry()
             self.register(server, fleet)
