@@ -163,6 +163,13 @@ static enum tr_refusal no(enum tr_refusal why, struct tr_err *err)
 	return why;
 }
 
+/* No memory is this machine's fault: nobody is accused of a bad signature, and the command may come again. */
+static enum tr_refusal because(enum tr_refusal why, struct tr_err *err)
+{
+	(void)tr_err_wrap(err, "command");
+	return err->code == TR_E_INTERNAL ? TR_REF_JOURNAL : why;
+}
+
 /* Everything that can be said before a byte of the payload is looked at. */
 static enum tr_refusal check_signature(const struct tr_cose *c, const struct tr_keyset *ks,
 				       const struct tr_keyset_key **ret, struct tr_err *err)
@@ -177,10 +184,8 @@ static enum tr_refusal check_signature(const struct tr_cose *c, const struct tr_
 	tr_sha256(key->key, id);
 	if (tr_keyset_revokes(ks, id))
 		return no(TR_REF_REVOKED_KEY, err);
-	if (tr_pubkey_from_spki(key->key, &k, err) || tr_cose1_verify(c, k, TR_COMMAND_DOMAIN, err)) {
-		(void)tr_err_wrap(err, "command");
-		return TR_REF_BAD_SIGNATURE;
-	}
+	if (tr_pubkey_from_spki(key->key, &k, err) || tr_cose1_verify(c, k, TR_COMMAND_DOMAIN, err))
+		return because(TR_REF_BAD_SIGNATURE, err);
 	*ret = key;
 	return TR_REF_NONE;
 }
@@ -209,10 +214,8 @@ static enum tr_refusal check_approvals(const struct tr_command *c, const struct 
 		bool again = false;
 
 		/* Surplus ones, too: whoever encloses what does not hold is not to be obeyed. */
-		if (tr_approval_verify(c->approvals[i], ks, class, digest, now_ms, by[operators], err)) {
-			(void)tr_err_wrap(err, "approval %zu", i + 1);
-			return TR_REF_APPROVAL_INVALID;
-		}
+		if (tr_approval_verify(c->approvals[i], ks, class, digest, now_ms, by[operators], err))
+			return because(TR_REF_APPROVAL_INVALID, err);
 		for (size_t j = 0; j < operators; j++)
 			again = again || memcmp(by[j], by[operators], TR_SHA256_LEN) == 0;
 		operators += !again;
@@ -253,10 +256,8 @@ enum tr_refusal tr_command_verify(struct tr_view in, const struct tr_command_sco
 
 	*ret_authentic = false;
 	memset(ret_digest, 0, TR_SHA256_LEN);
-	if (tr_cose1_parse(in, TR_COMMAND_MAX, &c, err) || tr_cose1_digest(&c, TR_COMMAND_DOMAIN, ret_digest, err)) {
-		(void)tr_err_wrap(err, "command");
-		return TR_REF_MALFORMED;
-	}
+	if (tr_cose1_parse(in, TR_COMMAND_MAX, &c, err) || tr_cose1_digest(&c, TR_COMMAND_DOMAIN, ret_digest, err))
+		return because(TR_REF_MALFORMED, err);
 	why = check_signature(&c, s->keyset, &key, err);
 	if (why)
 		return why;

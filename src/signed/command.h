@@ -48,7 +48,7 @@ enum tr_refusal {
 	TR_REF_STALE_KEYSET,      /* the agent's keyset is older than its grace: nothing but reads */
 	TR_REF_WRONG_IMAGE,       /* the order's precondition */
 	TR_REF_QUARANTINED,
-	TR_REF_JOURNAL,           /* the agent cannot write its journal, or found it damaged */
+	TR_REF_JOURNAL,           /* the agent cannot write its journal, found it damaged, or has no memory */
 	TR_REF_CANCELLED,         /* by a later order */
 	TR_REF_UNSUPPORTED,       /* a command that this agent's version does not know */
 	TR_REF_N
@@ -69,8 +69,7 @@ struct tr_command_scope {
  * known command, times, approvals, grace. The first thing that is wrong, or TR_REF_NONE. Nothing of the content is judged
  * before the signature holds, so that a forger learns nothing from the answer. *ret_authentic: a command key that may be
  * believed signed it; then *ret and *ret_order (views into in) are set, whatever else is wrong. ret_digest: of the signed
- * bytes whenever the form could be read, zeros otherwise. err says more; its code TR_E_INTERNAL: this machine could not
- * tell (no memory), so refuse now and ask again, and accuse nobody. */
+ * bytes whenever the form could be read, zeros otherwise. err says more. No memory is TR_REF_JOURNAL, nobody's fault. */
 enum tr_refusal tr_command_verify(struct tr_view in, const struct tr_command_scope *s, struct tr_command *ret,
 				  struct tr_order *ret_order, uint8_t ret_digest[32], bool *ret_authentic,
 				  struct tr_err *err);

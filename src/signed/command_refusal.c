@@ -38,7 +38,8 @@ static const struct {
 	[TR_REF_QUARANTINED] = { "quarantined",
 				 "the agent is in quarantine and obeys nothing but reads, cancel and release" },
 	[TR_REF_JOURNAL] = { "journal",
-			     "the agent cannot write its journal, or found it damaged: look at its disk and its log" },
+			     "the agent cannot write its journal, found it damaged, or has no memory: look at its disk "
+			     "and its log" },
 	[TR_REF_CANCELLED] = { "cancelled", "the command was cancelled by a later order before it began" },
 	[TR_REF_UNSUPPORTED] = { "unsupported", "the agent's version does not know this command: update the agent" },
 };

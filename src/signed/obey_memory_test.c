@@ -64,8 +64,8 @@ static enum tr_code command_verify(struct world *w, struct tr_err *err)
 	bool authentic;
 	enum tr_refusal why = tr_command_verify(tr_buf_view(&w->made.command), &s, &c, &o, digest, &authentic, err);
 
-	/* Whatever it is called: the caller sees from the code that nobody is to be accused. */
-	return why == TR_REF_NONE ? TR_OK : err->code;
+	/* Nobody is accused of anything. */
+	return why == TR_REF_NONE ? TR_OK : why == TR_REF_JOURNAL ? err->code : TR_E_CONFLICT;
 }
 
 static enum tr_code command_read(struct world *w, struct tr_err *err)
