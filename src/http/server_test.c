@@ -212,6 +212,33 @@ static void answers_are_not_held_back(void **state)
 	stop();
 }
 
+/* The library sends head and body of a longer answer apart, and corks the socket only at a shorter one after it. */
+static void nor_are_those_after_a_longer_one(void **state)
+{
+	static const unsigned lengths[] = { 500, 1500, 3000, 9000, 30000 };
+	static char longer[31000];
+
+	(void)state;
+	start(&roomy);
+	for (size_t k = 0; k < TR_ARRAY_LEN(lengths); k++) {
+		int n = snprintf(longer, sizeof(longer), "POST /big HTTP/1.1\r\nHost: t\r\nContent-Length: %u\r\n\r\n", lengths[k]);
+		struct peer p;
+		uint64_t t0;
+
+		memset(longer + n, 'x', lengths[k]);
+		longer[(size_t)n + lengths[k]] = 0;
+		peer_open(&p, NULL);
+		assert_int_equal(ask(&p, longer), 200);
+		t0 = tr_mono_ms();
+		for (int i = 0; i < 5; i++)
+			assert_int_equal(ask(&p, "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\nhi"), 200);
+		if (tr_mono_ms() - t0 > 150)
+			fail_msg("5 requests after %u bytes in %u ms", lengths[k], (unsigned)(tr_mono_ms() - t0));
+		peer_close(&p);
+	}
+	stop();
+}
+
 static void big_body_arrives_in_pieces(void **state)
 {
 	static char body[1 << 20];
@@ -805,6 +832,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(good_requests_are_answered, clean),
 		cmocka_unit_test_teardown(answers_are_not_held_back, clean),
+		cmocka_unit_test_teardown(nor_are_those_after_a_longer_one, clean),
 		cmocka_unit_test_teardown(big_body_arrives_in_pieces, clean),
 		cmocka_unit_test_teardown(continue_is_sent_before_the_body, clean),
 		cmocka_unit_test_teardown(refusal_in_head_reads_no_body, clean),

@@ -196,12 +196,16 @@ void tr_http_uncork(struct tr_http_conn *c)
 		return;
 	c->corked = false;
 	if (!c->tcp_open) {
-		int off = 0;
+		int cork = 0;
+		socklen_t len = sizeof(cork);
 
-		/* libmicrohttpd corks the socket once, and pushes after what it believes to be the sending, which is
-		 * before ours. It does not cork it again. */
-		c->tcp_open = true;
-		(void)setsockopt(c->fd, IPPROTO_TCP, TCP_CORK, &off, sizeof(off));
+		/* libmicrohttpd corks the socket once, with the first answer whose head and body it sends together, and
+		 * pushes after what it believes to be the sending, which is before ours. It does not cork it again. */
+		if (getsockopt(c->fd, IPPROTO_TCP, TCP_CORK, &cork, &len) == 0 && cork) {
+			cork = 0;
+			c->tcp_open = true;
+			(void)setsockopt(c->fd, IPPROTO_TCP, TCP_CORK, &cork, sizeof(cork));
+		}
 	}
 	if (c->h->out.of == c)
 		flush(c->h);
