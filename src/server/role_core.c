@@ -268,8 +268,8 @@ static void start_load(struct tr_core *c)
 {
 	/* The order matters: the store sends one after the other. */
 	static const enum tr_table order[] = { TR_T_SETTING, TR_T_OPERATOR, TR_T_TOKEN, TR_T_VKEY, TR_T_RELEASE, TR_T_SEEN,
-					       TR_T_MAINTENANCE, TR_T_BPF_REF, TR_T_KEYSET, TR_T_SKEY, TR_T_ALERT, TR_T_AGENT, TR_T_PULSE,
-					       TR_T_OUTBOX, TR_T_COMMAND };
+					       TR_T_MAINTENANCE, TR_T_BPF_REF, TR_T_KEYSET, TR_T_SKEY, TR_T_ALERT,
+					       TR_T_AGENT, TR_T_PULSE, TR_T_OUTBOX, TR_T_COMMAND };
 
 	tr_core_node_begin(c);
 	for (size_t i = 0; i < TR_ARRAY_LEN(order); i++) {

@@ -60,7 +60,8 @@ void tr_skeys_name(struct tr_skeys *s, const struct tr_keyset *k)
 		for (size_t i = 0; i < s->n; i++) {
 			struct tr_skey *key = &s->keys[i];
 
-			if (!tr_view_eq(key->row.id, TR_VIEW_ARRAY(id)) || !tr_view_is(key->row.role, tr_key_role_name(named->role)))
+			if (!tr_view_eq(key->row.id, TR_VIEW_ARRAY(id)) ||
+			    !tr_view_is(key->row.role, tr_key_role_name(named->role)))
 				continue;
 			key->named = named;
 			key->listed_revoked |= lists(k, whole);
