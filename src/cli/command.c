@@ -32,7 +32,7 @@ static int types(struct tr_cli *c)
 		const struct tr_cmd_type *t = tr_cmd_type(i);
 		tr_auto(tr_buf_done) struct tr_buf life = TR_BUF_INIT;
 
-		if (!t)
+		if (!t || i == TR_CMD_CANCEL) /* ordered by its own verb */
 			continue;
 		tr_out_span(&life, t->lifetime_s);
 		tr_buf_adds(&j, n++ ? ",{" : "{");
@@ -42,7 +42,7 @@ static int types(struct tr_cli *c)
 		tr_cli_put_number(&j, "approvals_needed", tr_cmd_approvals(t->class));
 		tr_cli_put_number(&j, "lifetime_s", t->lifetime_s);
 		tr_cli_put(&j, "life", tr_buf_cstr(&life));
-		tr_cli_put(&j, "takes", t->seconds ? "--seconds" : t->text ? "--text" : t->target ? "--target" : NULL);
+		tr_cli_put(&j, "takes", t->seconds ? "--seconds" : t->text ? "--text" : NULL);
 		tr_cli_put(&j, "help", t->help);
 		tr_buf_adds(&j, "}");
 	}
@@ -256,7 +256,6 @@ static const struct argp_option send_options[] = {
 	{ "all", TR_OPT_ALL, 0, 0, "to all agents", 1 },
 	{ "seconds", TR_OPT_SECONDS, "N", 0, "for set-interval", 1 },
 	{ "text", TR_OPT_TEXT, "TEXT", 0, "for note", 1 },
-	{ "target", TR_OPT_TARGET, "ID", 0, "for cancel: the command to cancel, its whole id", 1 },
 	{ "image", TR_OPT_IMAGE, "SHA256", 0, "only if the agent runs this binary", 1 },
 	{ "expires", TR_OPT_EXPIRES, "TIME", 0, "not begun after this long: 30s, 10m, 2h (default and most: the type's life)", 1 },
 	{ "not-before", TR_OPT_NOT_BEFORE, "TIME", 0, "not begun before: a time, or a time from now; at most 7 days ahead", 1 },

@@ -16,8 +16,8 @@ struct asked {
 	enum tr_cmd cmd;
 	uint64_t seconds;
 	const char *text;
-	uint8_t target[TR_CMD_ID_LEN], image[32];
-	bool has_target, has_image;
+	uint8_t image[32];
+	bool has_image;
 	int64_t not_before_ms;
 };
 
@@ -48,14 +48,13 @@ static int whom(const struct tr_cli *c, struct tr_buf *body)
 
 static int parameters(const struct tr_cli *c, const struct tr_cmd_type *t, struct asked *a, struct tr_buf *body)
 {
-	const char *seconds = tr_cli_opt(c, TR_OPT_SECONDS), *target = tr_cli_opt(c, TR_OPT_TARGET);
+	const char *seconds = tr_cli_opt(c, TR_OPT_SECONDS);
 	const char *image = tr_cli_opt(c, TR_OPT_IMAGE);
 
 	a->text = tr_cli_opt(c, TR_OPT_TEXT);
-	if ((seconds != NULL) != t->seconds || (a->text != NULL) != t->text || (target != NULL) != t->target)
+	if ((seconds != NULL) != t->seconds || (a->text != NULL) != t->text)
 		return tr_cli_fail(TR_CLI_EXIT_USAGE, "%s takes %s", t->name,
-				   t->seconds ? "--seconds, and no other parameter" : t->text ? "--text, and no other parameter" :
-				   t->target ? "--target, and no other parameter" : "none of --seconds, --text and --target");
+				   t->seconds ? "--seconds, and no --text" : t->text ? "--text, and no --seconds" : "neither --seconds nor --text");
 	if (seconds) {
 		if (!tr_cli_number(seconds, &a->seconds) || a->seconds > t->seconds_max)
 			return tr_cli_fail(TR_CLI_EXIT_USAGE, "--seconds takes a number of at most %llu", (unsigned long long)t->seconds_max);
@@ -64,10 +63,6 @@ static int parameters(const struct tr_cli *c, const struct tr_cmd_type *t, struc
 	if (a->text && (!*a->text || strlen(a->text) > TR_ORDER_TEXT_MAX || !tr_order_line_ok(tr_view_str(a->text))))
 		return tr_cli_fail(TR_CLI_EXIT_USAGE, "--text takes one line of at most 256 bytes, without control and hidden characters");
 	tr_cli_put(body, "text", a->text);
-	a->has_target = target && strlen(target) == TR_CMD_ID_DIGITS && tr_hex_get(tr_view_str(target), a->target, TR_CMD_ID_LEN);
-	if (target && !a->has_target)
-		return tr_cli_fail(TR_CLI_EXIT_USAGE, "--target takes the whole id of a command, 32 digits: troth command list -q");
-	tr_cli_put(body, "target", target);
 	a->has_image = image && tr_cli_fingerprint(image, a->image);
 	if (image && !a->has_image)
 		return tr_cli_fail(TR_CLI_EXIT_USAGE, "--image takes sha256: and the 64 digits of the binary's hash");
@@ -143,8 +138,16 @@ static bool fits(const struct tr_cli *c, const struct asked *a, const struct tr_
 {
 	return o->cmd == a->cmd && was_asked_of(c, o) && o->seconds == a->seconds && o->not_before_ms == a->not_before_ms &&
 	       (a->text ? tr_view_is(o->text, a->text) : o->text.n == 0) &&
-	       tr_view_eq(o->target, a->has_target ? TR_VIEW_ARRAY(a->target) : tr_view(NULL, 0)) &&
-	       tr_view_eq(o->image, a->has_image ? TR_VIEW_ARRAY(a->image) : tr_view(NULL, 0));
+	       o->target.n == 0 && tr_view_eq(o->image, a->has_image ? TR_VIEW_ARRAY(a->image) : tr_view(NULL, 0));
+}
+
+static int id_of(tr_jnode row, char ret[TR_CMD_ID_DIGITS + 1])
+{
+	struct tr_view v = { 0 };
+
+	(void)tr_json_str(tr_json_get(row, "id"), &v);
+	(void)snprintf(ret, TR_CMD_ID_DIGITS + 1, "%.*s", TR_VIEW_FMT(v));
+	return tr_cli_id(ret, "command id") ? TR_CLI_EXIT_OK : TR_CLI_EXIT_UNREACHABLE;
 }
 
 /* With --key: approves. Where the server chose the agents, or the whole order (a retry: asked is NULL), people look first. */
@@ -152,14 +155,19 @@ static int approve(struct tr_cli *c, const struct asked *a, tr_jnode commands, u
 {
 	tr_auto(tr_order_set_done) struct tr_order_set set = { 0 };
 	tr_auto(tr_buf_done) struct tr_buf text = TR_BUF_INIT;
-	struct tr_err err = { 0 };
 	uint64_t ready = 0;
 
 	if (needed == 0 || !tr_cli_opt(c, TR_OPT_KEY))
 		return TR_CLI_EXIT_OK;
-	for (size_t i = 0; i < tr_json_len(commands); i++)
-		if (tr_command_order_of(tr_json_at(commands, i), &set, &err))
-			return tr_cli_err(TR_CLI_EXIT_UNREACHABLE, &err);
+	for (size_t i = 0; i < tr_json_len(commands); i++) {
+		char id[TR_CMD_ID_DIGITS + 1];
+		int rc = id_of(tr_json_at(commands, i), id);
+
+		if (!rc)
+			rc = tr_command_get(c, id, &set, NULL);
+		if (rc)
+			return rc;
+	}
 	for (size_t i = 0; a && i < set.n; i++)
 		if (!fits(c, a, &set.items[i].order))
 			return tr_cli_fail(TR_CLI_EXIT_PIN, "the server's order %s is not what was asked for; it was not approved: see troth command show %s",
@@ -212,6 +220,21 @@ static int print(const struct tr_cli *c, tr_jnode answer, uint64_t needed, uint6
 	return tr_out_print(&b) ? TR_CLI_EXIT_OK : TR_CLI_EXIT_FILE;
 }
 
+/* Some agents of many may have got none: that is no reason to hide the others, and none to keep silent. */
+static int failed(tr_jnode answer)
+{
+	tr_jnode list = tr_json_get(answer, "failed");
+	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
+
+	if (!tr_json_len(list))
+		return TR_CLI_EXIT_OK;
+	tr_out_cell(&b, tr_json_get(tr_json_at(list, 0), "agent"), TR_CELL_TEXT, true, 0);
+	tr_buf_adds(&b, ": ");
+	tr_out_cell(&b, tr_json_get(tr_json_at(list, 0), "detail"), TR_CELL_TEXT, true, 0);
+	return tr_cli_fail(TR_CLI_EXIT_REFUSED, "%zu agents were not ordered anything; the first is %s", tr_json_len(list),
+			   tr_buf_cstr(&b));
+}
+
 static int wait_for(struct tr_cli *c, tr_jnode answer, uint64_t wait_ms)
 {
 	tr_jnode commands = tr_json_get(answer, "commands");
@@ -223,12 +246,11 @@ static int wait_for(struct tr_cli *c, tr_jnode answer, uint64_t wait_ms)
 	if (!ids)
 		return tr_cli_fail(TR_CLI_EXIT_FILE, "out of memory");
 	for (size_t i = 0; i < n; i++) {
-		(void)tr_json_str(tr_json_get(tr_json_at(commands, i), "id"), &v);
-		(void)snprintf(ids[i], sizeof(ids[i]), "%.*s", TR_VIEW_FMT(v));
-		if (!tr_cli_id(ids[i], "command id"))
-			return TR_CLI_EXIT_UNREACHABLE;
+		int rc = id_of(tr_json_at(commands, i), ids[i]);
+
+		if (rc)
+			return rc;
 	}
-	v = tr_view(NULL, 0);
 	(void)tr_json_str(tr_json_get(answer, "batch"), &v);
 	(void)snprintf(batch, sizeof(batch), "%.*s", TR_VIEW_FMT(v));
 	return tr_command_wait(c, (const char (*)[TR_CMD_ID_DIGITS + 1])ids, n, *batch ? batch : NULL, wait_ms);
@@ -247,7 +269,9 @@ static int after(struct tr_cli *c, const struct asked *a, tr_jnode answer, uint6
 	rc = approve(c, a, tr_json_get(answer, "commands"), needed > 0 ? (uint64_t)needed : 0);
 	if (!rc)
 		rc = print(c, answer, needed > 0 ? (uint64_t)needed : 0, have);
-	return rc || !tr_cli_opt(c, TR_OPT_WAIT) ? rc : wait_for(c, answer, wait_ms);
+	if (!rc && tr_cli_opt(c, TR_OPT_WAIT))
+		rc = wait_for(c, answer, wait_ms);
+	return rc ? rc : failed(answer);
 }
 
 /* ---- verbs ---- */
@@ -263,6 +287,8 @@ int tr_command_send(struct tr_cli *c)
 
 	if (!t)
 		return tr_cli_fail(TR_CLI_EXIT_USAGE, "there is no command \"%s\"; see troth command types", c->args[0]);
+	if (a.cmd == TR_CMD_CANCEL)
+		return tr_cli_fail(TR_CLI_EXIT_USAGE, "an order is taken back by its id: troth command cancel ID");
 	if (!tr_command_wait_time("--wait", tr_cli_opt(c, TR_OPT_WAIT), &wait_ms))
 		return TR_CLI_EXIT_USAGE;
 	tr_buf_adds(&body, "{");

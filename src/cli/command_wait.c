@@ -134,6 +134,7 @@ static int look(struct waiting *w)
 {
 	int rc = TR_CLI_EXIT_OK;
 
+	w->approvals = 0;
 	if (w->left > ONE_BY_ONE)
 		return look_many(w);
 	for (size_t i = 0; !rc && i < w->n; i++)

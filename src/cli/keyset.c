@@ -273,7 +273,7 @@ static const struct argp_option sign_options[] = {
 	{ 0 },
 };
 static const struct argp_option chain_options[] = {
-	{ "file", 'o', "FOLDER", 0, "also write each to FOLDER/keyset-N.cose", 1 },
+	{ "save", TR_OPT_FILE, "FOLDER", 0, "also write each to FOLDER/keyset-N.cose", 1 },
 	{ 0 },
 };
 

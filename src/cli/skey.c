@@ -8,7 +8,6 @@
 int tr_skey_find(struct tr_cli *c, const char *digits, bool may_miss, char ret_id[65], struct tr_json **ret_row)
 {
 	tr_auto(tr_json_free) struct tr_json *answer = NULL;
-	tr_auto(tr_buf_done) struct tr_buf why = TR_BUF_INIT;
 	size_t found = 0;
 	tr_jnode keys;
 	int status = 0, rc = tr_api_try(c, "GET", "/api/v1/admin/keys", tr_view(NULL, 0), &status, &answer);
