@@ -44,7 +44,8 @@ static bool matches(const struct tr_in_commands *in, const struct tr_command_row
 static void list_live(struct tr_core *c, struct tr_req *r, const struct tr_in_commands *in)
 {
 	tr_auto(tr_buf_done) struct tr_buf b = { .max = TR_MSG_ANSWER_MAX - 4096 };
-	size_t shown = 0, looked = 0, limit = in->limit ? (size_t)in->limit : 100, at = tr_table_after(&c->commands, in->cursor);
+	size_t shown = 0, looked = 0, limit = in->limit ? (size_t)in->limit : 100;
+	size_t at = tr_table_after(&c->commands, in->cursor);
 	char last[TR_CMD_ID_HEX + 1] = "";
 	const struct tr_item *i = NULL;
 

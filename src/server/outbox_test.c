@@ -22,7 +22,7 @@ static void names_go_both_ways(void **state)
 static void only_these_states_follow(void **state)
 {
 	static const char *const may[TR_OUT_N] = {
-		/*               wpsRSdfureC: waiting pending sent Received Started done failed unknown refused expired Cancelled */
+		/* wpsRSdfureC: waiting pending sent Received Started done failed unknown refused expired Cancelled */
 		[TR_OUT_WAITING] = ".p.......eC",
 		[TR_OUT_PENDING] = ".psRSdfureC",
 		[TR_OUT_SENT] = ".psRSdfureC",
