@@ -638,6 +638,80 @@ static void a_read_only_store_reads_and_never_writes(void **state)
 	REFUSED(tr_store_probe(c->s, err), TR_E_INTERNAL, "bug");
 }
 
+/* --- whole stores --- */
+
+static void numbers_can_be_raised_and_never_return(void **state)
+{
+	struct ctx *c = *state;
+	struct tr_list_query q = { .limit = 10 };
+	struct tr_event_row row = { .kind = TR_VIEW_LIT("replay"), .agent = TR_VIEW_LIT("a"), .time = 1 };
+	char got[128] = "";
+	uint64_t last = 9;
+
+	OK(tr_store_read_seq(c->s, TR_T_EVENT, &last, err));
+	assert_int_equal(last, 0);
+	OK(apply_alone(c->s, TR_OP_APPEND, TR_T_EVENT, &row, err));
+	OK(tr_store_read_seq(c->s, TR_T_EVENT, &last, err));
+	assert_int_equal(last, 1);
+	OK(tr_store_begin(c->s, err));
+	OK(tr_store_raise_seq(c->s, TR_T_EVENT, 50, err));
+	OK(tr_store_apply(c->s, TR_OP_APPEND, TR_T_EVENT, &row, err));
+	assert_int_equal(tr_store_last_seq(c->s), 51);
+	OK(tr_store_commit(c->s, err));
+	row.time = 2;
+	OK(apply_alone(c->s, TR_OP_EXPIRE, TR_T_EVENT, &row, err));
+	OK(tr_store_read_seq(c->s, TR_T_EVENT, &last, err));
+	assert_int_equal(last, 51); /* though the rows are gone */
+	OK(apply_alone(c->s, TR_OP_APPEND, TR_T_EVENT, &row, err));
+	OK(tr_store_list(c->s, TR_T_EVENT, &q, take_seq, got, err));
+	assert_string_equal(got, "52 ");
+	REFUSED(tr_store_raise_seq(c->s, TR_T_EVENT, 60, err), TR_E_INTERNAL, "bug");
+}
+
+static void a_restored_row_keeps_its_number(void **state)
+{
+	struct ctx *c = *state;
+	struct tr_list_query q = { .limit = 10 };
+	struct tr_audit_row row = { .seq = 7, .object = TR_VIEW_LIT("a") };
+	struct tr_command_row over = { .id = TR_VIEW_LIT("c1"), .state = TR_VIEW_LIT("done"), .ended_at = 5 };
+	char got[128] = "";
+	unsigned n = 0;
+
+	REFUSED(tr_store_restore(c->s, TR_T_AUDIT, &row, err), TR_E_INTERNAL, "bug");
+	OK(tr_store_begin(c->s, err));
+	OK(tr_store_restore(c->s, TR_T_AUDIT, &row, err));
+	OK(tr_store_restore(c->s, TR_T_COMMAND, &over, err));
+	OK(tr_store_raise_seq(c->s, TR_T_AUDIT, 7, err));
+	OK(tr_store_commit(c->s, err));
+	OK(apply_alone(c->s, TR_OP_APPEND, TR_T_AUDIT, &row, err));
+	OK(tr_store_list(c->s, TR_T_AUDIT, &q, take_seq, got, err));
+	assert_string_equal(got, "8 7 ");
+	/* Loaded are only live ones; all are all. */
+	OK(tr_store_each(c->s, TR_T_COMMAND, count_row, &n, err));
+	assert_int_equal(n, 0);
+	OK(tr_store_all(c->s, TR_T_COMMAND, count_row, &n, err));
+	assert_int_equal(n, 1);
+}
+
+static void a_transaction_for_reading_sees_one_moment(void **state)
+{
+	struct ctx *c = *state;
+	struct tr_setting_row a = setting("a", "1"), b = setting("b", "2");
+	struct tr_store *reader;
+
+	OK(apply_alone(c->s, TR_OP_PUT, TR_T_SETTING, &a, err));
+	reader = backend->open(&c->f, TR_STORE_RO);
+	OK(tr_store_begin_read(reader, err));
+	assert_int_equal(count_rows(reader, TR_T_SETTING), 1);
+	OK(apply_alone(c->s, TR_OP_PUT, TR_T_SETTING, &b, err));
+	assert_int_equal(count_rows(reader, TR_T_SETTING), 1);
+	REFUSED(tr_store_apply(reader, TR_OP_PUT, TR_T_SETTING, &b, err), TR_E_INTERNAL, "bug");
+	REFUSED(tr_store_begin_read(reader, err), TR_E_INTERNAL, "bug");
+	tr_store_rollback(reader);
+	assert_int_equal(count_rows(reader, TR_T_SETTING), 2);
+	(void)tr_store_free(reader);
+}
+
 static void opening_again_changes_nothing(void **state)
 {
 	struct ctx *c = *state;
@@ -675,6 +749,9 @@ int main(void)
 		CASE(a_list_stops_when_told_and_can_start_again),
 		CASE(a_rolled_back_append_numbers_nothing_seen),
 		CASE(a_read_only_store_reads_and_never_writes),
+		CASE(numbers_can_be_raised_and_never_return),
+		CASE(a_restored_row_keeps_its_number),
+		CASE(a_transaction_for_reading_sees_one_moment),
 		CASE(opening_again_changes_nothing),
 	};
 	int failed = 0;
