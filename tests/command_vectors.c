@@ -377,6 +377,19 @@ static void put_commands(struct out *o)
 	tr_buf_adds(&o->b, "\n]");
 }
 
+static void put_refusals(struct out *o)
+{
+	open_list(o, "refusals");
+	for (unsigned i = TR_REF_MALFORMED; i < TR_REF_N; i++) {
+		item(o);
+		tr_buf_adds(&o->b, "{");
+		text(o, "code", tr_view_str(tr_refusal_slug((enum tr_refusal)i)));
+		text(o, "sentence", tr_view_str(tr_refusal_sentence((enum tr_refusal)i)));
+		close_object(o);
+	}
+	tr_buf_adds(&o->b, "\n]");
+}
+
 int main(int argc, char **argv)
 {
 	struct out o = { .comma = "" };
@@ -390,6 +403,7 @@ int main(int argc, char **argv)
 	put_orders(&o);
 	put_approvals(&o);
 	put_commands(&o);
+	put_refusals(&o);
 	tr_buf_adds(&o.b, "\n}\n");
 	must(tr_buf_ok(&o.b), "memory");
 	rc = print_or_compare("command_vectors", argv[1], tr_buf_view(&o.b));

@@ -139,6 +139,23 @@ def test_a_command_that_a_thief_gives_a_long_life_is_too_old():
     assert obey.verify_command(cose, scope)[:2] == ("too_old", True)
 
 
+PAGE = (FOLDER.parent / "command.md").read_text()
+
+
+def rows(title):
+    """The table's cells below a heading of the page."""
+    table = PAGE.split(f"\n## {title}\n")[1].split("\n\n")[0]
+    return [[c.strip().strip("`") for c in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+
+
+def test_the_page_says_what_the_product_says():
+    assert rows("Refusals") == [[r["code"], r["sentence"]] for r in COMMAND["refusals"]]
+    told = [[row[0], row[1], row[2], row[3], row[4]] for row in rows("What can be ordered")]
+    life = {300: "5 min", 900: "15 min", 14400: "4 h"}
+    assert told == [[str(v["number"]), v["cmd"], v["class"], v["kind"], life[v["lifetime_s"]]] for v in COMMAND["orders"]
+                    if "not_before_ms" not in v["fields"]]
+
+
 # ---- receipts and deliveries ----
 
 AGENT = private(RECEIPT, "agent")
