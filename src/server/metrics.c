@@ -161,6 +161,8 @@ void tr_metrics_print(const struct tr_metrics *m, const struct tr_gauges *g, str
 		{ "troth_events_lost_total", "counter", "Events given up because the store was away for too long.",
 		  (long long)m->events_lost },
 		{ "troth_pulse_rows_swept_total", "counter", "Agents' rows written to the store.", (long long)m->rows_swept },
+		{ "troth_sweep_commits_total", "counter", "Transactions of sweeps: agents' rows, and what is too old.",
+		  (long long)m->sweep_commits },
 		{ "troth_partition_incidents_open", "gauge", "Partitions that are silent as a whole.",
 		  (long long)g->fleet.incidents_open },
 		{ "troth_amnesties_total", "counter", "Times at which silence was excused because the server itself had stopped.",

@@ -25,7 +25,7 @@ struct tr_metrics {
 	} pulses_refused[TR_REFUSED_REASONS];
 	uint64_t pulses_refused_front; /* in a flood: by front, without telling us one by one */
 	uint64_t rechecks_ok, rechecks_lost, rechecks_skipped, fronts_lied;
-	uint64_t events_unrecorded, events_lost, rows_swept;
+	uint64_t events_unrecorded, events_lost, rows_swept, sweep_commits;
 	uint64_t commits, commit_failures, failure_rate_alerts, unrecorded_refusals, role_losses;
 	uint64_t accepted, refused_limit, refused_syntax, refused_rate, refused_cert, timeouts;
 	/* Sliding minute for the failure-rate alert. */

@@ -91,6 +91,7 @@ static void swept(void *arg, enum tr_code rc, const char *why)
 {
 	struct sweep *s = arg;
 
+	s->c->metrics.sweep_commits += rc == TR_OK;
 	if (rc) {
 		tr_log(TR_LOG_ERROR, "sweep_failed", "why", why, NULL);
 		for (size_t k = 0; k < s->n; k++)
@@ -122,7 +123,9 @@ static void sweep_on(struct sweep *s)
 /* Of a transaction that nothing waits for. */
 static void noted(void *arg, enum tr_code rc, const char *why)
 {
-	(void)arg;
+	struct tr_core *c = arg;
+
+	c->metrics.sweep_commits += rc == TR_OK;
 	if (rc)
 		tr_log(TR_LOG_ERROR, "sweep_failed", "why", why, NULL);
 }
@@ -136,7 +139,7 @@ void tr_core_sweep_last(struct tr_core *c)
 		s.tx = tr_tx_new(c);
 		if (!s.tx || !tr_fleet_sweep(c->fleet, SWEEP_ROWS, put_row, &s))
 			break;
-		tr_tx_commit(s.tx, noted, NULL);
+		tr_tx_commit(s.tx, noted, c);
 		s.tx = NULL;
 	}
 	s.tx = tr_tx_free(s.tx);
@@ -161,7 +164,7 @@ static void expire_seen(struct tr_core *c)
 	if (!old || !tr_core_holds(c) || !(tx = tr_tx_new(c)))
 		return;
 	tr_tx_add(tx, TR_OP_EXPIRE, TR_T_SEEN, &row);
-	tr_tx_commit(tx, noted, NULL);
+	tr_tx_commit(tx, noted, c);
 }
 
 /* What happened, and what was ordered, is kept for so many days; the audit log is kept for ever. */
@@ -177,7 +180,7 @@ static void expire_events(struct tr_core *c)
 	c->events_expire_ms = mono + EVENTS_EXPIRE_MS;
 	tr_tx_add(tx, TR_OP_EXPIRE, TR_T_EVENT, &row);
 	tr_tx_add(tx, TR_OP_EXPIRE, TR_T_COMMAND, &over);
-	tr_tx_commit(tx, noted, NULL);
+	tr_tx_commit(tx, noted, c);
 }
 
 void tr_core_sweep(struct tr_core *c, size_t most)

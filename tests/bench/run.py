@@ -20,6 +20,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 
+import commands  # noqa: E402 (tests/bench/commands.py)
+
 HASH = "07" * 32  # of the binary that the fleet claims to run
 ROUNDS = 15       # short turns: what else the machine does then hits both servers alike
 FLIGHT = 32       # pulses under way at once
@@ -242,6 +244,7 @@ class Bench:
                 for role in set(roles.values()) if mine else ():
                     by_role.setdefault(role, []).append(sum(v for p, v in spent.items() if roles.get(p) == role))
         after = self.settle(fronts)
+        commands.store_ops(self, server, load, self.o.beats)
         load.stop()
         other.stop()
         end(bare)
@@ -259,6 +262,34 @@ class Bench:
         self.put("idle_conn_kib", max(idle - before, after - before) / (n - 16), "KiB", 18,
                  f"after one pulse each {(idle - before) / (n - 16):.1f}, after the load "
                  f"{(after - before) / (n - 16):.1f}, bare {(bare_idle - bare_before) / n:.1f}")
+
+    # ---- commands ----
+
+    def commands(self, kind, **how):
+        """On a server of its own, whose registry has as many agents as one request may name."""
+        import harness
+        server = harness.Server(config=f"attestation:\n  mode: enforce\n  expected_hash: sha256:{HASH}\n", **how)
+        try:
+            server.start()
+            commands.register(server, self.build, server.base / "fleet.pem", HASH)
+            commands.put(self, server, kind, cpu_ns)
+            server.stop()
+        finally:
+            server.destroy()
+
+    def commands_postgres(self):
+        import pg
+        try:
+            database = pg.server_or_skip()
+        except BaseException as e:  # pytest's way to skip is no Exception
+            if isinstance(e, (KeyboardInterrupt, SystemExit)):
+                raise
+            self.put("commands_per_s_postgres", None, "1/s per core", None, f"no PostgreSQL here: {e}")
+            return
+        try:
+            self.commands("postgres", init=("--store", database.location(database.database())))
+        finally:
+            database.destroy()
 
     # ---- the agent ----
 
@@ -315,6 +346,8 @@ class Bench:
             server.start()
             self.pulses(server, fleet)
             server.stop()
+            self.commands("sqlite")
+            self.commands_postgres()
             server.config.write_text(server.config.read_text().split("\nattestation:")[0] + "\n")
             server.start()
             self.agent(server)
