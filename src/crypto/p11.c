@@ -16,7 +16,9 @@ struct tr_p11 {
 	char *path;
 	struct tr_secret *pin; /* NULL: none */
 	size_t pin_n;
-	unsigned inside; /* keys with a session */
+	bool pin_refused;      /* never tried again */
+	unsigned starts;       /* of the library: a session is of one of them */
+	unsigned keys, inside; /* in use; those of them that have a session */
 };
 
 /* A key of ours that is in use. */
@@ -24,6 +26,7 @@ struct p11_key {
 	struct tr_p11 *p;
 	P11KitUri *uri;
 	struct tr_p11_place at; /* session 0: the token is away */
+	unsigned start;         /* of the library, that the session is of */
 	uint64_t tried_ms;      /* to come back, monotonic; 0: never */
 	uint8_t spki[128];      /* as it was at first: another key under the same name is not ours */
 	size_t spki_n;
@@ -93,6 +96,9 @@ static TR_RC login(struct tr_p11 *p, CK_SESSION_HANDLE session, CK_SLOT_ID slot,
 		return tr_err_set(err, TR_E_INVALID, "the token asks for a PIN; name the file that holds it in pkcs11.pin_file",
 				  "%s", p->path);
 	/* A service that comes up again and again must not be what locks the token. */
+	if (p->pin_refused)
+		return tr_err_set(err, TR_E_DENIED, "the token has refused the PIN; correct pkcs11.pin_file and restart trothd",
+				  "%s", p->path);
 	if (info.flags & CKF_USER_PIN_LOCKED)
 		return tr_err_set(err, TR_E_DENIED, "the token's PIN is locked; unlock it with the token's own tool", "%s", p->path);
 	if (info.flags & CKF_USER_PIN_FINAL_TRY)
@@ -102,20 +108,26 @@ static TR_RC login(struct tr_p11 *p, CK_SESSION_HANDLE session, CK_SLOT_ID slot,
 	rv = p->f->C_Login(session, CKU_USER, tr_secret_p(p->pin), p->pin_n);
 	if (rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN)
 		return TR_OK;
-	if (rv == CKR_PIN_INCORRECT || rv == CKR_PIN_LEN_RANGE || rv == CKR_PIN_INVALID)
+	p->pin_refused = rv == CKR_PIN_INCORRECT || rv == CKR_PIN_LEN_RANGE || rv == CKR_PIN_INVALID;
+	if (p->pin_refused)
 		return tr_err_set(err, TR_E_DENIED,
 				  "the token refuses the PIN in pkcs11.pin_file; correct it before starting again: tokens lock after a few tries",
 				  "%s: %s", p->path, p11_kit_strerror(rv));
 	return tr_p11_fail(err, rv, "login");
 }
 
-static void leave(struct tr_p11 *p, struct tr_p11_place *at)
+static bool is_inside(const struct p11_key *k)
 {
-	if (at->session) {
-		(void)p->f->C_CloseSession(at->session);
-		p->inside--;
+	return k->at.session && k->start == k->p->starts;
+}
+
+static void leave(struct p11_key *k)
+{
+	if (is_inside(k)) {
+		(void)k->p->f->C_CloseSession(k->at.session);
+		k->p->inside--;
 	}
-	*at = (struct tr_p11_place){ 0 };
+	k->at = (struct tr_p11_place){ 0 };
 }
 
 /* Finds token and key, logged in. */
@@ -123,6 +135,7 @@ static TR_RC enter(struct p11_key *k, struct tr_buf *ret_spki, struct tr_err *er
 {
 	CK_RV rv;
 
+	k->start = k->p->starts;
 	if (tr_p11_find_slot(k->p->f, k->uri, &k->at.slot, err))
 		return err->code;
 	rv = k->p->f->C_OpenSession(k->at.slot, CKF_SERIAL_SESSION, NULL, NULL, &k->at.session);
@@ -133,7 +146,7 @@ static TR_RC enter(struct p11_key *k, struct tr_buf *ret_spki, struct tr_err *er
 	k->p->inside++;
 	if (login(k->p, k->at.session, k->at.slot, err) ||
 	    tr_p11_find_key(k->p->f, k->uri, &k->at, err) || tr_p11_read_spki(k->p->f, &k->at, ret_spki, err)) {
-		leave(k->p, &k->at);
+		leave(k);
 		return err->code;
 	}
 	return TR_OK;
@@ -141,15 +154,15 @@ static TR_RC enter(struct p11_key *k, struct tr_buf *ret_spki, struct tr_err *er
 
 /* ---- signing ---- */
 
-/* Some libraries never look for a token again that was gone once: they are started anew, unless another key is in use. */
+/* Some libraries never look again for a token that was gone once: they are started anew. Every key enters again, then. */
 static TR_RC start_anew(struct tr_p11 *p, struct tr_err *err)
 {
 	CK_RV rv;
 
-	if (p->inside)
-		return TR_OK;
 	if (p->initialized)
 		(void)p11_kit_module_finalize(p->f);
+	p->starts++;
+	p->inside = 0;
 	rv = p11_kit_module_initialize(p->f);
 	p->initialized = rv == CKR_OK;
 	return p->initialized ? TR_OK : tr_p11_fail(err, rv, "start the library anew");
@@ -159,18 +172,20 @@ static TR_RC start_anew(struct tr_p11 *p, struct tr_err *err)
 static TR_RC come_back(struct p11_key *k, struct tr_err *err)
 {
 	tr_auto(tr_buf_done) struct tr_buf spki = TR_BUF_INIT;
+	bool started_since = k->start != k->p->starts; /* by another key: what it opened is here too */
 	uint64_t now = tr_mono_ms();
 
-	if (k->tried_ms && now - k->tried_ms < TR_P11_RETRY_MS)
+	k->at = (struct tr_p11_place){ 0 };
+	if (!started_since && k->tried_ms && now - k->tried_ms < TR_P11_RETRY_MS)
 		return tr_err_set(err, TR_E_UNAVAIL, "the token is away; put it back, or see its library's log", "asked a moment ago");
 	k->tried_ms = now;
-	if (start_anew(k->p, err) || enter(k, &spki, err)) {
+	if ((!started_since && start_anew(k->p, err)) || enter(k, &spki, err)) {
 		err->code = TR_E_UNAVAIL; /* what was wrong at the start ends the start; now it is an outage */
 		return err->code;
 	}
 	if (tr_view_eq(tr_buf_view(&spki), tr_view(k->spki, k->spki_n)))
 		return TR_OK;
-	leave(k->p, &k->at);
+	leave(k);
 	return tr_err_set(err, TR_E_UNAVAIL, "the token that came back holds another key under this name; put the right one back",
 			  "%s", k->p->path);
 }
@@ -184,7 +199,7 @@ static enum tr_code sign(void *arg, enum tr_sig_alg alg, struct tr_view msg, uin
 	CK_ULONG n = TR_SIG_MAX;
 	CK_RV rv;
 
-	if (!k->at.session && come_back(k, err))
+	if (!is_inside(k) && come_back(k, err))
 		return err->code;
 	if (alg != TR_SIG_ED25519) {
 		/* Tokens sign the digest; who made it is theirs not to know. */
@@ -195,7 +210,7 @@ static enum tr_code sign(void *arg, enum tr_sig_alg alg, struct tr_view msg, uin
 	if (rv == CKR_OK)
 		rv = f->C_Sign(k->at.session, (CK_BYTE_PTR)(uintptr_t)msg.p, msg.n, sig, &n);
 	if (rv != CKR_OK) {
-		leave(k->p, &k->at);
+		leave(k);
 		return tr_p11_fail(err, rv, "sign");
 	}
 	*ret_n = n;
@@ -206,8 +221,9 @@ static void key_done(void *arg)
 {
 	struct p11_key *k = arg;
 
-	leave(k->p, &k->at);
+	leave(k);
 	p11_kit_uri_free(k->uri);
+	k->p->keys--;
 	free(k);
 }
 
@@ -277,7 +293,13 @@ TR_RC tr_p11_key(struct tr_p11 *p, const char *uri, struct tr_privkey **ret, str
 	}
 	k->p = p;
 	k->uri = parsed;
+	p->keys++;
 	if (enter(k, &spki, err) || finish(&k, tr_buf_view(&spki), ret, err))
 		return tr_err_wrap(err, "%s", uri);
 	return TR_OK;
+}
+
+bool tr_p11_is_well(const struct tr_p11 *p)
+{
+	return p->inside == p->keys;
 }

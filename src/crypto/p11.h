@@ -24,5 +24,7 @@ TR_DEFINE_AUTO(struct tr_p11 *, tr_p11_free)
  * once in TR_P11_RETRY_MS. */
 #define TR_P11_RETRY_MS 5000
 TR_RC tr_p11_key(struct tr_p11 *p, const char *uri, struct tr_privkey **ret, struct tr_err *err);
+/* Did the last signature of each of its keys succeed? */
+bool tr_p11_is_well(const struct tr_p11 *p);
 
 #endif

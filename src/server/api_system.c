@@ -23,7 +23,7 @@ void tr_api_readyz(struct tr_core *c, struct tr_req *r)
 	} parts[] = {
 		{ "registry", c->loaded && c->seeded },	   { "store", c->store && c->store_ok }, { "store_ro", c->up[TR_UP_STORE_RO] },
 		{ "keys", c->up[TR_UP_KEYS] },	   { "appraise", c->up[TR_UP_APPRAISE] },
-		{ "tls_certificate", c->tls_not_after > tr_now_ms() },
+		{ "token", tr_authority_has_token(c) }, { "tls_certificate", c->tls_not_after > tr_now_ms() },
 	};
 	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
 	bool all = true;

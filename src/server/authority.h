@@ -14,6 +14,8 @@ struct tr_view tr_authority_bytes(const struct tr_core *c);
 /* The id (32 bytes) of the primary command key, when role `keys` can sign with it and the keyset in force lets it; NULL:
  * none, orders are refused with tr_authority_no_key. */
 const uint8_t *tr_authority_command_key(const struct tr_core *c);
+/* Every key that the configuration places in a token (pkcs11) is held by role `keys` now; true, too, when there is none. */
+bool tr_authority_has_token(const struct tr_core *c);
 void tr_authority_no_key(struct tr_req *r); /* 503 no_command_key, with the sentence that says what to run */
 
 /* What came of some of the commands that were to be signed: those from `first` on. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What an operator asks before, or without, a start: is the configuration good, and are the roles confined? */
+#include "server/hsm.h"
 #include "server/supervisor.h"
 
 #include "base/secret.h"
@@ -54,6 +55,8 @@ TR_RC tr_supervisor_check(const char *config, struct tr_err *err)
 	for (size_t i = 0; i < TR_ARRAY_LEN(needed); i++) {
 		tr_auto(tr_buf_done) struct tr_buf bytes = TR_BUF_INIT;
 
+		if (cfg->pkcs11 && cfg->pkcs11->ca && strcmp(needed[i].name, "keys/ca.key") == 0)
+			continue; /* it is in the token */
 		rc = tr_config_read(cfg, needed[i].name, needed[i].secret, &bytes, err);
 		tr_wipe(bytes.p, bytes.n);
 		if (rc)
@@ -66,6 +69,8 @@ TR_RC tr_supervisor_check(const char *config, struct tr_err *err)
 		    tr_pubkey_from_pem(tr_buf_view(&pem), &key, err))
 			return tr_err_wrap(err, "attestation.public_key_path");
 	}
+	if (tr_hsm_try(cfg, err))
+		return err->code;
 	return tr_notify_check(cfg, err);
 }
 

@@ -281,7 +281,7 @@ static TR_RC check_alerts(const struct tr_config_alerts *a, struct tr_err *err)
 	return TR_OK;
 }
 
-static TR_RC check_pkcs11(const struct tr_config_pkcs11 *p, struct tr_err *err)
+TR_RC tr_config_pkcs11_check(const struct tr_config_pkcs11 *p, struct tr_err *err)
 {
 	const struct {
 		const char *name, *uri;
@@ -336,7 +336,7 @@ static TR_RC check(const struct tr_config *c, struct tr_err *err)
 	if (!tr_view_is(tr_view_str(c->compat->original_commands), "off") && !tr_config_signs_original(c))
 		return wrong(err, "compat.original_commands must be off or sign", "compat.original_commands",
 			     c->compat->original_commands);
-	if (c->pkcs11 && check_pkcs11(c->pkcs11, err))
+	if (c->pkcs11 && tr_config_pkcs11_check(c->pkcs11, err))
 		return err->code;
 	return check_alerts(c->alerts, err) ? err->code : check_attestation(c->attestation, err);
 }

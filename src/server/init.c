@@ -9,6 +9,7 @@
 #include "crypto/x509.h"
 #include "ipc/sandbox.h"
 #include "server/config.h"
+#include "server/hsm.h"
 #include "server/keyring.h"
 #include "signed/keyset.h"
 #include "signed/token.h"
@@ -26,6 +27,7 @@ struct making {
 	const struct tr_init *in;
 	int64_t now;
 	struct tr_privkey *root, *ca, *command;
+	struct tr_hsm hsm; /* its keys are taken */
 	struct tr_buf ca_der, keyset, sealed; /* sealed: the command key, for the store */
 	uint8_t pin[32];
 };
@@ -113,7 +115,8 @@ static TR_RC make_ca(struct making *m, struct tr_err *err)
 				     .not_after_ms = m->now + CA_DAYS * DAY_MS, .ca = true };
 	char spiffe[TR_SPIFFE_MAX];
 
-	if (tr_privkey_generate(TR_KEY_ED25519, &m->ca, err) || create_key(m, "keys/ca.key", m->ca, err))
+	m->ca = TR_TAKE(m->hsm.ca);
+	if (!m->ca && (tr_privkey_generate(TR_KEY_ED25519, &m->ca, err) || create_key(m, "keys/ca.key", m->ca, err)))
 		return err->code;
 	(void)snprintf(spiffe, sizeof(spiffe), "spiffe://%s", m->in->trust_domain);
 	spec.spiffe = spiffe;
@@ -131,10 +134,12 @@ static TR_RC make_command_key(struct making *m, struct tr_err *err)
 
 	tr_random(seal, sizeof(seal));
 	rc = create(m, TR_SEAL_KEY, TR_VIEW_ARRAY(seal), 0600, err);
-	if (!rc)
+	m->command = TR_TAKE(m->hsm.command);
+	if (!rc && !m->command) {
 		rc = tr_privkey_generate(TR_KEY_ED25519, &m->command, err);
-	if (!rc)
-		rc = tr_privkey_seal(seal, tr_view_str(tr_key_role_name(TR_ROLE_COMMAND)), m->command, &m->sealed, err);
+		if (!rc)
+			rc = tr_privkey_seal(seal, tr_view_str(tr_key_role_name(TR_ROLE_COMMAND)), m->command, &m->sealed, err);
+	}
 	tr_wipe(seal, sizeof(seal));
 	return rc;
 }
@@ -248,7 +253,7 @@ static TR_RC put_command_key(const struct making *m, struct tr_store *s, struct 
 	const struct tr_pubkey *pub = tr_privkey_pub(m->command);
 	const struct tr_skey_row row = {
 		.id = tr_view(tr_pubkey_id(pub), 32), .role = TR_VIEW_LIT("command"), .state = TR_VIEW_LIT("primary"),
-		.origin = TR_VIEW_LIT("sealed"), .version = 1, .name = TR_VIEW_LIT("command-1"),
+		.origin = m->sealed.n ? TR_VIEW_LIT("sealed") : TR_VIEW_LIT("pkcs11"), .version = 1, .name = TR_VIEW_LIT("command-1"),
 		.key_type = tr_view_str(tr_pubkey_type_name(pub)), .spki = tr_pubkey_spki(pub),
 		.sealed = tr_buf_view(&m->sealed), .created_at = m->now, .active_at = m->now, .primary_at = m->now,
 		.created_by = TR_VIEW_LIT("trothd init"),
@@ -297,6 +302,8 @@ static TR_RC make_config(struct making *m, struct tr_err *err)
 		tr_buf_addf(&b, "store: \"%s\"\n", m->in->store);
 	if (m->in->store_password_file)
 		tr_buf_addf(&b, "store_password_file: \"%s\"\n", m->in->store_password_file);
+	if (m->in->pkcs11)
+		tr_hsm_add_config(m->in->pkcs11, &b);
 	tr_buf_adds(&b, "# attestation:\n#   mode: enforce        # off, audit, enforce\n#   accept: [native]     # native, original\n"
 			"# clock:\n#   source: kernel       # or trusted: you vouch for this server's clock\n");
 	return create(m, "trothd.yaml", tr_buf_view(&b), 0644, err);
@@ -318,7 +325,8 @@ static TR_RC hand_over(const struct making *m, struct tr_err *err)
 				      "        roles will run; make the account first (systemd-sysusers) if a systemd unit shall run it\n");
 	for (size_t i = 0; i < TR_ARRAY_LEN(names); i++) {
 		path_of(m, names[i], path, sizeof(path));
-		if (m->in->store && strcmp(names[i], "troth.db") == 0)
+		if ((m->in->store && strcmp(names[i], "troth.db") == 0) ||
+		    (m->in->pkcs11 && m->in->pkcs11->ca && strcmp(names[i], "keys/ca.key") == 0))
 			continue;
 		if (chown(path, uid, gid))
 			return tr_err_errno(err, "chown %s", path);
@@ -357,9 +365,11 @@ TR_RC tr_init(const struct tr_init *in, struct tr_err *err)
 	if (!tr_trust_domain_ok(tr_view_str(in->trust_domain)))
 		return tr_err_set(err, TR_E_INVALID, "a trust domain is lower-case letters, digits, dots and dashes",
 				  "\"%s\"", in->trust_domain);
+	if (in->pkcs11 && tr_hsm_open_new(in->pkcs11, &m.hsm, err))
+		return err->code;
 	/* The configuration is written last: where it stands, all the rest does. */
-	if (claim_folder(in->dir, err) || claim_database(&m, err) || make_folders(&m, err) || make_root(&m, err) || make_ca(&m, err) || make_command_key(&m, err) ||
-	    make_tls(&m, err) || make_keyset(&m, err) || make_store(&m, err) || make_config(&m, err) ||
+	if (claim_folder(in->dir, err) || claim_database(&m, err) || make_folders(&m, err) || make_root(&m, err) ||
+	    make_ca(&m, err) || make_command_key(&m, err) || make_tls(&m, err) || make_keyset(&m, err) || make_store(&m, err) || make_config(&m, err) ||
 	    hand_over(&m, err))
 		rc = err->code;
 	else
@@ -369,6 +379,7 @@ TR_RC tr_init(const struct tr_init *in, struct tr_err *err)
 	m.root = tr_privkey_free(m.root);
 	m.ca = tr_privkey_free(m.ca);
 	m.command = tr_privkey_free(m.command);
+	tr_hsm_done(&m.hsm);
 	tr_buf_done(&m.sealed);
 	tr_buf_done(&m.ca_der);
 	tr_buf_done(&m.keyset);
@@ -426,13 +437,13 @@ static TR_RC present_hosts(const struct tr_config *cfg, struct hosts *h, struct 
 TR_RC tr_init_renew_tls(const char *config, const char *const *hosts, struct tr_err *err)
 {
 	tr_auto(tr_config_free) struct tr_config *cfg = NULL;
+	tr_auto(tr_hsm_done) struct tr_hsm hsm = { 0 };
 	tr_auto(tr_privkey_free) struct tr_privkey *ca = NULL;
 	tr_auto(tr_privkey_free) struct tr_privkey *key = NULL;
 	tr_auto(tr_buf_done) struct tr_buf pem = TR_BUF_INIT;
 	tr_auto(tr_buf_done) struct tr_buf ca_der = TR_BUF_INIT;
 	tr_auto(tr_buf_done) struct tr_buf der = TR_BUF_INIT;
 	struct tr_view label, rest;
-	char path[4096];
 	struct hosts same = { .n = 0 };
 	enum tr_code rc;
 
@@ -443,8 +454,7 @@ TR_RC tr_init_renew_tls(const char *config, const char *const *hosts, struct tr_
 			return err->code;
 		hosts = same.list;
 	}
-	tr_config_path(cfg, "keys/ca.key", path, sizeof(path));
-	if (tr_privkey_load(path, &ca, err) || tr_config_read(cfg, "keys/ca.crt", false, &pem, err) ||
+	if (tr_hsm_ca_key(cfg, &hsm, &ca, err) || tr_config_read(cfg, "keys/ca.crt", false, &pem, err) ||
 	    tr_pem_get(tr_buf_view(&pem), &label, &ca_der, &rest, err) ||
 	    issue_tls(ca, tr_buf_view(&ca_der), hosts, tr_now_ms(), &key, &der, err))
 		return err->code;

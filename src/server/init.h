@@ -6,6 +6,8 @@
 
 #include "base/err.h"
 
+struct tr_config_pkcs11;
+
 struct tr_init {
 	const char *dir;
 	const char *trust_domain;
@@ -14,6 +16,7 @@ struct tr_init {
 	const char *const *urls;      /* NULL-terminated; what agents are told */
 	const char *store;            /* "postgresql://…"; NULL: a file in the folder */
 	const char *store_password_file; /* NULL, or absolute */
+	const struct tr_config_pkcs11 *pkcs11; /* NULL: no key is in a token; pin_file absolute */
 };
 TR_RC tr_init(const struct tr_init *i, struct tr_err *err);
 /* A new server certificate by the CA key of the installation; replaces tls/server.{key,crt}. hosts NULL or empty: the same

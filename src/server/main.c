@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "crypto/hash.h"
 #include "server/backup.h"
+#include "server/config.h"
 #include "server/init.h"
 #include "server/key_import.h"
 #include "server/role.h"
@@ -23,6 +24,8 @@ struct options {
 	struct tr_move move;
 	const char *hosts[LIST_MAX + 1], *urls[LIST_MAX + 1];
 	size_t n_hosts, n_urls;
+	struct tr_config_pkcs11 pkcs11;
+	char *folders[LIST_MAX], *environment[LIST_MAX];
 };
 
 static const char doc[] =
@@ -46,7 +49,8 @@ static const char doc[] =
 	"  trothd run --config /var/lib/troth/trothd.yaml\n";
 
 enum { OPT_OPERATORS = 256, OPT_AGENTS, OPT_NAME, OPT_STORE, OPT_STORE_PASSWORD, OPT_FROM, OPT_TO,
-       OPT_FROM_PASSWORD, OPT_TO_PASSWORD };
+       OPT_FROM_PASSWORD, OPT_TO_PASSWORD,
+       OPT_P11_MODULE, OPT_P11_PIN, OPT_P11_CA, OPT_P11_COMMAND, OPT_P11_FOLDER, OPT_P11_ENV };
 
 static const struct argp_option options[] = {
 	{ "config", 'c', "FILE", 0, "configuration file (default " CONFIG_DEFAULT ")", 0 },
@@ -64,6 +68,12 @@ static const struct argp_option options[] = {
 	{ "from-password-file", OPT_FROM_PASSWORD, "FILE", 0, "store copy: of --from", 0 },
 	{ "to-password-file", OPT_TO_PASSWORD, "FILE", 0, "store copy: of --to", 0 },
 	{ "store-password-file", OPT_STORE_PASSWORD, "FILE", 0, "init: holds the database user's password; full path", 0 },
+	{ "pkcs11-module", OPT_P11_MODULE, "FILE", 0, "init: library of the token that holds keys; full path", 0 },
+	{ "pkcs11-pin-file", OPT_P11_PIN, "FILE", 0, "init: holds its PIN, mode 0600; full path", 0 },
+	{ "pkcs11-ca", OPT_P11_CA, "URI", 0, "init: the CA's key in it, e.g. pkcs11:token=NAME;object=NAME", 0 },
+	{ "pkcs11-command", OPT_P11_COMMAND, "URI", 0, "init: the command key in it", 0 },
+	{ "pkcs11-folder", OPT_P11_FOLDER, "FOLDER", 0, "init: where its library reads and locks files; repeatable", 0 },
+	{ "pkcs11-env", OPT_P11_ENV, "NAME=VALUE", 0, "init: environment of its library; repeatable", 0 },
 	{ "name", OPT_NAME, "NAME", 0, "key import: what people call the key (default imported)", 0 },
 	{ 0 },
 };
@@ -78,6 +88,24 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 't': o->trust_domain = arg; return 0;
 	case OPT_AGENTS: o->agents = arg; return 0;
 	case OPT_NAME: o->name = arg; return 0;
+	case OPT_P11_MODULE: o->pkcs11.module = arg; return 0;
+	case OPT_P11_CA: o->pkcs11.ca = arg; return 0;
+	case OPT_P11_COMMAND: o->pkcs11.command = arg; return 0;
+	case OPT_P11_PIN:
+		if (*arg != '/')
+			argp_error(state, "--pkcs11-pin-file takes a full path: trothd starts elsewhere");
+		o->pkcs11.pin_file = arg;
+		return 0;
+	case OPT_P11_FOLDER:
+		if (o->pkcs11.folders_count == LIST_MAX)
+			argp_error(state, "at most %d --pkcs11-folder", LIST_MAX);
+		o->folders[o->pkcs11.folders_count++] = arg;
+		return 0;
+	case OPT_P11_ENV:
+		if (o->pkcs11.environment_count == LIST_MAX)
+			argp_error(state, "at most %d --pkcs11-env", LIST_MAX);
+		o->environment[o->pkcs11.environment_count++] = arg;
+		return 0;
 	case OPT_OPERATORS: o->operators = arg; return 0;
 	case OPT_STORE: o->store = arg; return 0;
 	case OPT_FROM: o->move.from = arg; return 0;
@@ -155,6 +183,10 @@ static int init(struct options *o)
 		(void)fprintf(stderr, "trothd init: --trust-domain is missing, e.g. --trust-domain fleet.example\n");
 		return 64;
 	}
+	o->pkcs11.folders = o->folders;
+	o->pkcs11.environment = o->environment;
+	if (o->pkcs11.module || o->pkcs11.ca || o->pkcs11.command)
+		in.pkcs11 = &o->pkcs11;
 	default_hosts(o);
 	if (o->n_urls == 0) {
 		(void)snprintf(url, sizeof(url), "https://%s:%s", o->hosts[0], port ? port + 1 : "8443");

@@ -11,6 +11,29 @@
 /* The self-test enters a role exactly as usual and then commits the forbidden act. */
 static bool probing;
 
+static const char *const *token_folders; /* NULL: no token */
+
+void tr_role_use_token(const char *const *folders)
+{
+	token_folders = folders;
+}
+
+static int confine_files(enum tr_proc proc)
+{
+	int landlock;
+
+	if (proc == TR_PROC_EGRESS)
+		return tr_sandbox_landlock_egress();
+	/* Also the stores: their database is open, and the folder it lies in holds the private keys, under the same uid. */
+	if (proc != TR_PROC_KEYS || !token_folders)
+		return tr_sandbox_landlock(NULL);
+	landlock = tr_sandbox_landlock_token(token_folders);
+	if (!landlock)
+		tr_log(TR_LOG_WARN, "token_without_files", "why", "this kernel has no Landlock, so the token's library may open no file",
+		       NULL);
+	return landlock;
+}
+
 TR_RC tr_role_enter(enum tr_proc proc, struct tr_err *err)
 {
 	int landlock;
@@ -19,8 +42,7 @@ TR_RC tr_role_enter(enum tr_proc proc, struct tr_err *err)
 	tzset();
 	if (tr_sandbox_harden(err) || tr_sandbox_drop_root(err))
 		return err->code;
-	/* Also the stores: their database is open, and the folder it lies in holds the private keys, under the same uid. */
-	landlock = proc == TR_PROC_EGRESS ? tr_sandbox_landlock_egress() : tr_sandbox_landlock(NULL);
+	landlock = confine_files(proc);
 	if (tr_sandbox_filter(proc, err))
 		return err->code;
 	if (probing) {
@@ -84,12 +106,10 @@ TR_RC tr_role_serve_with(enum tr_proc proc, const struct tr_frame_rule *rules, v
 	return serve(proc, rules, arg, ret_loop, NULL, err);
 }
 
-TR_RC tr_role_serve_telling(enum tr_proc proc, const struct tr_frame_rule *rules, void *arg,
+TR_RC tr_role_serve_telling(enum tr_proc proc, const struct tr_frame_rule *rules, void *arg, struct tr_loop **ret_loop,
 			    void (*tell)(void *arg, struct tr_chan *core), struct tr_err *err)
 {
-	struct tr_loop *unused;
-
-	return serve(proc, rules, arg, &unused, tell, err);
+	return serve(proc, rules, arg, ret_loop, tell, err);
 }
 
 static enum tr_level level_of(const char *name)

@@ -35,8 +35,10 @@ TR_RC tr_role_serve(enum tr_proc proc, const struct tr_frame_rule *rules, void *
 TR_RC tr_role_serve_with(enum tr_proc proc, const struct tr_frame_rule *rules, void *arg, struct tr_loop **ret_loop,
 			 struct tr_err *err);
 /* The same for a role that has something to say before it says hello. */
-TR_RC tr_role_serve_telling(enum tr_proc proc, const struct tr_frame_rule *rules, void *arg,
+TR_RC tr_role_serve_telling(enum tr_proc proc, const struct tr_frame_rule *rules, void *arg, struct tr_loop **ret_loop,
 			    void (*tell)(void *arg, struct tr_chan *core), struct tr_err *err);
+/* Keys with a token: its library may use files below these folders (NULL-terminated, kept). Before one of the above. */
+void tr_role_use_token(const char *const *folders);
 
 /* `trothd role <name> --config <file>`: never returns control to the caller's main but for its exit code. */
 int tr_role_main(const char *name, const char *config);

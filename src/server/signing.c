@@ -7,6 +7,7 @@
 #include "server/orders.h"
 
 #define BATCH_BYTES ((size_t)800000)
+#define KEYS_TRIED_MAX 4 /* of one batch, when one after the other is revoked */
 #define PER_COMMAND 512 /* what a command adds to its order and approvals, generously */
 
 /* ---- what `keys` can use ---- */
@@ -37,6 +38,19 @@ bool tr_authority_usable(const struct tr_core *c, struct tr_view id)
 		if (tr_view_eq(id, TR_VIEW_ARRAY(a->opened[i])))
 			return c->up[TR_UP_KEYS];
 	return c->up[TR_UP_KEYS] && is_held(a, id);
+}
+
+bool tr_authority_has_token(const struct tr_core *c)
+{
+	const struct tr_config_pkcs11 *p = c->cfg->pkcs11;
+	struct tr_view list = tr_buf_view(&c->authority->held), one;
+	unsigned wanted = p ? (p->ca != NULL) + (p->command != NULL) : 0, held = 0;
+	struct tr_msg_held h;
+	struct tr_err err;
+
+	while (tr_records_next(&list, &one))
+		held += !tr_record_decode(&tr_msg_held_def, one, &h, &err) && tr_view_is(h.origin, "pkcs11");
+	return held >= wanted;
 }
 
 static void on_loaded(void *arg, const void *answer)
@@ -181,12 +195,20 @@ void tr_authority_no_key(struct tr_req *r)
 
 struct signing {
 	struct tr_core *c;
+	struct tr_buf commands; /* as asked */
 	size_t first, n;
 	bool last;
+	unsigned keys_tried;
 	uint8_t key_id[32];
 	tr_signed_fn fn;
 	void *arg;
 };
+
+static void signing_free(struct signing *s)
+{
+	tr_buf_done(&s->commands);
+	free(s);
+}
 
 static void failed(struct signing *s, uint64_t code, const char *why)
 {
@@ -209,10 +231,31 @@ void tr_authority_count_uses(struct tr_core *c, const uint8_t id[32], uint64_t n
 	a->uses[at].n += n;
 }
 
-static void on_signed(void *arg, const void *answer)
+/* Was this key revoked, or retired, while `keys` was signing with it? */
+static bool has_ended(const struct tr_core *c, const uint8_t id[32])
 {
-	struct signing *s = arg;
-	const struct tr_msg_commands_signed *m = answer;
+	const struct tr_item *i = tr_table_get(&c->skeys, tr_view(id, 32));
+	const struct tr_skey_row *row = TR_ROW(&c->skeys, i);
+
+	return !row || i->ending || tr_skey_state_of(row->state) >= TR_SKEY_RETIRED;
+}
+
+static void on_signed(void *arg, const void *answer);
+
+static void ask(struct signing *s, const uint8_t *key)
+{
+	struct tr_msg_sign_commands m = { .keyset_epoch = s->c->authority->keyset.epoch,
+					  .revocation = s->c->authority->keyset.revocation_number };
+
+	memcpy(s->key_id, key, 32);
+	s->keys_tried++;
+	m.key_id = TR_VIEW_ARRAY(s->key_id);
+	m.commands = tr_buf_view(&s->commands);
+	tr_core_ask(s->c, s->c->keys, TR_M_SIGN_COMMANDS, &tr_msg_sign_commands_def, &m, on_signed, s);
+}
+
+static void take_signed(struct signing *s, const struct tr_msg_commands_signed *m)
+{
 	struct tr_msg_signed *list = m && !m->code ? calloc(s->n, sizeof(*list)) : NULL;
 	struct tr_view rest = m ? m->commands : tr_view(NULL, 0), one;
 	struct tr_err err = { 0 };
@@ -234,7 +277,25 @@ static void on_signed(void *arg, const void *answer)
 		failed(s, m && m->code ? m->code : TR_E_UNAVAIL, why);
 	}
 	free(list);
-	free(s);
+}
+
+static void on_signed(void *arg, const void *answer)
+{
+	struct signing *s = arg;
+
+	/* Nothing that a key signed leaves core after its end. */
+	if (has_ended(s->c, s->key_id)) {
+		const uint8_t *other = tr_authority_command_key(s->c);
+
+		if (other && s->keys_tried < KEYS_TRIED_MAX) {
+			ask(s, other);
+			return;
+		}
+		failed(s, TR_E_UNAVAIL, "the key that signs commands has just been revoked; try again");
+	} else {
+		take_signed(s, answer);
+	}
+	signing_free(s);
 }
 
 /* As many of them as go into one frame. */
@@ -257,24 +318,24 @@ void tr_authority_sign(struct tr_core *c, const struct tr_msg_to_sign *list, siz
 	size_t at = 0;
 
 	while (at < n) {
-		tr_auto(tr_buf_done) struct tr_buf commands = TR_BUF_INIT;
-		struct signing *s = key ? malloc(sizeof(*s)) : NULL;
-		struct tr_msg_sign_commands m = { .keyset_epoch = c->authority->keyset.epoch,
-						  .revocation = c->authority->keyset.revocation_number };
-		size_t taken = s ? encode_batch(list + at, n - at, &commands) : 0;
+		struct signing *s = key ? calloc(1, sizeof(*s)) : NULL;
+		size_t taken = s ? encode_batch(list + at, n - at, &s->commands) : 0;
 
-		if (!s || !tr_buf_ok(&commands)) {
+		if (!s || !tr_buf_ok(&s->commands)) {
 			struct signing rest = { .c = c, .first = at, .n = n - at, .last = true, .fn = fn, .arg = arg };
 
 			failed(&rest, TR_E_UNAVAIL, key ? "the server is out of memory; try again later" : NO_KEY);
-			free(s);
+			if (s)
+				signing_free(s);
 			return;
 		}
-		*s = (struct signing){ .c = c, .first = at, .n = taken, .last = at + taken == n, .fn = fn, .arg = arg };
-		memcpy(s->key_id, key, 32);
-		m.key_id = TR_VIEW_ARRAY(s->key_id);
-		m.commands = tr_buf_view(&commands);
+		s->c = c;
+		s->first = at;
+		s->n = taken;
+		s->last = at + taken == n;
+		s->fn = fn;
+		s->arg = arg;
 		at += taken;
-		tr_core_ask(c, c->keys, TR_M_SIGN_COMMANDS, &tr_msg_sign_commands_def, &m, on_signed, s);
+		ask(s, key);
 	}
 }

@@ -182,7 +182,7 @@ static enum tr_code sign_now(const struct tr_privkey *k, struct tr_err *err)
 static void a_token_that_goes_away_comes_back(void **state)
 {
 	tr_auto(tr_p11_free) struct tr_p11 *p = opened(PIN);
-	struct tr_privkey *k = NULL;
+	struct tr_privkey *k = NULL, *other = NULL;
 	struct tr_err err = { 0 };
 	char there[64], away[64];
 	bool back = false;
@@ -191,21 +191,26 @@ static void a_token_that_goes_away_comes_back(void **state)
 	(void)snprintf(there, sizeof(there), "%s/tokens", dir);
 	(void)snprintf(away, sizeof(away), "%s/away", dir);
 	assert_int_equal(tr_p11_key(p, "pkcs11:token=one;object=ed", &k, &err), TR_OK);
+	assert_int_equal(tr_p11_key(p, "pkcs11:token=one;object=p256", &other, &err), TR_OK);
 	assert_int_equal(sign_now(k, &err), TR_OK);
+	assert_true(tr_p11_is_well(p));
 	assert_int_equal(rename(there, away), 0);
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(sign_now(k, &err), TR_E_UNAVAIL);
 		assert_non_null(strstr(err.pub, "token"));
+		assert_false(tr_p11_is_well(p));
 	}
 	assert_int_equal(rename(away, there), 0);
 	for (int i = 0; i < 260 && !back; i++) {
-		back = sign_now(k, &err) == TR_OK;
+		back = sign_now(k, &err) == TR_OK && sign_now(other, &err) == TR_OK;
 		if (!back)
 			(void)usleep(50000);
 	}
 	if (!back)
 		fail_msg("%s (%s)", err.pub, err.detail);
+	assert_true(tr_p11_is_well(p));
 	k = tr_privkey_free(k);
+	other = tr_privkey_free(other);
 }
 
 static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *w)
