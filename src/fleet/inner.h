@@ -124,8 +124,8 @@ enum tr_lineage tr_lineage_judge(struct tr_fleet *f, const struct tr_instant *no
 /* lineage.c: the known lineage has just been accepted; true when that proves a fork. */
 bool tr_lineage_main_spoke(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, const struct tr_pulse_seen *s);
 
-/* lineage.c: another node has accepted the known lineage's next pulse. */
-void tr_lineage_elsewhere(struct tr_fleet *f, const struct tr_instant *now, uint32_t no);
+/* lineage.c: another node has accepted the known lineage's next pulse; restored: that is the stray one, by its judgement. */
+void tr_lineage_elsewhere(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, bool restored);
 
 /* liveness.c: this node begins to judge silence. */
 void tr_live_begin(struct tr_fleet *f, const struct tr_instant *now);

@@ -116,7 +116,7 @@ enum tr_lineage tr_lineage_judge(struct tr_fleet *f, const struct tr_instant *no
 	return stray(f, now, no, s, 1);
 }
 
-void tr_lineage_elsewhere(struct tr_fleet *f, const struct tr_instant *now, uint32_t no)
+void tr_lineage_elsewhere(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, bool restored)
 {
 	struct tr_fleet_agent *a = tr_agent_at(f, no);
 
@@ -124,11 +124,12 @@ void tr_lineage_elsewhere(struct tr_fleet *f, const struct tr_instant *now, uint
 		return;
 	/* Both are alive when the other one comes once more, here, as a pulse. */
 	a->stray->main_after = true;
-	if (now->ms - a->stray->last_ms < beat_ms(a) * STRAY_FORGOTTEN_BEATS)
+	if (!restored && now->ms - a->stray->last_ms < beat_ms(a) * STRAY_FORGOTTEN_BEATS)
 		return;
 	free(a->stray);
 	a->stray = NULL;
-	tr_agent_alert_over(f, now, no, "chain_conflict", "the other history did not come back");
+	tr_agent_alert_over(f, now, no, "chain_conflict",
+			    restored ? "the other history is silent: restored" : "the other history did not come back");
 }
 
 bool tr_lineage_main_spoke(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, const struct tr_pulse_seen *s)

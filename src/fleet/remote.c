@@ -108,7 +108,7 @@ static void take(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, 
 		tr_intern_set(f->values, &a->expected, tr_view(hash, sizeof(hash)));
 		a->expected_until_s = expected_until;
 	}
-	tr_lineage_elsewhere(f, now, no);
+	tr_lineage_elsewhere(f, now, no, r->auth == TR_AUTH_RESTORED && was.auth != TR_AUTH_RESTORED);
 	tr_axis_set(f, now, no, TR_AXIS_AUTH, auth_of(a, is.auth));
 	tr_axis_set(f, now, no, TR_AXIS_CLOCK, is.clock);
 	tr_axis_set(f, now, no, TR_AXIS_INTEGRITY, is.integrity);
@@ -146,12 +146,16 @@ void tr_fleet_remote(struct tr_fleet *f, const struct tr_instant *now, uint32_t 
 	if (is_newer(a, r)) {
 		take(f, now, no, r);
 	} else if (is_head(a, r)) {
+		bool dirty = a->dirty;
+
 		if (r->auth == TR_AUTH_FORKED || (r->auth == TR_AUTH_OK && a->axes.auth == TR_AUTH_CONFLICT && !a->stray))
 			tr_axis_set(f, now, no, TR_AXIS_AUTH, (uint8_t)r->auth);
 		if (!f->judges && r->reach != TR_REACH_NEVER) {
 			tr_axis_set(f, now, no, TR_AXIS_REACH, (uint8_t)r->reach);
 			tr_live_recount(f, no);
 		}
+		/* They have stored it. */
+		a->dirty = dirty;
 	} else {
 		if (r->auth == TR_AUTH_FORKED)
 			tr_axis_set(f, now, no, TR_AXIS_AUTH, TR_AUTH_FORKED);

@@ -11,6 +11,9 @@
 #define START_MS INT64_C(1800000000000) /* an arbitrary day */
 #define TIMEOUT_MS 10000
 #define SWEEP_MS 5000
+#define LAG_MS 8000     /* the allowance that server/nodes.c gives */
+#define LEASE_MS 15000
+#define ALERT_MS 200    /* until another node knows of a row that was not swept */
 #define QUIET_MS 300000 /* how long an agent waits that was told to go away */
 
 const struct tr_sim_plan tr_sim_day = {
@@ -22,6 +25,9 @@ const struct tr_sim_plan tr_sim_day = {
 	.jitter_ms = 5000,
 	.loss_ppm = 10000,
 	.server_restarts = 3,
+	.nodes = 1,
+	.news_ms = 1000,
+	.moves_ppm = 10000,
 	.node_changes = 1,
 	.clock_steps_ppm = 50000,
 	.cut_minutes = 10,
@@ -60,9 +66,15 @@ enum what {
 	W_COMEBACK,  /* after a reboot or restore */
 	W_CLOCK,     /* the agent's clock is stepped */
 	W_TICK, W_SWEEP, W_SERVER_DOWN, W_SERVER_UP, W_NODE, W_CUT, W_CUT_OVER,
+	W_ROW,       /* another node hears of an agent's row */
+	W_ALERTS,    /* and of alerts */
+	W_LEASE,     /* what a dead holder held is over */
 };
 
 struct event { int64_t at; uint32_t actor, life; enum what what; };
+
+#define NODES_MAX 2u
+#define NO_NODE NODES_MAX
 
 /* One running copy of an agent: usually there is one per agent, a cloned one has two. */
 struct actor {
@@ -75,6 +87,7 @@ struct actor {
 	uint8_t start[16];
 	uint64_t conn;   /* number of its connection: stands for the exporter */
 	int64_t sent_at, rtt_ms;
+	uint32_t node;       /* that it speaks to */
 	uint8_t hash;
 	struct tr_pulse p;
 	uint8_t digest[32];
@@ -90,7 +103,15 @@ struct agent {
 	bool stepped, named, misnamed, desynced;
 	struct tr_buf *snapshot; /* struct actor, as it was */
 	struct tr_buf row;       /* as the store holds it */
+	uint64_t version, known[NODES_MAX]; /* of the row; which one each node has heard of */
+	uint32_t writer;
 	char id[24];
+};
+
+struct node {
+	struct sim *sim;
+	struct tr_fleet *fleet; /* NULL: down */
+	uint32_t no;
 };
 
 struct sim {
@@ -103,12 +124,13 @@ struct sim {
 	struct actor *actors;
 	uint32_t n_actors;
 	struct agent *agents;
-	struct tr_fleet *fleet;
-	uint64_t run;
+	struct node nodes[NODES_MAX];
+	uint32_t n_nodes, holder;
 	uint8_t key[32];
-	bool up, cut;
+	bool cut;
 	uint32_t cut_partition;
 	struct tr_buf alerts; /* last row of each alert, as the store holds them */
+	struct tr_buf mail[NODES_MAX]; /* those that this node has not heard of yet */
 	bool failed;
 	uint64_t conns;
 };
@@ -251,9 +273,30 @@ static void clock_doubted(struct sim *s, uint32_t agent)
 	g->desynced = true;
 }
 
+static bool put(void *arg, uint32_t no, const struct tr_pulse_row *row);
+
+/* A verdict that matters is stored with its event, not by the next sweep. */
+static void store_state(struct node *n, uint32_t agent)
+{
+	tr_auto(tr_buf_done) struct tr_buf scratch = TR_BUF_INIT;
+	struct tr_pulse_row row;
+
+	tr_fleet_row(n->fleet, agent, &scratch, &row);
+	(void)put(n, agent, &row);
+}
+
+/* Restored and named so, and the other node has heard of that. */
+static bool is_back(const struct sim *s, uint32_t agent)
+{
+	const struct agent *g = &s->agents[agent];
+
+	return g->named && (s->n_nodes == 1 || s->now - g->seen_at > SWEEP_MS + (int64_t)s->plan->news_ms);
+}
+
 static void on_event(void *arg, const struct tr_event *e)
 {
-	struct sim *s = arg;
+	struct node *n = arg;
+	struct sim *s = n->sim;
 	const char *name = tr_event_name(e->kind);
 	enum role role;
 
@@ -265,6 +308,8 @@ static void on_event(void *arg, const struct tr_event *e)
 	if (e->agent == TR_NO_AGENT || e->agent >= s->plan->agents)
 		return;
 	role = role_now(s, e->agent);
+	if (s->n_nodes > 1 && e->kind == TR_EV_VERDICT && e->severity <= 3)
+		store_state(n, e->agent);
 	switch (e->kind) {
 	case TR_EV_FORKED:
 		if (role == R_CLONE)
@@ -305,13 +350,13 @@ static void on_event(void *arg, const struct tr_event *e)
 			falsely(s, e->agent, name);
 		break;
 	case TR_EV_VERDICT: {
-		enum tr_verdict v = tr_fleet_agent(s->fleet, e->agent)->verdict;
+		enum tr_verdict v = tr_fleet_agent(n->fleet, e->agent)->verdict;
 		bool cloned = role == R_CLONE && (v == TR_V_CONFLICT || v == TR_V_FORKED);
 		bool restored = role == R_RESTORE && (v == TR_V_CONFLICT || v == TR_V_RESTORED);
 
 		if (v == TR_V_LOST && role == R_KILL)
 			named(s, e->agent, TR_SIM_KILL);
-		else if (v == TR_V_LOST && (role == R_CLONE || (role == R_RESTORE && !s->agents[e->agent].named)))
+		else if (v == TR_V_LOST && (role == R_CLONE || (role == R_RESTORE && !is_back(s, e->agent))))
 			break; /* both copies are locked out, or the machine is down: silence is the truth */
 		else if (v == TR_V_LOST || (tr_verdict_is_security(v) && !cloned && !restored &&
 					    !(v == TR_V_UNKNOWN_BINARY && role == R_SWAP)))
@@ -345,11 +390,19 @@ static uint32_t agent_of(const struct sim *s, struct tr_view subject)
 
 static void on_alert(void *arg, const struct tr_alert_row *row)
 {
-	struct sim *s = arg;
+	struct node *n = arg;
+	struct sim *s = n->sim;
 	uint32_t agent = agent_of(s, row->subject);
 	enum role role;
 
 	tr_records_add(&s->alerts, &tr_alert_def, row);
+	for (uint32_t i = 0; i < s->n_nodes; i++) {
+		if (i == n->no)
+			continue;
+		if (!s->mail[i].n)
+			push(s, s->now + ALERT_MS, W_ALERTS, i, 0);
+		tr_records_add(&s->mail[i], &tr_alert_def, row);
+	}
 	if (tr_view_is(row->state, "resolved"))
 		return;
 	/* Not only the verdict: of an agent that is another program by now it says that first. */
@@ -374,64 +427,129 @@ static struct tr_instant instant(const struct sim *s)
 	return (struct tr_instant){ .ms = s->now, .wall_ns = s->now * 1000000, .clock_trusted = true };
 }
 
-static void restore_alerts(struct sim *s)
+static void restore_alerts(struct node *n)
 {
-	struct tr_view list = tr_buf_view(&s->alerts), one;
+	struct tr_view list = tr_buf_view(&n->sim->alerts), one;
 	struct tr_alert_row row;
 	struct tr_err err;
 
 	while (tr_records_next(&list, &one))
 		if (tr_record_decode(&tr_alert_def, one, &row, &err) == TR_OK)
-			tr_alerts_load(tr_fleet_alerts(s->fleet), &row);
+			tr_alerts_load(tr_fleet_alerts(n->fleet), &row);
 }
 
-static void server_up(struct sim *s)
+static void hold(struct sim *s, uint32_t no)
 {
-	const struct tr_fleet_sink sink = { .event = on_event, .alert = on_alert, .arg = s };
+	struct tr_instant now = instant(s);
+
+	s->holder = no;
+	tr_fleet_judges(s->nodes[no].fleet, &now, true, LAG_MS);
+}
+
+static void server_up(struct sim *s, uint32_t no)
+{
+	struct node *n = &s->nodes[no];
+	const struct tr_fleet_sink sink = { .event = on_event, .alert = on_alert, .arg = n };
 	struct tr_fleet_config c = { .run = rnd(s), .interval_s = s->plan->interval_s, .keyset_epoch = 1, .escalate_s = 900 };
 	struct tr_instant now = instant(s);
 	static const uint8_t good[32] = { 1 };
 	uint8_t key_id[32] = { 0 };
 
 	memcpy(c.ticket_key, s->key, sizeof(c.ticket_key));
-	s->fleet = tr_fleet_new(&c, &sink, &now);
-	if (!s->fleet) {
+	n->fleet = tr_fleet_new(&c, &sink, &now);
+	if (!n->fleet) {
 		s->failed = true;
 		return;
 	}
-	restore_alerts(s);
+	restore_alerts(n);
+	tr_buf_clear(&s->mail[no]);
 	for (uint32_t i = 0; i < s->plan->agents; i++) {
 		struct agent *g = &s->agents[i];
 		struct tr_pulse_row row;
 		struct tr_err err;
 		bool stored = g->row.n && tr_record_decode(&tr_pulse_row_def, tr_buf_view(&g->row), &row, &err) == TR_OK;
 
-		if (tr_fleet_add(s->fleet, &now, tr_view_str(g->id), tr_view_str(tr_fmt("part-%u", g->partition)), key_id,
+		g->known[no] = g->version;
+		if (tr_fleet_add(n->fleet, &now, tr_view_str(g->id), tr_view_str(tr_fmt("part-%u", g->partition)), key_id,
 				 TR_VIEW_ARRAY(good), 1, true, stored ? &row : NULL) != i)
 			s->failed = true;
 	}
-	tr_fleet_loaded(s->fleet, &now);
-	s->up = true;
+	tr_fleet_loaded(n->fleet, &now);
+	if (s->n_nodes == 1)
+		return;
+	tr_fleet_judges(n->fleet, &now, false, LAG_MS);
+	if (s->holder == NO_NODE)
+		hold(s, no);
 }
 
-static void server_down(struct sim *s)
+static void server_down(struct sim *s, uint32_t no)
 {
+	struct node *n = &s->nodes[no];
 	struct tr_fleet_stats st;
 
-	tr_fleet_stats(s->fleet, &st);
+	tr_fleet_stats(n->fleet, &st);
 	s->out->resyncs += st.resyncs;
 	s->out->amnesties += st.amnesties;
-	s->fleet = tr_fleet_free(s->fleet);
-	s->up = false;
+	n->fleet = tr_fleet_free(n->fleet);
+	if (s->n_nodes > 1 && s->holder == no)
+		push(s, s->now + LEASE_MS, W_LEASE, no, 0);
 }
 
+/* Writers take turns: what another node has stored and this one has not heard of is not written over. */
 static bool put(void *arg, uint32_t no, const struct tr_pulse_row *row)
 {
-	struct sim *s = arg;
+	struct node *n = arg;
+	struct sim *s = n->sim;
+	struct agent *g = &s->agents[no];
 
-	tr_buf_clear(&s->agents[no].row);
-	tr_record_encode(&tr_pulse_row_def, row, &s->agents[no].row);
-	return tr_buf_ok(&s->agents[no].row);
+	if (g->writer != n->no && g->known[n->no] < g->version)
+		return true;
+	tr_buf_clear(&g->row);
+	tr_record_encode(&tr_pulse_row_def, row, &g->row);
+	g->writer = n->no;
+	g->known[n->no] = ++g->version;
+	for (uint32_t i = 0; i < s->n_nodes; i++)
+		if (i != n->no)
+			push(s, s->now + between(s, 10, s->plan->news_ms), W_ROW, no, i);
+	return tr_buf_ok(&g->row);
+}
+
+static void hear_row(struct sim *s, uint32_t no, uint32_t by)
+{
+	struct agent *g = &s->agents[no];
+	struct tr_instant now = instant(s);
+	struct tr_pulse_row row;
+	struct tr_err err;
+
+	if (!s->nodes[by].fleet || g->writer == by || g->known[by] == g->version)
+		return;
+	g->known[by] = g->version;
+	if (!tr_record_decode(&tr_pulse_row_def, tr_buf_view(&g->row), &row, &err))
+		tr_fleet_remote(s->nodes[by].fleet, &now, no, &row);
+}
+
+static void hear_alerts(struct sim *s, uint32_t by)
+{
+	tr_auto(tr_buf_done) struct tr_buf mail = s->mail[by];
+	struct tr_view list, one;
+	struct tr_alert_row row;
+	struct tr_err err;
+
+	s->mail[by] = TR_BUF_INIT;
+	list = tr_buf_view(&mail);
+	while (s->nodes[by].fleet && tr_records_next(&list, &one))
+		if (!tr_record_decode(&tr_alert_def, one, &row, &err))
+			(void)tr_alerts_remote(tr_fleet_alerts(s->nodes[by].fleet), s->now, &row);
+}
+
+static bool is_up(const struct sim *s, const struct actor *a)
+{
+	return s->nodes[a->node].fleet != NULL;
+}
+
+static struct tr_fleet *fleet_of(const struct sim *s, const struct actor *a)
+{
+	return s->nodes[a->node].fleet;
 }
 
 /* ---- agents ---- */
@@ -466,6 +584,11 @@ static void next_beat(struct sim *s, uint32_t actor)
 {
 	int64_t beat = (int64_t)s->plan->interval_s * 1000;
 
+	/* For no reason of its own: a name that has several addresses, a balancer in between. */
+	if (s->n_nodes > 1 && happens(s, s->plan->moves_ppm)) {
+		s->actors[actor].node = (s->actors[actor].node + 1) % s->n_nodes;
+		s->actors[actor].conn = ++s->conns;
+	}
 	next_try(s, actor, s->actors[actor].sent_at + beat * 9 / 10 + between(s, 0, beat / 5));
 }
 
@@ -473,6 +596,9 @@ static void try_failed(struct sim *s, uint32_t actor, int64_t known_at)
 {
 	tr_chain_failed(&s->actors[actor].chain);
 	s->actors[actor].conn = ++s->conns;
+	/* There is another address to try. */
+	if (s->n_nodes > 1 && (!is_up(s, &s->actors[actor]) || rnd(s) & 1))
+		s->actors[actor].node = (s->actors[actor].node + 1) % s->n_nodes;
 	next_try(s, actor, known_at + between(s, 1000, 5000));
 }
 
@@ -537,7 +663,7 @@ static bool belongs(struct sim *s, const struct actor *a, uint64_t conn, const s
 	if (memcmp(a->p.exporter, &conn, sizeof(conn)) == 0)
 		return true;
 	/* From an address of the thief's own. */
-	tr_fleet_refused(s->fleet, now, TR_EV_RELAYED, a->agent, tr_view_str(s->agents[a->agent].id),
+	tr_fleet_refused(fleet_of(s, a), now, TR_EV_RELAYED, a->agent, tr_view_str(s->agents[a->agent].id),
 			 source_of(a->agent + s->plan->agents, source), tr_view(NULL, 0));
 	return false;
 }
@@ -556,7 +682,7 @@ static void ask(struct sim *s, const struct actor *a, uint64_t conn, struct tr_p
 	(void)snprintf(partition, sizeof(partition), "part-%u", s->agents[a->agent].partition);
 	p.partition = tr_view_str(partition);
 	/* The ticket lives in the chain, which may have moved on in memory: what was sent is what the pulse says. */
-	tr_fleet_pulse(s->fleet, &now, a->agent, &seen, r);
+	tr_fleet_pulse(fleet_of(s, a), &now, a->agent, &seen, r);
 }
 
 static void arrive(struct sim *s, uint32_t no)
@@ -565,7 +691,7 @@ static void arrive(struct sim *s, uint32_t no)
 	struct tr_pulse_result r;
 	struct agent *g = &s->agents[a->agent];
 
-	if (!s->up) {
+	if (!is_up(s, a)) {
 		/* Nobody listens: the connection is refused at once. */
 		try_failed(s, no, s->now);
 		return;
@@ -629,6 +755,8 @@ static void start_clone(struct sim *s, uint32_t no)
 		c->in_flight = false;
 	c->conn = ++s->conns;
 	c->alive = true;
+	if (s->n_nodes > 1)
+		c->node = (uint32_t)(rnd(s) % s->n_nodes);
 	next_try(s, s->n_actors, s->now + between(s, 1000, 300000));
 	s->n_actors++;
 }
@@ -656,7 +784,7 @@ static void begin_trouble(struct sim *s, uint32_t no)
 	case R_REPLAY:
 	case R_RELAY:
 		/* What was last accepted, once more: on its own connection, or carried to another. */
-		if (!s->up || a->in_flight || memcmp(a->digest, tr_fleet_agent(s->fleet, no)->head, 32) != 0) {
+		if (!is_up(s, a) || a->in_flight || memcmp(a->digest, tr_fleet_agent(fleet_of(s, a), no)->head, 32) != 0) {
 			g->trouble_at = s->now + 7000;
 			push(s, g->trouble_at, W_TROUBLE, no, a->life);
 			break;
@@ -776,6 +904,7 @@ static TR_RC prepare(struct sim *s, struct tr_err *err)
 		(void)snprintf(s->agents[i].id, sizeof(s->agents[i].id), "a-%u", i);
 		s->agents[i].partition = i % p->partitions;
 		a->agent = i;
+		a->node = i % s->n_nodes;
 		a->hash = 1;
 		fill(s, a->disk.boot_id, sizeof(a->disk.boot_id));
 		start_process(s, a, false);
@@ -802,9 +931,9 @@ static void schedule(struct sim *s)
 		if (happens(s, p->clock_steps_ppm))
 			push(s, between(s, lo, hi), W_CLOCK, i, 0);
 	for (uint32_t i = 0; i < p->server_restarts; i++)
-		push(s, between(s, lo, hi), W_SERVER_DOWN, 0, 0);
+		push(s, between(s, lo, hi), W_SERVER_DOWN, i % s->n_nodes, 0);
 	for (uint32_t i = 0; i < p->node_changes; i++)
-		push(s, between(s, lo, hi), W_NODE, 0, 0);
+		push(s, between(s, lo, hi), W_NODE, i % s->n_nodes, 0);
 	if (p->cut_minutes)
 		push(s, between(s, lo, hi), W_CUT, 0, 0);
 	push(s, START_MS + 1000, W_TICK, 0, 0);
@@ -841,27 +970,38 @@ static void step(struct sim *s, const struct event *e)
 		s->out->steps++;
 		break;
 	case W_TICK:
-		if (s->up)
-			tr_fleet_tick(s->fleet, &now);
+		for (uint32_t i = 0; i < s->n_nodes; i++)
+			if (s->nodes[i].fleet)
+				tr_fleet_tick(s->nodes[i].fleet, &now);
 		push(s, s->now + 1000, W_TICK, 0, 0);
 		break;
 	case W_SWEEP:
-		if (s->up)
-			(void)tr_fleet_sweep(s->fleet, SIZE_MAX, put, s);
+		for (uint32_t i = 0; i < s->n_nodes; i++)
+			if (s->nodes[i].fleet)
+				(void)tr_fleet_sweep(s->nodes[i].fleet, SIZE_MAX, put, &s->nodes[i]);
 		push(s, s->now + SWEEP_MS, W_SWEEP, 0, 0);
 		break;
 	case W_SERVER_DOWN:
 		/* Killed: what was not swept is gone. */
-		if (s->up) {
-			server_down(s);
-			push(s, s->now + between(s, 2000, 300000), W_SERVER_UP, 0, 0);
+		if (s->nodes[e->actor].fleet) {
+			server_down(s, e->actor);
+			push(s, s->now + between(s, 2000, 300000), W_SERVER_UP, e->actor, 0);
 		}
 		break;
 	case W_SERVER_UP:
 	case W_NODE:
-		if (s->up)
-			server_down(s);
-		server_up(s);
+		if (s->nodes[e->actor].fleet)
+			server_down(s, e->actor);
+		server_up(s, e->actor);
+		break;
+	case W_ROW: hear_row(s, e->actor, e->life); break;
+	case W_ALERTS: hear_alerts(s, e->actor); break;
+	case W_LEASE:
+		/* Nobody renewed it: whoever is there takes it. */
+		s->holder = NO_NODE;
+		for (uint32_t i = 0; i < s->n_nodes && s->holder == NO_NODE; i++)
+			if (s->nodes[i].fleet)
+				hold(s, i);
 		break;
 	case W_CUT:
 		s->cut = true;
@@ -902,12 +1042,15 @@ static void done(struct sim *s)
 	free(s->actors);
 	free(s->heap);
 	tr_buf_done(&s->alerts);
-	s->fleet = tr_fleet_free(s->fleet);
+	for (uint32_t i = 0; i < NODES_MAX; i++) {
+		tr_buf_done(&s->mail[i]);
+		s->nodes[i].fleet = tr_fleet_free(s->nodes[i].fleet);
+	}
 }
 
 TR_RC tr_sim_run(const struct tr_sim_plan *plan, struct tr_sim_result *ret, struct tr_err *err)
 {
-	struct sim s = { .plan = plan, .out = ret, .now = START_MS };
+	struct sim s = { .plan = plan, .out = ret, .now = START_MS, .n_nodes = plan->nodes > 1 ? NODES_MAX : 1, .holder = NO_NODE };
 	enum tr_code rc;
 
 	*ret = (struct tr_sim_result){ 0 };
@@ -919,7 +1062,11 @@ TR_RC tr_sim_run(const struct tr_sim_plan *plan, struct tr_sim_result *ret, stru
 	rc = prepare(&s, err);
 	if (!rc) {
 		schedule(&s);
-		server_up(&s);
+		for (uint32_t i = 0; i < s.n_nodes; i++) {
+			s.nodes[i].sim = &s;
+			s.nodes[i].no = i;
+			server_up(&s, i);
+		}
 		while (!s.failed && s.n_heap && s.heap[0].at < s.end) {
 			struct event e = pop(&s);
 
@@ -930,8 +1077,9 @@ TR_RC tr_sim_run(const struct tr_sim_plan *plan, struct tr_sim_result *ret, stru
 			rc = tr_err_set(err, TR_E_INTERNAL, "out of memory", "simulation");
 	}
 	if (!rc) {
-		if (s.up)
-			server_down(&s);
+		for (uint32_t i = 0; i < s.n_nodes; i++)
+			if (s.nodes[i].fleet)
+				server_down(&s, i);
 		conclude(&s);
 	}
 	done(&s);

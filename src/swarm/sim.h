@@ -15,6 +15,9 @@ struct tr_sim_plan {
 	uint32_t interval_s, jitter_ms;
 	uint32_t loss_ppm;          /* of each direction */
 	uint32_t server_restarts, node_changes;
+	uint32_t nodes;             /* servers on one database; agents have both their addresses. 0 is 1 */
+	uint32_t news_ms;           /* longest time until a node hears of a row that another one stored */
+	uint32_t moves_ppm;         /* beats at which an agent goes to the other node without a reason */
 	uint32_t clock_steps_ppm;   /* agents whose clock jumps by an hour, one way or the other */
 	uint32_t cut_minutes;       /* of one partition; 0: none */
 	uint32_t agent_restarts;    /* unannounced, of healthy agents, state kept */

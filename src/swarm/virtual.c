@@ -16,7 +16,7 @@ struct options {
 };
 
 enum { O_AGENTS = 'n', O_HOURS = 't', O_SEED = 's', O_JSON = 'j', O_QUIET = 'q', O_LOSS = 256, O_JITTER, O_PARTITIONS, O_RESTARTS,
-       O_NODES, O_CUT, O_REBOOTS, O_AGENT_RESTARTS, O_TROUBLES, O_INTERVAL, O_STEPS };
+       O_NODES, O_CUT, O_SERVERS, O_NEWS, O_MOVES, O_REBOOTS, O_AGENT_RESTARTS, O_TROUBLES, O_INTERVAL, O_STEPS };
 
 static const struct argp_option options[] = {
 	{ "agents", O_AGENTS, "N", 0, "agents (10000)", 0 },
@@ -28,6 +28,9 @@ static const struct argp_option options[] = {
 	{ "partitions", O_PARTITIONS, "N", 0, "partitions (10)", 0 },
 	{ "server-restarts", O_RESTARTS, "N", 0, "kills of the server, back after 2 to 300 s (3)", 0 },
 	{ "node-changes", O_NODES, "N", 0, "moves of everybody to another node (1)", 0 },
+	{ "nodes", O_SERVERS, "N", 0, "servers on one database, 1 or 2 (1)", 0 },
+	{ "news", O_NEWS, "MS", 0, "longest time until one node hears what another stored (1000)", 0 },
+	{ "moves", O_MOVES, "PPM", 0, "beats per million at which an agent goes to the other node (10000)", 0 },
 	{ "cut", O_CUT, "MINUTES", 0, "one partition is cut off for so long (10)", 0 },
 	{ "clock-steps", O_STEPS, "PPM", 0, "agents per million whose clock jumps by an hour (50000)", 0 },
 	{ "reboots", O_REBOOTS, "N", 0, "announced reboots (100)", 0 },
@@ -45,6 +48,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	struct { int key; uint32_t *to; } numbers[] = {
 		{ O_AGENTS, &p->agents }, { O_HOURS, &p->hours }, { O_INTERVAL, &p->interval_s }, { O_LOSS, &p->loss_ppm },
 		{ O_JITTER, &p->jitter_ms }, { O_PARTITIONS, &p->partitions }, { O_RESTARTS, &p->server_restarts },
+		{ O_SERVERS, &p->nodes }, { O_NEWS, &p->news_ms }, { O_MOVES, &p->moves_ppm },
 		{ O_NODES, &p->node_changes }, { O_CUT, &p->cut_minutes }, { O_STEPS, &p->clock_steps_ppm },
 		{ O_REBOOTS, &p->reboots }, { O_AGENT_RESTARTS, &p->agent_restarts }, { O_TROUBLES, &p->kills },
 	};

@@ -75,6 +75,19 @@ def test_the_same_seed_plays_the_same_day():
     assert other["pulses"] != one["pulses"]
 
 
+def test_a_day_between_two_nodes():
+    """Agents that come and go between two nodes on one database: both are killed again and again, news takes up to ten
+    seconds from one to the other, one message in a hundred is lost, and nobody healthy is accused or called lost."""
+    agents, troubles = (400, 15) if storm.SANITIZED else (2000, 40)
+    r = day("--agents", agents, "--hours", 6, "--nodes", 2, "--news", 10000, "--moves", 20000, "--troubles", troubles, "--reboots",
+            troubles, "--agent-restarts", agents // 10, "--server-restarts", 8, "--node-changes", 4)
+    assert r["false_verdicts"] == r["wrong_desyncs"] == 0 and r["good"], r
+    for kind in ("kill", "clone", "restore", "replay", "relay", "swap"):
+        assert r[kind]["made"] == r[kind]["seen"] == troubles and r[kind]["misnamed"] == 0, (kind, r)
+    # A copy that speaks to the other node is known as one when rows and pulses have met.
+    assert r["clone_beats_worst"] <= 8, r
+
+
 def test_a_day_that_cannot_be_played_is_refused():
     r = subprocess.run([program("troth-swarm"), "virtual", "--agents", "10"], capture_output=True, text=True)
     assert r.returncode == 2 and "fewer troubles than half of its agents" in r.stderr, r
