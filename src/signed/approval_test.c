@@ -194,6 +194,17 @@ static void an_inconsistent_approval_is_not_made(void **state)
 }
 
 /* Signed by the right key, and yet no approval. */
+static void what_is_no_object_is_not_read(void **state)
+{
+	struct tr_approval a;
+	struct tr_view kid;
+	struct tr_err err;
+
+	(void)state;
+	assert_int_equal(tr_approval_read(TR_VIEW_LIT(""), &a, &kid, &err), TR_E_INVALID);
+	assert_int_equal(tr_approval_read(TR_VIEW_LIT("\xd2\x84"), &a, &kid, &err), TR_E_INVALID);
+}
+
 static void a_signed_payload_of_another_form_is_refused(void **state)
 {
 	static const struct {
@@ -244,6 +255,7 @@ int main(void)
 		cmocka_unit_test(who_and_when_decides),
 		cmocka_unit_test(the_keyset_decides_about_the_operator),
 		cmocka_unit_test(an_inconsistent_approval_is_not_made),
+		cmocka_unit_test(what_is_no_object_is_not_read),
 		cmocka_unit_test(a_signed_payload_of_another_form_is_refused),
 	};
 

@@ -137,6 +137,7 @@ static void the_digest_is_told_of_whatever_can_be_read(void **state)
 			 TR_REF_MALFORMED);
 	assert_memory_equal(digest, zeros, 32);
 	assert_int_equal(err.code, TR_E_INVALID);
+	assert_int_equal(tr_command_read(TR_VIEW_LIT("\xd2"), &c, &order, &(struct tr_view){ 0 }, &err), TR_E_INVALID);
 }
 
 static void every_refusal_has_a_slug_and_a_sentence(void **state)

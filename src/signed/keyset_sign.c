@@ -38,6 +38,23 @@ static TR_RC make(struct tr_view payload, const struct tr_privkey *root, struct 
 	return TR_OK;
 }
 
+/* Refused where it is made, not where it is read. */
+static TR_RC put_object(struct tr_view payload, const struct tr_cose_sig *sigs, size_t n, struct tr_buf *ret,
+			struct tr_err *err)
+{
+	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
+	enum tr_code rc;
+
+	tr_cose_put_sign(&b, tr_view(NULL, 0), payload, sigs, n);
+	rc = tr_buf_check(&b, err);
+	if (rc)
+		return rc;
+	if (b.n > TR_KEYSET_MAX)
+		return tr_err_set(err, TR_E_INVALID, "the keyset is too long: at most 65536 bytes", "%zu bytes", b.n);
+	tr_buf_addv(ret, tr_buf_view(&b));
+	return tr_buf_check(ret, err);
+}
+
 TR_RC tr_keyset_sign(struct tr_view payload, const struct tr_privkey *const *roots, size_t n,
 		     struct tr_buf *ret, struct tr_err *err)
 {
@@ -52,8 +69,7 @@ TR_RC tr_keyset_sign(struct tr_view payload, const struct tr_privkey *const *roo
 		if (rc)
 			return rc;
 	}
-	tr_cose_put_sign(ret, tr_view(NULL, 0), payload, list, n);
-	return tr_buf_check(ret, err);
+	return put_object(payload, list, n, ret, err);
 }
 
 /* The root with this kid, or n_roots. */
@@ -99,8 +115,7 @@ TR_RC tr_keyset_add_signature(struct tr_view in, const struct tr_privkey *root, 
 	rc = make(c.payload, root, &made, &c.sigs[n], err);
 	if (rc)
 		return rc;
-	tr_cose_put_sign(ret, tr_view(NULL, 0), c.payload, c.sigs, n + 1);
-	return tr_buf_check(ret, err);
+	return put_object(c.payload, c.sigs, n + 1, ret, err);
 }
 
 static TR_RC verify_one(const struct tr_cose *c, const struct tr_cose_sig *s, struct tr_view spki, struct tr_err *err)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "signed/signed_test.h"
 
+#include "crypto/x509.h"
 #include "signed/cose1.h"
 #include "signed/keyset.h"
 
@@ -258,6 +259,29 @@ static void a_full_keyset_fits(void **state)
 	assert_int_equal(verify(&p, tr_buf_view(&b)), TR_OK);
 }
 
+static void what_is_too_long_is_neither_made_nor_read(void **state)
+{
+	static uint8_t big[TR_KEYSET_KEYS_MAX][TR_CERT_DER_MAX];
+	const struct tr_privkey *by[TR_COSE_SIGS_MAX + 1] = { roots[0] };
+	tr_auto(tr_buf_done) struct tr_buf payload = TR_BUF_INIT, b = TR_BUF_INIT;
+	struct tr_keyset k = sample(1, 1);
+	struct tr_err err;
+
+	(void)state;
+	k.n_keys = TR_KEYSET_KEYS_MAX;
+	for (size_t i = 0; i < k.n_keys; i++) {
+		memset(big[i], (int)i, sizeof(big[i]));
+		k.keys[i] = (struct tr_keyset_key){ .role = TR_ROLE_RELEASE, .key = TR_VIEW_ARRAY(big[i]) };
+	}
+	assert_int_equal(tr_keyset_payload(&k, &payload, &err), TR_OK);
+	assert_int_equal(tr_keyset_sign(tr_buf_view(&payload), by, 1, &b, &err), TR_E_INVALID);
+	assert_int_equal(tr_keyset_add_signature(tr_buf_view(&payload), roots[0], &b, &err), TR_E_INVALID);
+	assert_int_equal(b.n, 0);
+	assert_int_equal(tr_keyset_unverified(tr_buf_view(&payload), &k, &err), TR_E_INVALID);
+	assert_int_equal(tr_keyset_sign(TR_VIEW_LIT("x"), by, 0, &b, &err), TR_E_INVALID);
+	assert_int_equal(tr_keyset_sign(TR_VIEW_LIT("x"), by, TR_COSE_SIGS_MAX + 1, &b, &err), TR_E_INVALID);
+}
+
 static int setup(void **state)
 {
 	static const enum tr_key_type types[] = { TR_KEY_ED25519, TR_KEY_P256, TR_KEY_ED25519 };
@@ -292,6 +316,7 @@ int main(void)
 		cmocka_unit_test(an_expired_keyset_is_denied),
 		cmocka_unit_test(an_inconsistent_keyset_is_not_made),
 		cmocka_unit_test(a_full_keyset_fits),
+		cmocka_unit_test(what_is_too_long_is_neither_made_nor_read),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

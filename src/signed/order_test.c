@@ -194,6 +194,8 @@ static void spoiled_bytes_are_refused(void **state)
 		  TR_E_INVALID },
 		{ "a command that we do not know", TR_CMD_NOTE, TR_VIEW_LIT("\x04\x06\x05"),
 		  TR_VIEW_LIT("\x04\x18\xff\x05"), TR_E_NOTFOUND },
+		{ "a start at 0", TR_CMD_NOTE, TR_VIEW_LIT("\x0a\x69" "d\xc3\xa9j\xc3\xa0 vu"),
+		  TR_VIEW_LIT("\x07\x00"), TR_E_INVALID },
 		{ "command 0", TR_CMD_NOTE, TR_VIEW_LIT("\x04\x06\x05"), TR_VIEW_LIT("\x04\x00\x05"), TR_E_NOTFOUND },
 	};
 

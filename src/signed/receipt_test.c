@@ -170,6 +170,7 @@ static void a_signed_payload_of_another_form_is_refused(void **state)
 		  TR_E_INVALID },
 		{ "a member left out", TR_RECEIPT_DOMAIN, TR_VIEW_LIT("\x0a\x09\x0b\x82\x05\x08"), TR_VIEW_LIT("\x0a\x09"),
 		  TR_E_INVALID },
+		{ "no agent", TR_RECEIPT_DOMAIN, TR_VIEW_LIT("\xad\x01\x65web-1"), TR_VIEW_LIT("\xac"), TR_E_INVALID },
 		{ "an id of 15 bytes", TR_RECEIPT_DOMAIN, TR_VIEW_LIT("\x02\x50\x01"), TR_VIEW_LIT("\x02\x4f"), TR_E_INVALID },
 		{ "missing out of order", TR_RECEIPT_DOMAIN, TR_VIEW_LIT("\x82\x05\x08"), TR_VIEW_LIT("\x82\x08\x05"),
 		  TR_E_INVALID },
