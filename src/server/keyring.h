@@ -35,6 +35,10 @@ TR_RC tr_keyring_add(struct tr_keyring *k, enum tr_key_role role, struct tr_priv
 /* The held key of this role and id; NULL: none. */
 const struct tr_privkey *tr_keyring_find(const struct tr_keyring *k, enum tr_key_role role, struct tr_view id);
 
+/* One command of a batch: bytes is an encoded tr_msg_to_sign. Refused when it breaks a bound, whoever asks. */
+TR_RC tr_keyring_sign(struct tr_keyring *k, const struct tr_privkey *key, const struct tr_msg_sign_commands *q,
+		      struct tr_view bytes, struct tr_buf *ret, struct tr_err *err);
+
 /* Answers to core; arg of the channel is not used, k is. */
 void tr_keyring_on_load(struct tr_keyring *k, struct tr_chan *c, const struct tr_frame *f);
 void tr_keyring_on_make(struct tr_keyring *k, struct tr_chan *c, const struct tr_frame *f);

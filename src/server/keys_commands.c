@@ -48,7 +48,7 @@ static TR_RC check(const struct tr_keyring *k, const struct tr_command *c, struc
 	return TR_OK;
 }
 
-static TR_RC sign_one(struct tr_keyring *k, const struct tr_privkey *key, const struct tr_msg_sign_commands *q,
+TR_RC tr_keyring_sign(struct tr_keyring *k, const struct tr_privkey *key, const struct tr_msg_sign_commands *q,
 		      struct tr_view bytes, struct tr_buf *ret, struct tr_err *err)
 {
 	uint64_t second = tr_mono_ms() / 1000;
@@ -84,7 +84,7 @@ static void sign_all(struct tr_keyring *k, const struct tr_privkey *key, const s
 		struct tr_msg_signed a = { 0 };
 		struct tr_err err = { 0 };
 
-		if (sign_one(k, key, q, one, &bytes, &err)) {
+		if (tr_keyring_sign(k, key, q, one, &bytes, &err)) {
 			tr_log_err(TR_LOG_WARN, "command_not_signed", &err, NULL);
 			a.code = err.code;
 			a.why = tr_view_str(err.pub);
