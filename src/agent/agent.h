@@ -55,7 +55,10 @@ struct tr_configure_opts {
 	const char *state_dir;
 	const char *bpf_dirs, *bpf_content, *servers; /* NULL: as they are */
 	int64_t rotate_key_days;		      /* -1: as it is */
+	int64_t stale_key_hours;		      /* -1: as it is */
 };
 int tr_agent_configure(const struct tr_configure_opts *o);
+/* Shows what was ordered and what became of it; or begins anew after damage. */
+int tr_agent_journal(const char *state_dir, bool begin_anew);
 
 #endif

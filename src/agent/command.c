@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The commands that talk to no server: init and status. */
 #include "agent/agent.h"
+#include "agent/show.h"
 #include "agent/state.h"
 #include "base/file.h"
 #include "codec/pem.h"
@@ -161,6 +162,8 @@ static void status_text(const struct tr_state *s, const struct tr_cert *cert,
 	status_pulse(st);
 	if (st->last_error.n)
 		print_text("last error", st->last_error);
+	if (s->conf.enrolled_at)
+		tr_show_text(s);
 }
 
 static int status_json(const struct tr_state *s, const struct tr_cert *cert, const struct tr_agent_status *st)
@@ -188,6 +191,7 @@ static int status_json(const struct tr_state *s, const struct tr_cert *cert, con
 		tr_record_to_json(&tr_agent_status_def, st, &b);
 	else
 		tr_buf_adds(&b, "null");
+	tr_show_json(s, &b);
 	tr_buf_adds(&b, "}\n");
 	if (!tr_buf_ok(&b))
 		return TR_AGENT_EXIT_STATE;

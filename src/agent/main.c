@@ -40,6 +40,7 @@ enum opt {
 	OPT_BPF_DIRS,
 	OPT_BPF_CONTENT,
 	OPT_ROTATE_DAYS,
+	OPT_STALE_HOURS,
 	OPT_FOR
 };
 
@@ -48,7 +49,7 @@ struct args {
 	struct tr_secret *token;
 	struct tr_enroll_opts enroll; /* its state_dir is every command's */
 	struct tr_configure_opts configure;
-	const char *announce;
+	const char *announce, *journal;
 	uint64_t minutes;
 	bool json, debug;
 };
@@ -153,12 +154,29 @@ static error_t parse_configure(int key, char *arg, struct argp_state *state)
 	struct tr_configure_opts *c = &a->configure;
 
 	switch (key) {
-	case ARGP_KEY_INIT: c->rotate_key_days = -1; return 0;
+	case ARGP_KEY_INIT: c->rotate_key_days = c->stale_key_hours = -1; return 0;
 	case OPT_SERVER: c->servers = arg; return 0;
 	case OPT_BPF_DIRS: c->bpf_dirs = arg; return 0;
 	case OPT_BPF_CONTENT: c->bpf_content = arg; return 0;
 	case OPT_ROTATE_DAYS:
 		c->rotate_key_days = whole(arg, "--rotate-key-days", "days", 0, 36500, state);
+		return 0;
+	case OPT_STALE_HOURS:
+		c->stale_key_hours = whole(arg, "--stale-key-hours", "hours", 1, 720, state);
+		return 0;
+	default: return parse_common(key, arg, state);
+	}
+}
+
+static error_t parse_journal(int key, char *arg, struct argp_state *state)
+{
+	struct args *a = state->input;
+
+	switch (key) {
+	case ARGP_KEY_ARG:
+		if (a->journal || (strcmp(arg, "show") != 0 && strcmp(arg, "reset") != 0))
+			argp_error(state, "journal show, or journal reset; not \"%s\"", arg);
+		a->journal = arg;
 		return 0;
 	default: return parse_common(key, arg, state);
 	}
@@ -263,6 +281,9 @@ static const struct argp_option configure_options[] = {
 	OPTIONS_BPF,
 	{ "rotate-key-days", OPT_ROTATE_DAYS, "DAYS", 0,
 	  "change the device key when it is this old; 0: only when asked", 1 },
+	{ "stale-key-hours", OPT_STALE_HOURS, "HOURS", 0,
+	  "obey nothing but reads when no server confirmed the keyset for so long: 1 to 720 (default 168)",
+	  1 },
 	{ 0 },
 };
 
@@ -312,6 +333,11 @@ static int command_configure(struct args *a)
 {
 	a->configure.state_dir = a->enroll.state_dir;
 	return tr_agent_configure(&a->configure);
+}
+
+static int command_journal(struct args *a)
+{
+	return tr_agent_journal(a->enroll.state_dir, a->journal && strcmp(a->journal, "reset") == 0);
 }
 
 static int command_version(struct args *a)
@@ -385,6 +411,15 @@ static const struct command {
 	  { configure_options, parse_configure, NULL,
 	    "Changes settings of an agent that is not running; without options, shows them." EXITS, NULL,
 	    NULL, NULL } },
+	{ "journal",
+	  "show what was ordered here, or begin anew after damage",
+	  command_journal,
+	  { rotate_options, parse_journal, "[show|reset]",
+	    "Shows the commands that this agent was given and what became of them. `reset`, of an agent that "
+	    "is "
+	    "not running, "
+	    "puts a damaged journal aside; commands issued until then are refused." EXITS,
+	    NULL, NULL, NULL } },
 	{ "version",
 	  "show version and hash of the running image",
 	  command_version,

@@ -2,6 +2,7 @@
 /* The commands that tell an agent something: announce and rotate-key while it runs, configure while it does
  * not. */
 #include "agent/agent.h"
+#include "agent/authority.h"
 #include "agent/eye.h"
 #include "agent/request.h"
 #include "agent/state.h"
@@ -72,6 +73,8 @@ static void show(const struct tr_agent_conf *c)
 	       c->bpf_dirs.n ? (const char *)c->bpf_dirs.p : TR_BPF_DIR_DEFAULT);
 	printf("bpf-content      %.*s\n", TR_VIEW_FMT(c->bpf_content));
 	printf("rotate-key-days  %llu\n", (unsigned long long)c->rotate_key_days);
+	printf("stale-key-hours  %llu\n",
+	       (unsigned long long)(c->stale_key_hours ? c->stale_key_hours : TR_STALE_KEY_HOURS));
 }
 
 int tr_agent_configure(const struct tr_configure_opts *o)
@@ -79,7 +82,8 @@ int tr_agent_configure(const struct tr_configure_opts *o)
 	tr_auto(tr_state_done) struct tr_state s = TR_STATE_INIT;
 	tr_auto(tr_buf_done) struct tr_buf servers = TR_BUF_INIT;
 	tr_auto(tr_bpf_eye_free) struct tr_bpf_eye *eye = NULL; /* only to see whether it opens */
-	bool changes = o->bpf_dirs || o->bpf_content || o->servers || o->rotate_key_days >= 0;
+	bool changes = o->bpf_dirs || o->bpf_content || o->servers || o->rotate_key_days >= 0 ||
+		       o->stale_key_hours >= 0;
 	struct tr_agent_conf c;
 	struct tr_err err = { 0 };
 
@@ -97,6 +101,8 @@ int tr_agent_configure(const struct tr_configure_opts *o)
 		c.bpf_content = tr_view_str(o->bpf_content);
 	if (o->rotate_key_days >= 0)
 		c.rotate_key_days = (uint64_t)o->rotate_key_days;
+	if (o->stale_key_hours >= 0)
+		c.stale_key_hours = (uint64_t)o->stale_key_hours;
 	if (changes) {
 		if (tr_agent_eye(c.bpf_dirs, c.bpf_content, &eye, &err))
 			return tr_agent_fail(TR_AGENT_EXIT_USAGE, &err);

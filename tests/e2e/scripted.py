@@ -163,10 +163,13 @@ class Scripted:
         p = Pulse(body, peer, exporter)
         with self.seen:
             p.number = len(self.pulses)
-            step = self.script.pop(0) if self.script else accept()
+            step = self.script.pop(0) if self.script else self.usual()
             self.pulses.append(p)
             self.seen.notify_all()
         return step(self, p, received)
+
+    def usual(self):
+        return accept()
 
     def other(self, method, path, body, peer):
         """What a server of before keysets had chains and agents were ordered: nothing."""

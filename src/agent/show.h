@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What `status` and `journal show` say about commands: read from the folder, beside a running agent. */
+#ifndef TR_AGENT_SHOW_H
+#define TR_AGENT_SHOW_H
+
+#include "agent/state.h"
+
+void tr_show_text(const struct tr_state *s);
+/* ,"authority":{…},"journal":{…},"quarantined":… */
+void tr_show_json(const struct tr_state *s, struct tr_buf *b);
+
+#endif
