@@ -319,7 +319,8 @@ static void put_command(struct out *o, size_t i)
 {
 	tr_auto(tr_buf_done) struct tr_buf order = TR_BUF_INIT, b = TR_BUF_INIT;
 	const struct tr_command_scope s = { V("fleet.example"), tr_view_str(commands[i].agent), commands[i].epoch,
-					    &keysets[commands[i].keyset], NOW_MS + commands[i].later_ms, commands[i].grace_over };
+					    &keysets[commands[i].keyset], NOW_MS + commands[i].later_ms,
+					    commands[i].grace_over };
 	struct tr_buf approvals[2] = { TR_BUF_INIT, TR_BUF_INIT };
 	struct tr_command c, seen;
 	struct tr_order x;

@@ -109,6 +109,7 @@ static TR_RC parse(struct tr_view payload, struct tr_command *out, struct tr_ord
 	enum tr_code rc;
 
 	*out = (struct tr_command){ .n_approvals = 0 };
+	*out_order = (struct tr_order){ .cmd = 0 };
 	if (tr_cbor_map(&r, &m, KEY_N) != KEY_N - 1)
 		tr_cbor_fail(&r, "a command has exactly nine members");
 	while (tr_cbor_key_int(&r, &m, &key)) {
