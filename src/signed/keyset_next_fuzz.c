@@ -32,7 +32,7 @@ static const struct tr_keyset *first(struct tr_buf *bytes)
 /* Overwrites what the views show within b. */
 static void put_in(struct tr_buf *b, struct tr_view at, struct tr_view v)
 {
-	if (at.n == v.n)
+	if (at.n && at.n == v.n)
 		memcpy(b->p + (at.p - b->p), v.p, v.n);
 }
 
