@@ -3,10 +3,13 @@
 #include "server/hsm.h"
 #include "server/supervisor.h"
 
+#include "base/file.h"
 #include "base/secret.h"
 #include "codec/pem.h"
+#include "codec/text.h"
 #include "crypto/x509.h"
 #include "http/server.h"
+#include "server/keyring.h"
 #include "server/notify.h"
 #include "server/rate.h"
 #include "server/role.h"
@@ -38,6 +41,31 @@ static TR_RC check_tls(const struct tr_config *cfg, struct tr_err *err)
 	return TR_OK;
 }
 
+/* What core and keys would refuse to start with, before they are started. The rest of the chain is in the store. */
+static TR_RC check_authority(const struct tr_config *cfg, struct tr_err *err)
+{
+	tr_auto(tr_buf_done) struct tr_buf keyset = TR_BUF_INIT;
+	tr_auto(tr_buf_done) struct tr_buf pin = TR_BUF_INIT;
+	static struct tr_keyset ks;
+	struct tr_keyring ring = { .n = 0 };
+	uint8_t print[32];
+	char path[4096];
+	enum tr_code rc;
+
+	if (tr_config_read(cfg, "keyset.cose", false, &keyset, err) || tr_config_read(cfg, "root.pin", false, &pin, err))
+		return err->code;
+	if (pin.n < 64 || !tr_hex_get(tr_view(pin.p, 64), print, sizeof(print)))
+		return tr_err_set(err, TR_E_INVALID, "root.pin must hold 64 hex digits", "root.pin");
+	if (tr_keyset_verify_pinned(tr_buf_view(&keyset), print, 0, &ks, err))
+		return tr_err_wrap(err, "keyset.cose");
+	tr_config_path(cfg, TR_SEAL_KEY, path, sizeof(path));
+	if (!tr_file_exists(path))
+		return TR_OK; /* role keys makes it */
+	rc = tr_keyring_open(&ring, cfg, err);
+	tr_keyring_done(&ring);
+	return rc;
+}
+
 TR_RC tr_supervisor_check(const char *config, struct tr_err *err)
 {
 	tr_auto(tr_config_free) struct tr_config *cfg = NULL;
@@ -62,6 +90,8 @@ TR_RC tr_supervisor_check(const char *config, struct tr_err *err)
 		if (rc)
 			return tr_err_wrap(err, "state folder");
 	}
+	if (check_authority(cfg, err))
+		return tr_err_wrap(err, "authority");
 	if (check_tls(cfg, err))
 		return tr_err_wrap(err, "tls");
 	if (cfg->attestation->public_key_path) {

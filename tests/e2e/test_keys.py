@@ -455,16 +455,29 @@ def test_another_seal_key(server, roots):
     assert [k["usable"] for k in keys(server)] == [True, False]
 
 
-@pytest.mark.parametrize("bad,sentence", [(b"short", "32 bytes"), (None, None)])
-def test_seal_key_file(make_server, bad, sentence):
+def test_what_a_check_finds(make_server):
+    """A keyset or a seal key that the server could not start with is named before it tries."""
     server = make_server(config=CONFIG)
-    path = server.dir / "keys" / "seal.key"
-    if bad:
-        path.write_bytes(bad)
-        assert sentence in starts_not(server)
-        return
-    path.chmod(0o644)
-    assert "seal.key" in starts_not(server)
+
+    def says(sentence):
+        for command in ("check-config", "run"):
+            r = subprocess.run([program("trothd"), command, "--config", str(server.config)], capture_output=True, text=True,
+                               timeout=60)
+            assert r.returncode == 1 and sentence in r.stderr, r.stderr
+
+    seal, keyset = server.dir / "keys" / "seal.key", server.dir / "keyset.cose"
+    good, published = seal.read_bytes(), keyset.read_bytes()
+    seal.write_bytes(b"short")
+    says("32 bytes")
+    seal.write_bytes(good)
+    seal.chmod(0o644)
+    says("seal.key")
+    seal.chmod(0o600)
+    thief = client.make_key("ed25519")
+    keyset.write_bytes(signed(payload_of(published) | {ROOTS: [spki(thief)]}, [thief]))
+    says("root keys are not the pinned ones")
+    keyset.write_bytes(published)
+    server.start()
 
 
 def test_an_installation_from_before(make_server):
