@@ -129,6 +129,8 @@ int tr_command_show(struct tr_cli *c)
 	row = tr_json_root(answer);
 	if (c->json)
 		return tr_out_json(row);
+	if (set.n == 0) /* cannot be: tr_command_get has put it there */
+		return TR_CLI_EXIT_UNREACHABLE;
 	verified = tr_api_authority(c, &a) == TR_CLI_EXIT_OK;
 	tr_buf_adds(&b, "The order, as it is signed:\n  ");
 	tr_order_set_text(&set, &b);

@@ -142,7 +142,7 @@ TR_RC tr_edit_add_root(struct tr_edit *e, struct tr_view spki, struct tr_err *er
 
 TR_RC tr_edit_retire(struct tr_edit *e, const char *id, int64_t no_sign_after_ms, struct tr_err *err)
 {
-	size_t i;
+	size_t i = 0;
 
 	if (find(e, id, TR_ROLE_N, &i, err))
 		return err->code;
@@ -152,7 +152,7 @@ TR_RC tr_edit_retire(struct tr_edit *e, const char *id, int64_t no_sign_after_ms
 
 TR_RC tr_edit_drop(struct tr_edit *e, const char *id, enum tr_key_role role, struct tr_err *err)
 {
-	size_t i;
+	size_t i = 0;
 
 	if (find(e, id, role, &i, err))
 		return err->code;
@@ -187,7 +187,7 @@ TR_RC tr_edit_remove_root(struct tr_edit *e, const char *id, struct tr_err *err)
 TR_RC tr_edit_revoke(struct tr_edit *e, const char *id, struct tr_err *err)
 {
 	uint8_t hash[32];
-	size_t i;
+	size_t i = 0;
 
 	if (digits(&id, err))
 		return err->code;

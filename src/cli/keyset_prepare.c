@@ -167,7 +167,8 @@ static TR_RC change(struct tr_edit *e, enum tr_opt opt, const char *text, int64_
 }
 
 /* The keyset to begin with: the server's, verified; or, where there is no server, a file that somebody vouches for. */
-static int begin(struct tr_cli *c, struct tr_authority *a, struct tr_buf *file, struct tr_keyset *ret, struct tr_view *ret_bytes)
+static int begin(struct tr_cli *c, struct tr_authority *a, struct tr_buf *file, struct tr_keyset *ret,
+		 struct tr_view *ret_bytes)
 {
 	const char *path = tr_cli_opt(c, TR_OPT_PREVIOUS);
 	struct tr_err err = { 0 };

@@ -67,7 +67,8 @@ TR_RC tr_draft_sign(struct tr_view draft, const struct tr_keyset *now, const cha
 }
 
 /* The keyset that the draft follows: given, or beside it. It is the right one when the draft names its digest. */
-static int previous(const struct tr_cli *c, const struct tr_keyset *own, struct tr_buf *hold, struct tr_keyset *ret, bool *ret_has)
+static int previous(const struct tr_cli *c, const struct tr_keyset *own, struct tr_buf *hold, struct tr_keyset *ret,
+		    bool *ret_has)
 {
 	const char *path = tr_cli_opt(c, TR_OPT_PREVIOUS);
 	tr_auto(tr_buf_done) struct tr_buf beside = TR_BUF_INIT;
@@ -102,7 +103,7 @@ int tr_keyset_sign_draft(struct tr_cli *c)
 	struct tr_keyset own, now;
 	struct tr_err err = { 0 };
 	size_t n = 0, at = 0, sigs;
-	bool has_now, done;
+	bool has_now, done = false;
 	int rc;
 
 	while ((one = tr_cli_next(c, TR_OPT_ROOT, &at)) && n < ROOTS_MAX)

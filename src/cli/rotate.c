@@ -269,7 +269,7 @@ static void progress(const struct rotation *r, const struct tr_adopted *a, const
 	if (r->c->quiet)
 		return;
 	(void)snprintf(line, sizeof(line), "waiting  %lld of %lld agents know it; not yet: %s", (long long)a->adopted,
-		       (long long)(a->adopted + a->behind), names);
+		       (long long)a->adopted + (long long)a->behind, names);
 	if (tty) {
 		fprintf(stderr, "\r\033[K%.*s", (int)sizeof(line), line);
 	} else if (strcmp(line, last) != 0) {
