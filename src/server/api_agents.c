@@ -176,6 +176,7 @@ void tr_agent_json(const struct tr_core *c, const struct tr_item *i, struct tr_b
 		}
 		tr_buf_adds(b, ",\"checks\":");
 		tr_fleet_explain(c->fleet, &now, i->no, b);
+		tr_orders_check_json(c, i, b);
 	}
 	tr_buf_adds(b, "}");
 }

@@ -86,7 +86,7 @@ static void stored(void *arg, struct tr_making *m)
 	tr_buf_addf(&b, "],\"orders\":%zu,\"ready\":%zu,\"unknown\":%zu,\"unchanged\":%zu}", shown, ready, a->unknown, a->unchanged);
 	/* Those that are durable stay so; the same approval may be sent again for the rest. */
 	if (failed)
-		tr_req_refuse(a->req, 503, "store_unavailable", failed->why);
+		tr_req_not_stored(a->req, failed->rc, failed->why);
 	else
 		tr_req_answer_json(a->req, &b);
 }

@@ -324,7 +324,7 @@ static void on_cancelled(void *arg, struct tr_making *m)
 	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
 
 	if (x->rc) {
-		tr_req_refuse(r, 503, "store_unavailable", x->why);
+		tr_req_not_stored(r, x->rc, x->why);
 		return;
 	}
 	tr_buf_adds(&b, "{\"state\":\"cancelled\",\"cancelling\":");

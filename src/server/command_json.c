@@ -86,6 +86,31 @@ void tr_orders_agent_json(const struct tr_core *c, const struct tr_item *i, stru
 	}
 }
 
+void tr_orders_check_json(const struct tr_core *c, const struct tr_item *i, struct tr_buf *b)
+{
+	const struct tr_box *x = tr_box_find(c, i->no);
+	bool held = x && x->quarantined_at;
+
+	if (b->failed || !b->n || b->p[b->n - 1] != ']')
+		return;
+	b->n--; /* the closing bracket: one more follows */
+	tr_buf_addf(b,
+		    "%s{\"check\":\"obedience\",\"state\":\"%s\",\"expected\":\"obeys what is ordered and approved\","
+		    "\"seen\":\"%s\",\"since\":",
+		    b->p[b->n - 1] == '[' ? "" : ",", held ? "quarantined" : x && x->n ? "busy" : "ok",
+		    held ? "obeys reads, cancel and release only, as ordered" : x && x->n ? "commands are under way" : "nothing to do");
+	if (held) {
+		tr_buf_adds(b, "\"");
+		tr_rfc3339_add(b, x->quarantined_at);
+		tr_buf_adds(b, "\"");
+	} else {
+		tr_buf_adds(b, "null");
+	}
+	tr_buf_adds(b, ",\"tier\":\"self-asserted\",\"action\":");
+	tr_json_put_str(b, tr_view_str(held ? "end it with `troth command send release` when the host is in order again" : ""));
+	tr_buf_adds(b, "}]");
+}
+
 /* ---- events ---- */
 
 static void put_text(struct tr_buf *b, const char *name, struct tr_view v)

@@ -53,7 +53,7 @@ static void refuse_all(struct tr_ordering *o, const struct tr_make *x)
 	case TR_E_INVALID:
 	case TR_E_DENIED: tr_req_refuse(o->req, 422, "invalid_order", x->why); break;
 	case TR_E_UNAVAIL: tr_req_refuse(o->req, 503, "not_signed", x->why); break;
-	default: tr_req_refuse(o->req, 503, "store_unavailable", x->why); break;
+	default: tr_req_not_stored(o->req, x->rc, x->why); break;
 	}
 }
 

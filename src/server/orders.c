@@ -378,7 +378,7 @@ void tr_orders_sign_waiting(struct tr_core *c)
 	struct tr_making *m = NULL;
 	int64_t now_ms = tr_now_ms();
 
-	if (!c->loaded || !o->line || o->signing || !c->store_ok || !tr_authority_command_key(c))
+	if (!c->loaded || !o->line || o->signing || !c->store_ok || !tr_core_holds(c) || !tr_authority_command_key(c))
 		return;
 	for (uint32_t k = 0; k < o->n_live; k++) {
 		struct tr_live *l = tr_live_at(c, k);
@@ -417,7 +417,7 @@ void tr_orders_resign(struct tr_core *c, const uint8_t key_id[32])
 void tr_orders_tick(struct tr_core *c, const struct tr_instant *now)
 {
 	tr_deliver_tick(c, now);
-	if (!c->store_ok)
+	if (!c->store_ok || !tr_core_holds(c))
 		return;
 	end_what_is_over(c);
 	tr_orders_sign_waiting(c);

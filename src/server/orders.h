@@ -81,7 +81,7 @@ void tr_orders_print(const struct tr_core *c, struct tr_buf *b);
 /* A signing key was revoked: every command that is not over and was signed by it is signed anew under the primary key, same
  * order, new number. Nothing happens at once; without a primary key they wait until there is one. */
 void tr_orders_resign(struct tr_core *c, const uint8_t key_id[32]);
-/* A key that can sign is there (again): what waits for a signature gets it. */
+/* A key that can sign is there (again): what waits for a signature gets it, from the node that holds the lease. */
 void tr_orders_sign_waiting(struct tr_core *c);
 
 /* ---- finding ---- */
@@ -140,6 +140,8 @@ enum tr_command_json { TR_CJ_BRIEF, TR_CJ_LIST, TR_CJ_WHOLE };
 void tr_command_json(const struct tr_command_row *row, enum tr_command_json how, struct tr_buf *b);
 /* Members of an agent's JSON, with a comma in front. */
 void tr_orders_agent_json(const struct tr_core *c, const struct tr_item *i, struct tr_buf *b);
+/* One more check behind those that the fleet explains; b ends with the bracket of their array. */
+void tr_orders_check_json(const struct tr_core *c, const struct tr_item *i, struct tr_buf *b);
 
 /* ---- events ---- */
 

@@ -86,7 +86,7 @@ static void foreign_stored(void *arg, enum tr_code rc, const char *why)
 	tr_auto(saying_free) struct saying *s = arg;
 
 	if (rc) {
-		tr_req_refuse(s->req, 503, "store_unavailable", why);
+		tr_req_not_stored(s->req, rc, why);
 		return;
 	}
 	tr_command_event(s->req->core, TR_EV_COMMAND_FOREIGN, 1, s->req->about, NULL, tr_view_str(s->id), s->m.reason,
@@ -121,7 +121,7 @@ static void on_stored(void *arg, struct tr_making *m)
 	const struct tr_make *x = tr_making_at(m, 0);
 
 	if (x->rc) {
-		tr_req_refuse(s->req, 503, "store_unavailable", x->why);
+		tr_req_not_stored(s->req, x->rc, x->why);
 		return;
 	}
 	tell_changed(s, &x->row);

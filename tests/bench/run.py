@@ -244,7 +244,7 @@ class Bench:
                 for role in set(roles.values()) if mine else ():
                     by_role.setdefault(role, []).append(sum(v for p, v in spent.items() if roles.get(p) == role))
         after = self.settle(fronts)
-        commands.store_ops(self, server, load, self.o.beats)
+        commands.store_ops(self, server, load, min(n, self.o.beats))
         load.stop()
         other.stop()
         end(bare)

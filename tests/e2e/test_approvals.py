@@ -79,6 +79,8 @@ def test_what_is_dangerous_needs_two_different(authority, orders, agent):
     agent.said(got, "done")
     shown = authority.server.api("GET", f"/api/v1/agents/{agent.node_id}").json()
     assert shown["quarantined_at"]
+    (check,) = [k for k in shown["checks"] if k["check"] == "obedience"]
+    assert check["state"] == "quarantined" and "release" in check["action"] and check["since"] == shown["quarantined_at"]
     c = orders.order("release", agent)
     for key in authority.operators:
         authority.approve(key, orders.bytes(c["id"]))

@@ -89,6 +89,17 @@ def test_a_question_waits_as_long_as_it_says(agent):
     assert time.monotonic() - begun < 1
 
 
+def test_no_deadline_of_a_connection_cuts_a_question():
+    server = Server(config=CONFIG + "limits:\n  idle_seconds: 5\n  header_seconds: 1\n  body_seconds: 1\n").start()
+    try:
+        agent = Obedient(Authority(server), server.make_token(max_uses=2))
+        q = agent.waiting(7)
+        assert q.commands() == [] and 6 < q.took < 9
+        server.stop()
+    finally:
+        server.destroy()
+
+
 def test_the_newest_question_counts(orders, agent):
     older = agent.waiting(20)
     until(lambda: orders.server.metric("troth_command_questions") >= 1)
