@@ -2,6 +2,7 @@
 /* What operators see of commands. Those that are not over are in memory; what is over is read from the store by its
  * read-only twin. */
 #include "server/orders.h"
+#include "server/original.h"
 
 #define LIMIT_MAX 500u
 #define LOOKED_AT 50000u /* rows per request, so that a filter that matches little keeps nobody waiting */
@@ -147,7 +148,7 @@ static void answer_whole(struct tr_req *r, const struct tr_command_row *row)
 	tr_auto(tr_buf_done) struct tr_buf b = { .max = TR_MSG_ANSWER_MAX - 4096 };
 
 	tr_command_json(row, TR_CJ_WHOLE, &b);
-	tr_req_answer_json(r, &b);
+	tr_original_answer(r->core, r, row, &b);
 }
 
 static void on_one(void *arg, const void *answer)

@@ -43,5 +43,6 @@ TR_RC tr_keyring_sign(struct tr_keyring *k, const struct tr_privkey *key, const 
 void tr_keyring_on_load(struct tr_keyring *k, struct tr_chan *c, const struct tr_frame *f);
 void tr_keyring_on_make(struct tr_keyring *k, struct tr_chan *c, const struct tr_frame *f);
 void tr_keyring_on_sign(struct tr_keyring *k, struct tr_chan *c, const struct tr_frame *f); /* keys_commands.c */
+void tr_keyring_on_original(struct tr_keyring *k, struct tr_chan *c, const struct tr_frame *f); /* keys_original.c */
 
 #endif

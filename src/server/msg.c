@@ -223,6 +223,16 @@ static const struct tr_field commands_signed_fields[] = {
 };
 TR_RECORD(tr_msg_commands_signed_def, T, commands_signed_fields);
 #undef T
+#define T tr_msg_sign_original
+static const struct tr_field sign_original_fields[] = { F(T, key_id, BYTES, 32), F(T, command, BYTES, 24576) };
+TR_RECORD(tr_msg_sign_original_def, T, sign_original_fields);
+#undef T
+#define T tr_msg_original_signed
+static const struct tr_field original_signed_fields[] = {
+	F(T, code, U64, 0), F(T, why, TEXT, WHY_MAX), F(T, original, BYTES, 4096),
+};
+TR_RECORD(tr_msg_original_signed_def, T, original_signed_fields);
+#undef T
 #define T tr_msg_read_keyset
 static const struct tr_field read_keyset_fields[] = {
 	F(T, current, BYTES, 65536), F(T, next, BYTES, 65536), F(T, now, I64, 0),

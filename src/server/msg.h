@@ -36,6 +36,8 @@ enum tr_msg {
 	TR_M_READ_KEYSET, TR_M_KEYSET_READ, TR_M_READ_APPROVAL, TR_M_APPROVAL_READ, TR_M_READ_RECEIPT, TR_M_RECEIPT_READ,
 	/* store → core: rows that another node changed; the database went away or came back */
 	TR_M_CHANGED, TR_M_STORE_STATE,
+	/* core → keys and back: a command in the original's form too */
+	TR_M_SIGN_ORIGINAL, TR_M_ORIGINAL_SIGNED,
 	/* core → store: who this node is; then, that everything is loaded, so that others' changes may come. store → core: how
 	 * long this node does what one of them must do, and how many there are */
 	TR_M_LISTEN, TR_M_LEASE,
@@ -167,6 +169,10 @@ struct tr_msg_sign_commands {
 struct tr_msg_signed { uint64_t code; struct tr_view why, command; };
 struct tr_msg_commands_signed { uint64_t code; struct tr_view why, commands; }; /* list of tr_msg_signed, same order */
 
+/* command: COSE bytes that keys itself has signed with this key; original: the JSON object of signed/compat_command.h. */
+struct tr_msg_sign_original { struct tr_view key_id, command; };
+struct tr_msg_original_signed { uint64_t code; struct tr_view why, original; };
+
 /* ---- signed things from outside, read where there is nothing to steal ---- */
 
 struct tr_msg_read_keyset { struct tr_view current, next; int64_t now; };
@@ -197,6 +203,7 @@ struct tr_msg_store_state { bool away; struct tr_view why; };
 struct tr_msg_listen { struct tr_view node; bool loaded; };
 struct tr_msg_lease { uint64_t until, nodes; }; /* until: tr_mono_ms, 0: not this node */
 
+extern const struct tr_record tr_msg_sign_original_def, tr_msg_original_signed_def;
 extern const struct tr_record tr_msg_keys_load_def, tr_msg_keys_loaded_def, tr_msg_make_key_def, tr_msg_key_made_def,
 	tr_msg_held_def, tr_msg_keys_held_def, tr_msg_to_sign_def, tr_msg_sign_commands_def, tr_msg_signed_def,
 	tr_msg_commands_signed_def, tr_msg_read_keyset_def, tr_msg_read_approval_def, tr_msg_approval_read_def,

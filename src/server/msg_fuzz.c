@@ -17,6 +17,7 @@ static const struct tr_record *const defs[] = {
 	&tr_msg_sign_time_def, &tr_msg_time_signed_def, &tr_pulse_row_def,   &tr_event_def,	      &tr_alert_def,
 	&tr_maintenance_def, &tr_bpf_ref_def,	   &tr_bpf_list_def,	    &tr_bpf_item_def,	      &tr_in_events_def,
 	&tr_in_alerts_def,   &tr_in_why_def,	   &tr_in_expect_def,	    &tr_in_maintenance_def,   &tr_in_time_def,
+	&tr_msg_sign_original_def, &tr_msg_original_signed_def,
 };
 
 static void json_must_be_json(const struct tr_record *def, const void *rec)

@@ -38,6 +38,7 @@ static void end_call(struct tr_core *c, struct tr_chan *ch, const struct tr_reco
 		struct tr_msg_keys_loaded loaded;
 		struct tr_msg_key_made made;
 		struct tr_msg_commands_signed commands;
+		struct tr_msg_original_signed original;
 		struct tr_msg_approval_read approval;
 		struct tr_msg_receipt_read receipt;
 	} m;
@@ -63,6 +64,7 @@ static void on_receipt_read(void *arg, struct tr_chan *ch, const struct tr_frame
 static void on_keys_loaded(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_keys_loaded_def, f); }
 static void on_key_made(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_key_made_def, f); }
 static void on_signed(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_commands_signed_def, f); }
+static void on_original(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_original_signed_def, f); }
 static void on_listed(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_rows_def, f); }
 
 /* A list that failed has no rows frame: its question is still open. */
@@ -358,6 +360,7 @@ static const struct tr_frame_rule keys_rules[TR_FRAME_TYPE_MAX] = {
 	[TR_M_KEYS_LOADED] = { on_keys_loaded, 34000 },
 	[TR_M_KEY_MADE] = { on_key_made, 4096 },
 	[TR_M_COMMANDS_SIGNED] = { on_signed, 1001000 },
+	[TR_M_ORIGINAL_SIGNED] = { on_original, 5200 },
 	[TR_M_HELLO] = { on_hello, 16 },
 };
 static const struct tr_frame_rule appraise_rules[TR_FRAME_TYPE_MAX] = {

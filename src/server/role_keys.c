@@ -216,7 +216,16 @@ static void on_sign(void *arg, struct tr_chan *c, const struct tr_frame *f)
 	watch_token(k);
 }
 
+static void on_original(void *arg, struct tr_chan *c, const struct tr_frame *f)
+{
+	struct keys *k = arg;
+
+	tr_keyring_on_original(&k->ring, c, f);
+	watch_token(k);
+}
+
 static const struct tr_frame_rule rules[TR_FRAME_TYPE_MAX] = {
+	[TR_M_SIGN_ORIGINAL] = { on_original, 25600 },
 	[TR_M_KEYS_LOAD] = { on_load, 901000 },
 	[TR_M_MAKE_KEY] = { on_make, 64 },
 	[TR_M_SIGN_COMMANDS] = { on_sign, 901000 },

@@ -1,16 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """What clients of the original command design find here: its two key routes, and the import of its key (CK-2 to CK-4)."""
 
+import datetime
 import hashlib
+import json
 import os
 import subprocess
+import time
 
+import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from harness import call, program
+from commanded import Authority, Obedient, Orders, until
+from harness import Server, call, program
 
 RAW = (serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+
+
+@pytest.fixture(scope="module")
+def server():
+    s = Server(config="clock:\n  source: trusted\nattestation:\n  mode: audit\n").start()
+    yield s
+    s.stop()
+    s.destroy()
 
 
 def original_key():
@@ -105,3 +118,65 @@ def test_keys_that_are_not_imported(make_server, tmp_path):
         r = subprocess.run([program("trothd"), *words], capture_output=True, text=True)
         assert r.returncode == 64 and "trothd key import FILE" in r.stderr
     assert not os.path.exists(server.dir / "troth.db-wal")
+
+
+def go_json(value):
+    """As Go's json.Marshal writes what it has read: none of our orders has a number that it would write otherwise."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    for c in "<>&\u2028\u2029":
+        text = text.replace(c, f"\\u{ord(c):04x}")
+    return text.encode()
+
+
+def check_v3(server, original, agent):
+    """The checks of a client that knows only the original: its key list, its text, its clock."""
+    assert set(original) == {"id", "type", "params", "signature", "key_id", "signed_at", "agent_id", "created_at"}
+    keys = {k["key_id"]: k for k in call(server.agents, "GET", "/api/v1/public-keys").json()}
+    public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(keys[original["key_id"]]["public_key"]))
+    at = datetime.datetime.fromisoformat(original["signed_at"].replace("Z", "+00:00")).timestamp()
+    text = ":".join([agent, original["id"], original["type"], hashlib.sha256(go_json(original["params"])).hexdigest(), str(int(at))])
+    public.verify(bytes.fromhex(original["signature"]), text.encode())
+    return at
+
+
+def test_orders_in_the_originals_form(make_server):
+    server = make_server(config="clock:\n  source: trusted\nattestation:\n  mode: audit\ncompat:\n  original_commands: sign\n").start()
+    authority, orders = Authority(server), Orders(server)
+    agent = Obedient(authority, server.make_token())
+    c = orders.get(orders.order("status", agent)["id"])
+    o = c["original"]
+    assert (o["id"], o["type"], o["params"], o["agent_id"]) == (c["id"], "status", {}, agent.node_id)
+    at = check_v3(server, o, agent.node_id)
+    # A client believes it for four hours from signed_at: not longer than the native command.
+    end = datetime.datetime.fromisoformat(c["expires_at"].replace("Z", "+00:00")).timestamp()
+    assert end - 1 <= at + 4 * 3600 <= end and at <= time.time()
+
+    # Nothing has this form that lacks the other: an order that waits for its approval has none.
+    c = orders.order("note", agent, text="<b> & \"quoted\" \\ \u00e9")
+    assert "original" not in orders.get(c["id"])
+    authority.approve(authority.operators[0], orders.bytes(c["id"]))
+    until(lambda: orders.get(c["id"])["state"] == "pending")
+    o = orders.get(c["id"])["original"]
+    assert o["params"] == {"text": "<b> & \"quoted\" \\ \u00e9"}
+    check_v3(server, o, agent.node_id)
+
+    # What the form cannot say is not signed in it, and a sentence says why.
+    later = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(minutes=1)).isoformat()
+    c = orders.get(orders.order("status", agent, not_before=later)["id"])
+    assert c["original"] is None and "later begin" in c["original_problem"]
+    c = orders.get(orders.order("status", agent, image="sha256:" + "ab" * 32)["id"])
+    assert c["original"] is None and "image" in c["original_problem"]
+
+    # Over: nothing is signed any more.
+    for got in agent.fetch():
+        agent.said(got, "done")
+        assert "original" not in orders.get(got[2]["cmd_id"].hex())
+    agent.down()
+    server.stop()
+
+
+def test_it_is_off_unless_it_is_asked_for(server):
+    agent = Obedient(Authority(server), server.make_token())
+    orders = Orders(server)
+    assert "original" not in orders.get(orders.order("status", agent)["id"])
+    agent.down()
