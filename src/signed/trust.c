@@ -48,10 +48,7 @@ static bool is_revoked(const struct tr_keyset *k, struct tr_view der)
 	uint8_t hash[32];
 
 	tr_sha256(der, hash);
-	for (size_t i = 0; i < k->n_revoked; i++)
-		if (memcmp(k->revoked[i], hash, sizeof(hash)) == 0)
-			return true;
-	return false;
+	return tr_keyset_revokes(k, hash);
 }
 
 TR_RC tr_bootstrap_check(struct tr_view keyset, const uint8_t pin[32], int64_t now_ms, struct tr_trust *ret,
