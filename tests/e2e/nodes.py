@@ -1,10 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """A second trothd beside a first one, on the same database: set up as docs/operations.md says, by copying."""
 
+import base64
+import json
+import http.server
 import pathlib
+import random
 import shutil
 import subprocess
 import tempfile
+import threading
+
+from OpenSSL import SSL
 
 from harness import Server, call, free_port, program
 
@@ -57,3 +64,91 @@ def events(server, *kinds):
 def alerts(server, **query):
     q = "&".join(f"{k}={v}" for k, v in query.items())
     return server.api("GET", f"/api/v1/alerts?{q}").json()["alerts"]
+
+
+class Hook:
+    """Where both nodes tell of alerts: (kind, subject, severity, status) of each one told."""
+
+    def __init__(self):
+        hook = self
+        self.told = []
+        self.secret = pathlib.Path(tempfile.mkdtemp(prefix="troth-hook-")) / "hook.secret"
+        self.secret.write_text("whsec_" + base64.b64encode(bytes(32)).decode() + "\n")
+        self.secret.chmod(0o600)
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                for a in body["alerts"]:
+                    labels = a["labels"]
+                    hook.told.append((labels["alertname"], labels["subject"], labels["severity"], a["status"]))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *args):
+                pass
+
+        self.httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.httpd.serve_forever, args=(0.05,), daemon=True).start()
+
+    def config(self):
+        return f"alerts:\n  webhook:\n    url: http://127.0.0.1:{self.httpd.server_address[1]}/\n    secret_file: {self.secret}\n"
+
+    def of(self, subject, status=None):
+        return [t for t in self.told if t[1] == subject and status in (None, t[3])]
+
+    def close(self):
+        self.httpd.shutdown()
+        self.httpd.server_close()
+        shutil.rmtree(self.secret.parent)
+
+
+class Roamer(threading.Thread):
+    """An agent with both addresses: it stays where it is until that fails, then goes to the other one at once."""
+
+    def __init__(self, agent, servers, beat=1.0, at=0):
+        super().__init__(daemon=True)
+        self.agent, self.servers, self.beat, self.at = agent, servers, beat, at
+        self.accepted, self.moves, self.refused, self.failure = 0, 0, [], None
+        self.change, self.ending = {}, threading.Event()
+        self.connection = None
+        self.start()
+
+    def one(self):
+        try:
+            if not self.connection:
+                self.agent.server = self.servers[self.at]
+                self.connection = self.agent.mtls()
+            r = self.agent.pulse(self.connection, **self.change)
+            if r.status == 200:
+                self.accepted += 1
+                return True
+            if r.status != 503:
+                self.refused.append((r.status, r.body[:200]))
+        except (OSError, SSL.Error, ValueError):
+            pass
+        self.drop()
+        self.at = (self.at + 1) % len(self.servers)
+        self.moves += 1
+        return False
+
+    def drop(self):
+        if self.connection:
+            self.connection.sock.close()
+        self.connection = None
+
+    def run(self):
+        try:
+            while not self.ending.is_set():
+                self.ending.wait(self.beat * random.uniform(0.9, 1.1) if self.one() else 0.2)
+        except Exception as e:  # shown by end()
+            self.failure = e
+        self.drop()
+
+    def end(self):
+        self.ending.set()
+        self.join(30)
+        if self.failure:
+            raise self.failure
+        assert not self.refused, self.refused
+        return self.accepted
