@@ -219,6 +219,7 @@ bool tr_core_follow(struct tr_core *c, struct tr_item *i, const struct tr_follow
 	if (!was->active || was->epoch != row->epoch) {
 		tr_fleet_reset(c->fleet, &now, i->no, key_id, row->binary_hash, (uint32_t)row->epoch);
 		tr_deliver_end(c, i->no);
+		tr_orders_reset(c, i->no);
 		return true;
 	}
 	if (memcmp(was->key_id, key_id, 32) != 0) {

@@ -317,9 +317,9 @@ static enum tr_out end_of(const struct tr_core *c, const struct tr_live *l, int6
 	enum tr_out by_clock = tr_out_by_clock((enum tr_out)l->state, l->expires_ms, now_ms);
 
 	*ret_code = by_clock == TR_OUT_UNKNOWN ? "no_receipt" : l->state == TR_OUT_WAITING ? "not_approved" : "not_begun";
-	if (a && a->active)
+	if (a && a->active && !l->orphan)
 		return by_clock;
-	*ret_code = "agent_ended";
+	*ret_code = l->orphan ? "agent_reset" : "agent_ended";
 	return l->state == TR_OUT_STARTED ? TR_OUT_UNKNOWN : TR_OUT_CANCELLED;
 }
 
@@ -368,8 +368,8 @@ static void signed_late(void *arg, struct tr_making *m)
 
 static bool wants_signature(const struct tr_live *l)
 {
-	return l->resign || (l->state == TR_OUT_WAITING && l->class < TR_CLASS_N &&
-			     l->approvals >= tr_cmd_approvals((enum tr_cmd_class)l->class));
+	return !l->orphan && (l->resign || (l->state == TR_OUT_WAITING && l->class < TR_CLASS_N &&
+			     l->approvals >= tr_cmd_approvals((enum tr_cmd_class)l->class)));
 }
 
 void tr_orders_sign_waiting(struct tr_core *c)
@@ -412,6 +412,14 @@ void tr_orders_resign(struct tr_core *c, const uint8_t key_id[32])
 		l->resign |= tr_view_eq(row.key_id, tr_view(key_id, 32));
 	}
 	tr_orders_sign_waiting(c);
+}
+
+void tr_orders_reset(struct tr_core *c, uint32_t agent)
+{
+	const struct tr_box *b = tr_box_find(c, agent);
+
+	for (uint32_t k = b ? b->first : TR_NO_LIVE; k != TR_NO_LIVE; k = c->orders->live[k].next)
+		c->orders->live[k].orphan = true;
 }
 
 void tr_orders_tick(struct tr_core *c, const struct tr_instant *now)

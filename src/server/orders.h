@@ -23,6 +23,7 @@ struct tr_live {
 	uint8_t approvals;          /* that its row has */
 	uint16_t busy;              /* changes of its row under way: nobody else begins one */
 	bool given;                 /* handed out in this round; its row is about to say so */
+	bool orphan;                /* the agent's identity was reset since: nobody obeys it any more */
 	bool resign;                /* signed by a key that was revoked since: not handed out until it is signed anew */
 	uint32_t agent, prev, next; /* number in the fleet; the agent's other ones, oldest first */
 	uint64_t line, seq;
@@ -73,6 +74,8 @@ bool tr_orders_ready(struct tr_core *c);
 /* A row of commands or outboxes became durable, by whomever; false: out of memory. */
 bool tr_orders_follow(struct tr_core *c, enum tr_op op, const struct tr_command_row *row);
 bool tr_orders_numbered(struct tr_core *c, const struct tr_outbox_row *row);
+/* The agent begins anew under another key and enrolment: what was ordered of the one before ends. */
+void tr_orders_reset(struct tr_core *c, uint32_t agent);
 /* Once a second: what the clock ends, and what waits for a signature. */
 void tr_orders_tick(struct tr_core *c, const struct tr_instant *now);
 /* troth_commands_total and its like, for /metrics. */

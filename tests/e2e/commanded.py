@@ -73,7 +73,7 @@ class Obedient(client.Agent):
 
     def __init__(self, authority, token, agent_id=None):
         super().__init__(authority.server, agent_id or name("obey"))
-        self.authority, self.position, self.high, self.line = authority, 0, 0, 0
+        self.authority, self.position, self.high, self.line, self.epoch = authority, 0, 0, 0, 1
         r = self.register(token)
         assert r.status == 201, r
         self.conn = None
@@ -104,7 +104,7 @@ class Obedient(client.Agent):
         found = []
         for c in d["commands"]:
             why, authentic, f, o = obey.verify_command(c, {"trust_domain": "e2e.example", "agent_id": self.node_id,
-                                                           "epoch": 1, "keyset": ks, "now_ms": now_ms()})
+                                                           "epoch": self.epoch, "keyset": ks, "now_ms": now_ms()})
             assert (why, authentic) == (None, True), (why, o)
             self.line, self.high = f["line"], max(self.high, f["seq"])
             found.append((c, f, o))

@@ -148,6 +148,26 @@ def test_a_revoked_agents_question_ends(orders, authority, token):
     assert (r.status, r.json()["code"]) == (409, "already_ended")
 
 
+def test_what_was_ordered_of_an_earlier_identity_ends(orders, authority, agent):
+    """Whoever enrols again under this id is told nothing that was meant for the one before."""
+    sent, waiting = orders.order("reattest", agent), orders.order("note", agent, text="x")
+    agent.one()
+    until(lambda: orders.state(sent["id"]) == "sent")
+    r = orders.server.api("POST", f"/api/v1/agents/{agent.node_id}/reset-identity", {"reason": "copied"})
+    assert r.status in (200, 201), r
+    agent.down()
+    agent.key = client.make_key("ed25519")
+    assert agent.register(r.json()["token"]).status == 201
+    agent.epoch = 2
+    assert agent.fetch() == []
+    for c in (sent, waiting):
+        until(lambda: orders.state(c["id"]) == "cancelled")
+        assert orders.get(c["id"])["code"] == "agent_reset"
+    new = orders.order("status", agent)
+    got = agent.one()
+    assert got[2]["cmd_id"].hex() == new["id"] and got[1]["epoch"] == 2 and got[1]["seq"] == 2
+
+
 def test_what_was_not_answered_is_given_again(orders, agent):
     c = orders.order("status", agent)
     first = agent.one()
