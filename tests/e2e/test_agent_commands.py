@@ -16,7 +16,10 @@ import pytest
 import client
 import keyset
 import obey
-from ordering import DAY_MS, HOUR, MIN, OK, PROBLEM, Ordering, notes
+from commanded import Authority, Orders, until
+from harness import AgentProgram, Server
+from ordering import HOUR, MIN, PROBLEM, Ordering, notes
+from world import name
 
 needs_faketime = pytest.mark.skipif(not shutil.which("faketime"), reason="faketime is not installed")
 
@@ -603,3 +606,57 @@ def test_a_clock_set_back_a_day_changes_nothing(make):
     r = server.said(server.order("note", text="z"))
     assert r["state"] == "done" and r["at_ns"] < time.time_ns() - 80_000 * 10**9  # it says what its clock says
     os.killpg(agent.process.pid, signal.SIGKILL)
+
+
+# ---- with the real server ----
+
+@pytest.fixture(scope="module")
+def real():
+    server = Server(config="heartbeat_seconds: 2\nclock:\n  source: trusted\nattestation:\n  mode: audit\n").start()
+    try:
+        yield server, Authority(server), Orders(server)
+        server.stop()
+    finally:
+        server.destroy()
+
+
+def test_every_kind_from_the_api_to_the_host_and_back(real, tmp_path):
+    server, authority, orders = real
+    agent = AgentProgram(tmp_path / "state")
+    ident = name("host")
+    assert agent.do("init", "--id", ident).returncode == 0
+    r = agent.do("enroll", "--server", f"https://localhost:{server.agents}", TROTH_TOKEN=server.make_token())
+    assert r.returncode == 0, r.stderr
+    epoch = authority.fields()["epoch"]
+    assert epoch == ours(agent)["authority"]["epoch"] == 2  # the chain was walked at enrolment
+    agent.start()
+    try:
+        def obeyed(kind, approvals=0, state="done", **fields):
+            c = orders.order(kind, ident, **fields)
+            for key in authority.operators[:approvals]:
+                r = authority.approve(key, orders.bytes(c["id"]))
+                assert r.status in (200, 201), r
+            until(lambda: orders.get(c["id"])["ended_at"], 10)
+            end = orders.get(c["id"])
+            assert end["state"] == state, (end, agent.log()[-3000:])
+            return end["result"]
+
+        assert obeyed("status")["keyset_epoch"] == epoch
+        assert obeyed("collect-inventory")["kernel"] == os.uname().release
+        assert obeyed("reattest")["image_on_disk_differs"] is False
+        assert obeyed("refresh-keyset")["keyset_epoch"] == epoch
+        obeyed("note", 1, text="hello")
+        assert obeyed("set-interval", 1, seconds=1)["interval_s"] == 1
+        assert obeyed("restart-agent", 1) == {"pid": agent.process.pid}
+        before = ours(agent)["identity"]["key_id"]
+        assert obeyed("rotate-agent-key", 1)["key_id"] == ours(agent)["identity"]["key_id"] != before
+        assert obeyed("quarantine", 2) == {"quarantined": True}
+        obeyed("note", 1, "refused", text="no")
+        assert obeyed("release", 2) == {"quarantined": False}
+        authority.publish()
+        until(lambda: ours(agent)["authority"]["epoch"] == epoch + 1, 10)
+        assert list(notes(agent).values()) == [1]
+        assert all(c["confirmed"] for c in ours(agent)["journal"]["commands"])
+        assert agent.stop() == 0
+    finally:
+        agent.kill()
