@@ -47,6 +47,8 @@ static int show(struct tr_cli *c)
 		{ "configuration", "config", TR_CELL_STATE },
 		{ "updating", "updating", TR_CELL_TEXT },
 		{ "maintenance", "in_maintenance", TR_CELL_YES },
+		{ "quarantined", "quarantined_at", TR_CELL_TIME },
+		{ "waits for commands", "waits_for_commands", TR_CELL_YES },
 		{ "partition", "partition", TR_CELL_TEXT },
 		{ "type", "agent_type", TR_CELL_TEXT },
 		{ "pulses", "heartbeats", TR_CELL_COUNT },

@@ -12,6 +12,7 @@ int tr_command_send(struct tr_cli *c);    /* command_send.c */
 int tr_command_retry(struct tr_cli *c);
 int tr_command_cancel(struct tr_cli *c);
 int tr_command_show(struct tr_cli *c);    /* command_show.c */
+void tr_command_result(tr_jnode result, struct tr_buf *b); /* a line for each thing that the agent says */
 int tr_command_approve(struct tr_cli *c); /* command_approve.c */
 int tr_command_order(struct tr_cli *c);
 

@@ -88,7 +88,7 @@ static void put_command(struct tr_buf *b, tr_jnode row, const struct tr_order_it
 	}
 }
 
-static bool one_result(void *arg, const char *key, tr_jnode value)
+static bool one_member(void *arg, const char *key, tr_jnode value)
 {
 	struct tr_buf *b = arg;
 
@@ -98,6 +98,11 @@ static bool one_result(void *arg, const char *key, tr_jnode value)
 	tr_out_cell(b, value, TR_CELL_TEXT, true, 0);
 	tr_buf_adds(b, "\n");
 	return !b->failed;
+}
+
+void tr_command_result(tr_jnode result, struct tr_buf *b)
+{
+	tr_json_each(result, one_member, b);
 }
 
 int tr_command_show(struct tr_cli *c)
@@ -142,7 +147,7 @@ int tr_command_show(struct tr_cli *c)
 		tr_buf_adds(&b, "\nThe agent's receipt was checked by the server with the agent's key.\n");
 	if (tr_json_is_object(result) && tr_json_len(result)) {
 		tr_buf_adds(&b, "As the agent says, and nobody else:\n");
-		tr_json_each(result, one_result, &b);
+		tr_command_result(result, &b);
 	}
 	return tr_out_print(&b) ? TR_CLI_EXIT_OK : TR_CLI_EXIT_FILE;
 }

@@ -74,11 +74,13 @@ static int print(const struct waiting *w, tr_jnode row)
 		tr_buf_adds(&b, ": ");
 		put(&b, row, "code");
 	}
-	if (tr_json_is_object(tr_json_get(row, "result"))) {
+	if (tr_json_is_object(tr_json_get(row, "result")) && w->n > 1) {
 		tr_buf_adds(&b, "  ");
 		put(&b, row, "result");
 	}
 	tr_buf_adds(&b, "\n");
+	if (w->n == 1) /* what somebody asked one agent is there to be read */
+		tr_command_result(tr_json_get(row, "result"), &b);
 	return tr_out_print(&b) ? TR_CLI_EXIT_OK : TR_CLI_EXIT_FILE;
 }
 

@@ -457,7 +457,7 @@ def test_a_read_is_sent_and_waited_for(admin, host):
     t, taken = obeying(host, 1, "done", result='{"uptime_s":7}')
     said = admin("command", "send", "status", "--agent", host.node_id, "--reason", "to see", "--wait=20s")
     t.join(20)
-    assert "needs" not in said and f"{host.node_id}  status  done" in said and '"uptime_s":7' in said
+    assert "needs" not in said and f"{host.node_id}  status  done\n  uptime_s: 7\n" in said
     ident = taken[0][2]["cmd_id"].hex()
     shown = admin("command", "show", ident[:10])
     assert f"The order, as it is signed:\n  status on {host.node_id} (read, query)" in shown
@@ -632,6 +632,7 @@ def test_the_order_is_what_was_asked_or_it_is_not_approved(admin, host, operator
     r = admin.run("command", "send", "note", "--text", "hello", "--agent", host.node_id, "--key", operators[0][0])
     assert "It needs" not in r.stdout
     got = host.one()
+    assert "quarantined  " in admin("agent", "show", host.node_id)  # as the agent said above
     assert (got[2]["text"], len(got[1]["approvals"])) == ("hello", 1)
     a = obey.read_approval(cbor2.loads(got[1]["approvals"][0]).value[2])
     assert a["text"].startswith(f"note on {host.node_id} (change, once), until ") and a["text"].endswith(": hello")
