@@ -50,6 +50,23 @@ static size_t keep_others(struct tr_view approvals, struct tr_view key_id, int64
 	return out;
 }
 
+int64_t tr_approvals_until(struct tr_view approvals)
+{
+	static struct tr_approval a; /* large; a role has one thread */
+	struct tr_cbor r = tr_cbor_reader(approvals);
+	size_t n = approvals.n > 1 ? tr_cbor_array(&r, TR_COMMAND_APPROVALS_MAX) : 0;
+	int64_t first = INT64_MAX;
+
+	for (size_t k = 0; k < n; k++) {
+		struct tr_view kid;
+		struct tr_err err = { 0 };
+
+		if (!tr_approval_read(tr_cbor_bytes(&r), &a, &kid, &err) && a.expires_ms < first)
+			first = a.expires_ms;
+	}
+	return first;
+}
+
 static void put_approvals(const struct tr_view list[], size_t n, struct tr_view added, struct tr_buf *b)
 {
 	tr_cbor_put_array(b, n + 1);

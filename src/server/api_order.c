@@ -402,7 +402,7 @@ void tr_api_command_cancel(struct tr_core *c, struct tr_req *r)
 		tr_req_refuse(r, 409, "not_cancellable", "what takes back another order cannot be taken back itself");
 	else if (l->state == TR_OUT_STARTED)
 		tr_req_refuse(r, 409, "already_started", "the agent has begun; it will say how it ended");
-	else if (l->state == TR_OUT_WAITING || (l->state == TR_OUT_PENDING && !l->attempts))
+	else if (l->state == TR_OUT_WAITING || (l->state == TR_OUT_PENDING && !l->attempts && !l->maybe_given))
 		cancel_here(c, r, l, in.reason);
 	else
 		cancel_there(c, r, l);

@@ -26,7 +26,8 @@ uint64_t tr_deliver_wait_s(const struct tr_core *c, const struct tr_item *i)
 
 static bool is_due(const struct tr_live *l, int64_t wall_ms, int64_t now_ms)
 {
-	return !l->busy && !l->resign && !l->orphan && tr_out_due((enum tr_out)l->state, l->expires_ms, l->given_ms, wall_ms, now_ms);
+	return !l->busy && !l->resign && !l->orphan &&
+	       tr_out_due((enum tr_out)l->state, l->give_until_ms, l->given_ms, wall_ms, now_ms);
 }
 
 uint64_t tr_deliver_pending(const struct tr_core *c, const struct tr_item *i, const struct tr_instant *now)

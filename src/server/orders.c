@@ -175,6 +175,9 @@ static void take_in(struct tr_core *c, struct tr_live *l, const struct tr_comman
 	l->line = row->line;
 	l->seq = row->seq;
 	l->expires_ms = row->expires_at;
+	l->give_until_ms = tr_approvals_until(row->approvals);
+	if (l->give_until_ms > row->expires_at)
+		l->give_until_ms = row->expires_at;
 	l->sent_at = row->sent_at > l->sent_at ? row->sent_at : l->sent_at;
 	l->attempts = (uint8_t)(row->attempts < 255 ? row->attempts : 255);
 	l->resign = (state == TR_OUT_PENDING || state == TR_OUT_SENT || state == TR_OUT_RECEIVED) &&
@@ -244,6 +247,7 @@ bool tr_orders_loaded(struct tr_core *c)
 		if (!l)
 			return false;
 		take_in(c, l, row, tr_out_of(row->state));
+		l->maybe_given = true;
 	}
 	return true;
 }
@@ -314,9 +318,11 @@ static void ended(void *arg, struct tr_making *m)
 static enum tr_out end_of(const struct tr_core *c, const struct tr_live *l, int64_t now_ms, const char **ret_code)
 {
 	const struct tr_fleet_agent *a = tr_fleet_agent(c->fleet, l->agent);
-	enum tr_out by_clock = tr_out_by_clock((enum tr_out)l->state, l->expires_ms, now_ms);
+	bool on_its_way = l->state == TR_OUT_PENDING || l->state == TR_OUT_SENT;
+	int64_t until_ms = on_its_way ? l->give_until_ms : l->expires_ms;
+	enum tr_out by_clock = tr_out_by_clock((enum tr_out)l->state, until_ms, now_ms);
 
-	*ret_code = by_clock == TR_OUT_UNKNOWN ? "no_receipt" : l->state == TR_OUT_WAITING ? "not_approved" : "not_begun";
+	*ret_code = until_ms < l->expires_ms ? "approval_expired" : by_clock == TR_OUT_UNKNOWN ? "no_receipt" : l->state == TR_OUT_WAITING ? "not_approved" : "not_begun";
 	if (a && a->active && !l->orphan)
 		return by_clock;
 	*ret_code = l->orphan ? "agent_reset" : "agent_ended";
@@ -366,9 +372,9 @@ static void signed_late(void *arg, struct tr_making *m)
 	}
 }
 
-static bool wants_signature(const struct tr_live *l)
+static bool wants_signature(const struct tr_live *l, int64_t now_ms)
 {
-	return !l->orphan && (l->resign || (l->state == TR_OUT_WAITING && l->class < TR_CLASS_N &&
+	return !l->orphan && l->give_until_ms > now_ms && (l->resign || (l->state == TR_OUT_WAITING && l->class < TR_CLASS_N &&
 			     l->approvals >= tr_cmd_approvals((enum tr_cmd_class)l->class)));
 }
 
@@ -384,7 +390,7 @@ void tr_orders_sign_waiting(struct tr_core *c)
 		struct tr_live *l = tr_live_at(c, k);
 		struct tr_make *x;
 
-		if (!l || l->busy || l->expires_ms <= now_ms || !wants_signature(l))
+		if (!l || l->busy || !wants_signature(l, now_ms))
 			continue;
 		if (!m && !(m = tr_making_new(c, AT_ONCE)))
 			return;

@@ -23,11 +23,13 @@ struct tr_live {
 	uint8_t approvals;          /* that its row has */
 	uint16_t busy;              /* changes of its row under way: nobody else begins one */
 	bool given;                 /* handed out in this round; its row is about to say so */
+	bool maybe_given;           /* stood there when this process began: its predecessor may have handed it out */
 	bool orphan;                /* the agent's identity was reset since: nobody obeys it any more */
 	bool resign;                /* signed by a key that was revoked since: not handed out until it is signed anew */
 	uint32_t agent, prev, next; /* number in the fleet; the agent's other ones, oldest first */
 	uint64_t line, seq;
 	int64_t expires_ms;
+	int64_t give_until_ms;      /* an approval that has run out is worth nothing to the agent when the command arrives */
 	int64_t given_ms;           /* handed out last, steady; 0: not since the agent's connection or this process began */
 	int64_t sent_at;
 };
@@ -99,6 +101,8 @@ uint32_t tr_live_no(const struct tr_core *c, const struct tr_live *l);
 	(*(const struct tr_command_row *)TR_ROW(&(c)->commands, tr_table_get(&(c)->commands, tr_view_str((l)->id))))
 /* Approvals enclosed in a row: a CBOR array of byte strings. */
 size_t tr_approvals_count(struct tr_view approvals);
+/* When the first of them runs out; INT64_MAX: there is none. */
+int64_t tr_approvals_until(struct tr_view approvals);
 bool tr_approvals_enough(const struct tr_command_row *row);
 
 /* ---- making (making.c) ---- */

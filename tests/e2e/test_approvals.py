@@ -105,6 +105,17 @@ def test_an_approval_that_ran_out_does_not_count(authority, orders, agent):
     assert len(agent.one()[1]["approvals"]) == 2
 
 
+def test_an_approval_that_ran_out_on_the_way(authority, orders, agent):
+    """The agent would refuse it, and rightly: it is not handed out any more."""
+    c = orders.order("note", agent, text="soon")
+    assert authority.approve(authority.operators[0], orders.bytes(c["id"]), life=1200).json()["ready"] == 1
+    assert orders.state(c["id"]) == "pending"
+    time.sleep(1.3)
+    assert agent.fetch() == []
+    until(lambda: orders.state(c["id"]) == "expired")
+    assert orders.get(c["id"])["code"] == "approval_expired"
+
+
 @pytest.mark.parametrize("how", ["expired", "ahead", "stranger", "other_domain", "broken", "garbage"])
 def test_an_approval_that_does_not_hold(authority, orders, agent, how):
     c = orders.order("note", agent, text="x")
