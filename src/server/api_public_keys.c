@@ -57,33 +57,41 @@ void tr_api_public_key(struct tr_core *c, struct tr_req *r)
 				  "publish a keyset that names it\"}"));
 }
 
+struct ranked {
+	const struct tr_item *item;
+	bool primary;
+	uint64_t version;
+};
+
 /* The primary first, then the newest. */
 static int by_rank(const void *a, const void *b)
 {
-	const struct tr_skey_row *ka = *(const struct tr_skey_row *const *)a, *kb = *(const struct tr_skey_row *const *)b;
+	const struct ranked *x = a, *y = b;
 
-	if (is_primary(ka) != is_primary(kb))
-		return is_primary(ka) ? -1 : 1;
-	return ka->version < kb->version ? 1 : ka->version > kb->version ? -1 : 0;
+	if (x->primary != y->primary)
+		return x->primary ? -1 : 1;
+	return x->version < y->version ? 1 : x->version > y->version ? -1 : 0;
 }
 
 void tr_api_public_keys(struct tr_core *c, struct tr_req *r)
 {
-	const struct tr_skey_row *all[TR_KEYSET_KEYS_MAX];
+	struct ranked all[TR_KEYSET_KEYS_MAX]; /* no keyset names more */
 	tr_auto(tr_buf_done) struct tr_buf b = { .max = TR_MSG_ANSWER_MAX - 4096 };
 	const struct tr_item *i;
 	size_t n = 0;
 
-	/* No keyset names more. */
-	TR_EACH_ITEM(&c->skeys, i)
-		if (n < TR_ARRAY_LEN(all) && is_current(TR_ROW(&c->skeys, i)))
-			all[n++] = TR_ROW(&c->skeys, i);
+	TR_EACH_ITEM(&c->skeys, i) {
+		const struct tr_skey_row *k = TR_ROW(&c->skeys, i);
+
+		if (n < TR_ARRAY_LEN(all) && is_current(k))
+			all[n++] = (struct ranked){ i, is_primary(k), k->version };
+	}
 	if (n)
-		qsort((void *)all, n, sizeof(all[0]), by_rank);
+		qsort(all, n, sizeof(all[0]), by_rank);
 	tr_buf_adds(&b, "[");
 	for (size_t k = 0; k < n; k++) {
 		tr_buf_adds(&b, k ? "," : "");
-		tr_public_key_json(all[k], TR_PUBLIC_KEY_LISTED, &b);
+		tr_public_key_json(TR_ROW(&c->skeys, all[k].item), TR_PUBLIC_KEY_LISTED, &b);
 	}
 	tr_buf_adds(&b, "]");
 	tr_req_answer_json(r, &b);

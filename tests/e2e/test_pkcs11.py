@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The CA's key and the command key in a token (SoftHSM), from `trothd init` to an obeyed command."""
 
+import base64
 import os
 import pathlib
 import pwd
@@ -13,8 +14,10 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
+from client import Agent
 from commanded import Authority, Obedient, Orders, until
 from harness import call, program
+from world import name
 
 PIN = "4711-troth"
 CONFIG = "clock:\n  source: trusted\nattestation:\n  mode: audit\n"
@@ -126,8 +129,9 @@ def test_ca_and_command_key_in_a_token(make_server, folder, kind):
 
 def test_a_token_that_goes_away_is_told_and_comes_back(make_server, folder):
     token = Token(folder / "token", "ca", "ed25519", "cmd", "ed25519")
-    server = make_server(init=token.options(*BOTH)).start()
+    server = make_server(config=CONFIG, init=token.options(*BOTH)).start()
     pid = keys_pid(server)
+    orders, agent = Orders(server), Obedient(Authority(server), server.make_token())
     token.away()
     # The first signature that is asked for notices: the signed time.
     r = call(server.agents, "GET", "/api/v1/time?nonce=" + "A" * 32)
@@ -136,10 +140,52 @@ def test_a_token_that_goes_away_is_told_and_comes_back(make_server, folder):
     assert call(server.operators, "GET", "/readyz").status == 503
     assert "token_away" in server.read_log()
     assert call(server.operators, "GET", "/livez").status == 200
+    r = orders.post("status", [agent])
+    assert (r.status, r.json()["code"]) == (503, "no_command_key"), r
+    r = Agent(server, name("late")).register(server.make_token())
+    assert r.status == 503, r
+    until(lambda: [a for a in server.api("GET", "/api/v1/alerts").json()["alerts"] if a["kind"] == "key_unusable"])
     token.back()
     until(lambda: is_there(server), 20, 0.2)
     assert call(server.agents, "GET", "/api/v1/time?nonce=" + "A" * 32).status == 200
+    orders.order("status", agent)
+    agent.said(agent.one(), "done")
+    agent.down()
     assert keys_pid(server) == pid  # it did not crash in between
+    server.stop()
+
+
+def test_a_command_key_moves_into_a_token(make_server, folder):
+    server = make_server(config=CONFIG).start()
+    authority, orders = Authority(server), Orders(server)
+    agent = Obedient(authority, server.make_token())
+    old = orders.get(orders.order("status", agent)["id"])["key_id"]
+    agent.said(agent.one(), "done")
+    server.stop()
+
+    token = Token(folder / "token", "cmd", "p256")
+    with server.config.open("a") as f:
+        f.write(f"pkcs11:\n  module: {token.module}\n  pin_file: {token.pin}\n  command: pkcs11:token=troth;object=cmd\n"
+                f"  folders: [{token.folder}]\n  environment: [SOFTHSM2_CONF={token.conf}]\n")
+    server.start()
+
+    def new():
+        return [k for k in server.api("GET", "/api/v1/admin/keys").json()["keys"] if k["origin"] == "pkcs11"]
+
+    (key,) = until(new)
+    assert (key["role"], key["state"], key["version"], key["key_type"]) == ("command", "prepared", 2, "p256")
+    authority.publish(commands=[base64.b64decode(key["spki"])])
+    assert new()[0]["state"] == "active"
+    agent.pulse(agent.mtls())  # the agent tells that it has the keyset, or is the laggard of a forced switch
+    r = server.api("POST", f"/api/v1/admin/keys/{key['id']}/promote", {"reason": "into the token", "force": True})
+    assert r.status == 200, r
+    c = orders.order("status", agent)
+    agent.down()
+    agent.said(agent.one(), "done")
+    assert orders.get(c["id"])["key_id"] == key["id"] != old
+    listed = call(server.agents, "GET", "/api/v1/public-keys").json()
+    assert [(k["algorithm"], k["is_primary"], k["version"]) for k in listed] == [("p256", True, 2), ("ed25519", False, 1)]
+    agent.down()
     server.stop()
 
 
