@@ -112,7 +112,7 @@ def test_an_installation_is_never_overwritten(world, pg, tmp_path):
     assert r.returncode == 1 and "never overwritten" in r.stderr
 
 
-def test_roles_of_a_database_are_confined(world, pg):
+def test_sandbox_of_the_roles_of_a_database(world, pg):
     r = subprocess.run([program("trothd"), "check-sandbox", "--config", str(world.server.config)], capture_output=True,
                        text=True)
     assert r.returncode == 0, r.stderr
