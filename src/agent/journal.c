@@ -292,6 +292,8 @@ static bool take(struct tr_journal *j, uint8_t type, struct tr_view fields, cons
 	if (tr_record_decode(tr_jr_def(type), fields, &r, &err) || (!j->begun && type != TR_JR_HEAD))
 		return false;
 	position = type == TR_JR_HEAD ? r.head.position : r.position;
+	if (position >> 62)
+		return false;
 	if (position > j->position)
 		j->position = position;
 	switch (type) {
