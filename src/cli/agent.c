@@ -48,7 +48,7 @@ static int show(struct tr_cli *c)
 		{ "updating", "updating", TR_CELL_TEXT },
 		{ "maintenance", "in_maintenance", TR_CELL_YES },
 		{ "quarantined", "quarantined_at", TR_CELL_TIME },
-		{ "waits for commands", "waits_for_commands", TR_CELL_YES },
+		{ "asks for orders", "waits_for_commands", TR_CELL_YES },
 		{ "partition", "partition", TR_CELL_TEXT },
 		{ "type", "agent_type", TR_CELL_TEXT },
 		{ "pulses", "heartbeats", TR_CELL_COUNT },

@@ -195,16 +195,30 @@ static enum tr_code exchange(struct tr_cli *c, struct tr_client_request *req, st
 	}
 }
 
-static int refused(const struct tr_client_answer *a)
+static int refuse(int status, struct tr_view body)
 {
 	tr_auto(tr_buf_done) struct tr_buf why = TR_BUF_INIT;
 
-	tr_out_problem(&why, a->status, tr_buf_view(&a->body));
+	tr_out_problem(&why, status, body);
 	fprintf(stderr, "troth: %s", tr_buf_cstr(&why));
-	if (a->status != 401)
+	if (status != 401)
 		return TR_CLI_EXIT_REFUSED;
 	fputs("  log in again: troth login https://HOST:PORT\n", stderr);
 	return TR_CLI_EXIT_LOGIN;
+}
+
+static int refused(const struct tr_client_answer *a)
+{
+	return refuse(a->status, tr_buf_view(&a->body));
+}
+
+int tr_api_refused(int status, const struct tr_json *answer)
+{
+	tr_auto(tr_buf_done) struct tr_buf text = TR_BUF_INIT;
+
+	if (answer)
+		tr_json_dump(tr_json_root(answer), &text);
+	return refuse(status, tr_buf_view(&text));
 }
 
 /* One exchange as whoever is logged in. */

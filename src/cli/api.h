@@ -76,6 +76,9 @@ bool tr_api_pinned(const struct tr_cli *c, uint8_t ret[32]);
 int tr_api_try(struct tr_cli *c, const char *method, const char *path, struct tr_view body, int *ret_status,
 	       struct tr_json **ret);
 
+/* Prints such a refusal after all, and answers with its exit code. */
+int tr_api_refused(int status, const struct tr_json *answer);
+
 /* ---- for login ---- */
 
 /* Fetches the keysets over a connection that is not verified. */

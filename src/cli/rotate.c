@@ -11,15 +11,12 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "codec/text.h"
 
 #define FRESH_MS (24 * 3600000LL) /* a primary key as young as this ends a rotation rather than begins one */
-#define POLL_MS 500
 /* What the old key signed in the moment of the switch must count, whatever the clocks of nodes say. */
 #define SLACK_MS 60000
 #define STEPS_MAX 8
@@ -261,75 +258,42 @@ static int publish(struct rotation *r, enum step step)
 	return rc;
 }
 
-static void progress(const struct rotation *r, const struct tr_adopted *a, const char *names, char *last, size_t size)
+/* An agent that came back in this very moment may be behind again: then it is waited for, too. */
+static bool not_adopted(const struct rotation *r, int status, const struct tr_json *answer)
 {
-	char line[700];
-	bool tty = isatty(STDERR_FILENO);
+	struct tr_view code;
 
-	if (r->c->quiet)
-		return;
-	(void)snprintf(line, sizeof(line), "waiting  %lld of %lld agents know it; not yet: %s", (long long)a->adopted,
-		       (long long)a->adopted + (long long)a->behind, names);
-	if (tty) {
-		fprintf(stderr, "\r\033[K%.*s", (int)sizeof(line), line);
-	} else if (strcmp(line, last) != 0) {
-		fprintf(stderr, "%s\n", line);
-	}
-	(void)snprintf(last, size, "%s", line);
-}
-
-/* TR_CLI_EXIT_OK: nobody who is heard would refuse what it signs. */
-static int wait_adopted(struct rotation *r, struct tr_adopted *ret)
-{
-	const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
-	uint64_t began = tr_mono_ms();
-	char last[700] = "";
-
-	for (;;) {
-		tr_auto(tr_buf_done) struct tr_buf names = TR_BUF_INIT;
-		int rc = tr_skey_behind(r->c, r->next->id, ret, &names);
-
-		if (!rc && ret->behind == 0) {
-			if (*last && isatty(STDERR_FILENO))
-				fputs("\r\033[K", stderr);
-			return TR_CLI_EXIT_OK;
-		}
-		/* A server that restarts meanwhile comes back. */
-		if (rc && (rc != TR_CLI_EXIT_UNREACHABLE || !r->wait_ms))
-			return rc;
-		if (!rc && tr_cli_opt(r->c, TR_OPT_FORCE))
-			return TR_CLI_EXIT_OK;
-		if (!rc && r->wait_ms)
-			progress(r, ret, tr_buf_cstr(&names), last, sizeof(last));
-		if (!r->wait_ms || tr_mono_ms() - began >= r->wait_ms) {
-			if (*last && isatty(STDERR_FILENO))
-				fputc('\n', stderr);
-			return tr_cli_fail(TR_CLI_EXIT_NOT_YET,
-					   "%lld agents that are heard do not know key %.12s yet: %s; go on with troth key rotate --wait",
-					   (long long)ret->behind, r->next->id, tr_buf_cstr(&names));
-		}
-		(void)nanosleep(&pause, NULL);
-	}
+	return r->wait_ms && status == 409 && tr_json_str(tr_json_get(tr_json_root(answer), "code"), &code) &&
+	       tr_view_is(code, "not_adopted");
 }
 
 static int promote(struct rotation *r)
 {
 	tr_auto(tr_buf_done) struct tr_buf path = TR_BUF_INIT, body = TR_BUF_INIT;
-	tr_auto(tr_json_free) struct tr_json *answer = NULL;
 	struct tr_adopted a = { 0 };
-	int rc = wait_adopted(r, &a);
+	int rc;
 
-	if (rc)
-		return rc;
 	tr_buf_addf(&path, "/api/v1/admin/keys/%s/promote", r->next->id);
 	tr_buf_addf(&body, "{\"force\":%s", tr_cli_opt(r->c, TR_OPT_FORCE) ? "true" : "false");
 	tr_cli_put(&body, "reason", tr_cli_opt(r->c, TR_OPT_REASON));
 	tr_buf_adds(&body, "}");
-	rc = tr_api_send(r->c, "POST", &path, &body, &answer);
-	if (!rc)
-		say(r, "promoted command key %.12s: it signs from now on; %lld agents know it, %lld are not heard\n", r->next->id,
-		    (long long)a.adopted, (long long)a.unreachable);
-	return rc;
+	for (;;) {
+		tr_auto(tr_json_free) struct tr_json *answer = NULL;
+		int status = 0;
+
+		rc = tr_skey_wait(r->c, r->next->id, r->wait_ms, &a);
+		if (!rc)
+			rc = tr_api_try(r->c, "POST", tr_buf_cstr(&path), tr_buf_view(&body), &status, &answer);
+		if (rc)
+			return rc;
+		if (status == 200)
+			break;
+		if (!not_adopted(r, status, answer))
+			return tr_api_refused(status, answer);
+	}
+	say(r, "promoted command key %.12s: it signs from now on; %lld agents know it, %lld are not heard\n", r->next->id,
+	    (long long)a.adopted, (long long)a.unreachable);
+	return TR_CLI_EXIT_OK;
 }
 
 static int finish(struct rotation *r)

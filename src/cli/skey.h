@@ -22,5 +22,8 @@ struct tr_adopted {
 	int64_t adopted, behind, unreachable;
 };
 int tr_skey_behind(struct tr_cli *c, const char *id, struct tr_adopted *ret, struct tr_buf *names);
+/* Until nobody who is heard would refuse what it signs, wait_ms at most (0: looks once; UINT64_MAX: however long). --force
+ * looks once and is content. TR_CLI_EXIT_NOT_YET after naming who is behind. */
+int tr_skey_wait(struct tr_cli *c, const char *id, uint64_t wait_ms, struct tr_adopted *ret);
 
 #endif
