@@ -369,8 +369,8 @@ TR_RC tr_init(const struct tr_init *in, struct tr_err *err)
 		return err->code;
 	/* The configuration is written last: where it stands, all the rest does. */
 	if (claim_folder(in->dir, err) || claim_database(&m, err) || make_folders(&m, err) || make_root(&m, err) ||
-	    make_ca(&m, err) || make_command_key(&m, err) || make_tls(&m, err) || make_keyset(&m, err) || make_store(&m, err) || make_config(&m, err) ||
-	    hand_over(&m, err))
+	    make_ca(&m, err) || make_command_key(&m, err) || make_tls(&m, err) || make_keyset(&m, err) ||
+	    make_store(&m, err) || make_config(&m, err) || hand_over(&m, err))
 		rc = err->code;
 	else
 		rc = TR_OK;
