@@ -42,7 +42,7 @@ static bool reads_as(const char *text, double v)
 {
 	double back = strtod(text, NULL);
 
-	return memcmp(&back, &v, sizeof(v)) == 0;
+	return !(back < v) && !(back > v);
 }
 
 /* The last digit of d.ddd…e±dd one higher, with its carry. */
@@ -102,7 +102,7 @@ static void add_plain(struct tr_buf *b, const struct decimal *d)
 /* With an exponent outside 1e-6 to 1e21, as JavaScript has it; Go writes e-07 as e-7. */
 static void add_real(struct tr_buf *b, double v)
 {
-	struct decimal d;
+	struct decimal d = { .n = 0 };
 	double size = fabs(v);
 
 	if (signbit(v))

@@ -85,7 +85,8 @@ static void keys_in_a_token_sign(void **state)
 		assert_int_equal(tr_sign(k, cases[i / 2].algs[i % 2], msg, sig, &n, &err), TR_OK);
 		assert_int_equal(tr_verify(tr_privkey_pub(k), cases[i / 2].algs[i % 2], msg, tr_view(sig, n), &err), TR_OK);
 		sig[7] ^= 1;
-		assert_int_equal(tr_verify(tr_privkey_pub(k), cases[i / 2].algs[i % 2], msg, tr_view(sig, n), &err), TR_E_DENIED);
+		assert_int_equal(tr_verify(tr_privkey_pub(k), cases[i / 2].algs[i % 2], msg, tr_view(sig, n), &err),
+				 TR_E_DENIED);
 	}
 	assert_memory_not_equal(tr_pubkey_id(tr_privkey_pub(keys[0])), tr_pubkey_id(tr_privkey_pub(keys[2])), TR_SHA256_LEN);
 	for (size_t i = 0; i < TR_ARRAY_LEN(cases); i++)
