@@ -381,10 +381,13 @@ static enum tr_reason judge_again(struct admission *m)
 	struct tr_core *c = m->core;
 	struct tr_item *k = m->a.vouched ? tr_table_get(&c->vkeys, m->a.vkey_id) : NULL;
 	const struct tr_vkey_row *key = TR_ROW(&c->vkeys, k);
+	const struct tr_token_row *token = TR_ROW(&c->tokens, m->token);
 	enum tr_reason reason = judge(m);
 	struct tr_policy_view p;
 
-	if (reason == TR_R_OK && m->spend_token && !token_usable(m->core, m->token, tr_now_ms()))
+	/* Used up meanwhile: by another node, for here the use is reserved. */
+	if (reason == TR_R_OK && m->spend_token &&
+	    (!token_usable(m->core, m->token, tr_now_ms()) || token->uses + m->token->sent >= token->max_uses))
 		reason = TR_R_TOKEN_INVALID;
 	if (reason != TR_R_OK || !k || !(k->ending || tr_view_is(key->state, "revoked")))
 		return reason;
