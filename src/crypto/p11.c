@@ -30,7 +30,6 @@ struct p11_key {
 	uint64_t tried_ms;      /* to come back, monotonic; 0: never */
 	uint8_t spki[128];      /* as it was at first: another key under the same name is not ours */
 	size_t spki_n;
-	enum tr_key_type type;
 };
 
 /* ---- the library ---- */

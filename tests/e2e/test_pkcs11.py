@@ -6,6 +6,7 @@ import os
 import pathlib
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -231,6 +232,28 @@ def test_what_is_wrong_is_said_at_the_start(make_server, folder):
     r = subprocess.run([program("trothd"), "renew-tls", "--config", str(server.config)], capture_output=True, text=True)
     assert r.returncode == 0, r.stderr
     assert_issued((server.dir / "tls" / "server.crt").read_bytes(), server)
+
+
+def test_init_with_a_wrong_pin_leaves_nothing(folder):
+    token = Token(folder / "token", "ca", "ed25519")
+    token.pin.write_text("wrong\n")
+    r = subprocess.run([program("trothd"), "init", "--dir", str(folder / "state"), "--trust-domain", "e2e.example",
+                        *token.options("--pkcs11-ca", "pkcs11:token=troth;object=ca")], capture_output=True, text=True)
+    assert r.returncode == 1 and "refuses the PIN" in r.stderr
+    assert not (folder / "state").exists()
+
+
+def test_a_refused_pin_is_not_tried_again_and_again(make_server, folder):
+    """`keys` is put back after a death; with a PIN that was changed meanwhile it must not lock the token."""
+    token = Token(folder / "token", "ca", "ed25519", "cmd", "ed25519")
+    server = make_server(init=token.options(*BOTH)).start()
+    token.pin.write_text("wrong\n")
+    os.kill(keys_pid(server), signal.SIGKILL)
+    until(lambda: "token_refuses_pin" in server.read_log(), 10)
+    until(lambda: ready(server).get("parts", {}).get("keys") is False, 10, 0.2)
+    time.sleep(1)  # the supervisor would have put it back several times by now
+    assert server.read_log().count("token_refuses_pin") == 1
+    server.stop()
 
 
 def test_sandbox_of_keys_with_a_token(make_server, folder):
