@@ -134,6 +134,9 @@ struct tr_tx;
 typedef void (*tr_tx_fn)(void *arg, enum tr_code rc, const char *why);
 
 struct tr_tx *tr_tx_new(struct tr_core *c);
+/* Its rows were copied when core knew no more than this generation (core.generation): what another node changed since is
+ * not written over. Without it, what core knows now counts. */
+void tr_tx_as_of(struct tr_tx *tx, uint64_t generation);
 struct tr_tx *tr_tx_free(struct tr_tx *tx); /* only when not committed */
 void tr_tx_add(struct tr_tx *tx, enum tr_op op, enum tr_table t, const void *row);
 /* Operations that are encoded already, as tr_op_encode made them. */

@@ -17,6 +17,7 @@ struct chunk {
 
 struct tr_making {
 	struct tr_core *c;
+	uint64_t generation; /* when it began: rows are copied before they are signed */
 	struct tr_make *list;
 	size_t n, most;
 	struct chunk *chunks;
@@ -45,6 +46,7 @@ struct tr_making *tr_making_new(struct tr_core *c, size_t most)
 	if (!m)
 		return NULL;
 	m->c = c;
+	m->generation = c->generation;
 	m->most = most;
 	m->list = calloc(most, sizeof(*m->list));
 	m->sequence = calloc(most, sizeof(*m->sequence));
@@ -242,8 +244,10 @@ static void put(struct tr_making *m, size_t i)
 	}
 	if (m->tx && tr_tx_bytes(m->tx) + m->op.n > TX_BYTES)
 		send_part(m);
-	if (!m->tx)
+	if (!m->tx) {
 		m->tx = tr_tx_new(m->c);
+		tr_tx_as_of(m->tx, m->generation);
+	}
 	if (m->also.n && !m->also_sent)
 		tr_tx_add_encoded(m->tx, tr_buf_view(&m->also));
 	m->also_sent = true;

@@ -146,6 +146,9 @@ void tr_core_node_tick(struct tr_core *c)
 
 	if (!c->loaded || !c->shared)
 		return;
+	/* What only the first start stores (keys, seeds) another node may have been quicker with. */
+	if (!c->ready_told)
+		tr_core_tell_ready(c);
 	now = tr_core_now(c);
 	others = c->others_ms && tr_mono_ms() - c->others_ms < OTHERS_MS;
 	/* A database that is away brings no news of the others' agents: nobody's silence can be told from that. */

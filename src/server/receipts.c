@@ -89,6 +89,11 @@ static void foreign_stored(void *arg, enum tr_code rc, const char *why)
 		tr_req_not_stored(s->req, rc, why);
 		return;
 	}
+	/* Another node's order, which came to be known with the record: the agent says it once more. */
+	if (tr_live_find(s->req->core, tr_view_str(s->id))) {
+		tr_req_not_stored(s->req, TR_E_BUSY, "this order was not known here yet; say it again");
+		return;
+	}
 	tr_command_event(s->req->core, TR_EV_COMMAND_FOREIGN, 1, s->req->about, NULL, tr_view_str(s->id), s->m.reason,
 			 s->req->q.source, s->req->q.in, "command_foreign");
 	recorded(s);

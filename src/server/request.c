@@ -142,6 +142,12 @@ struct tr_tx *tr_tx_new(struct tr_core *c)
 	return tx;
 }
 
+void tr_tx_as_of(struct tr_tx *tx, uint64_t generation)
+{
+	if (tx)
+		tx->generation = generation;
+}
+
 struct tr_tx *tr_tx_free(struct tr_tx *tx)
 {
 	if (tx) {

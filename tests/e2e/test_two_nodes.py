@@ -88,6 +88,31 @@ def test_each_knows_at_once_what_the_other_did(pair):
     eventually(lambda: a.api("GET", "/api/v1/maintenance").json()["maintenance"], 1)
 
 
+def test_both_make_their_first_start_at_once(pg, make_server):
+    """What the first start of an installation stores is stored once."""
+    for turn in range(2):
+        db = pg.database()
+        a = make_server(config=CONFIG, init=("--store", pg.location(db)))
+        b = Node(a)
+        a.start(wait=False)
+        b.start(wait=False)
+        a.wait_ready()
+        b.wait_ready()
+        for table, where in (("settings", "name = 'pulse.ticket_key'"), ("settings", "name = 'outbox.line'"), ("keysets", "true")):
+            assert pg.psql(f"SELECT count(*) FROM {table} WHERE {where}", db) == "1", (table, where)
+        # One ticket key: a pulse answered here is continued there.
+        w = World(a)
+        agent = w.enrol()
+        for s in (a, b, a):
+            agent.server = s
+            with agent.mtls() as c:
+                assert agent.pulse(c).status == 200
+        assert not events(a, *ACCUSING)
+        a.stop()
+        b.stop()
+        b.destroy()
+
+
 def test_a_revoked_agent_is_refused_everywhere(pair):
     agent = pair.world.enrol()
     pair.at(pair.b, agent)
