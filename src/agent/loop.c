@@ -107,6 +107,8 @@ static enum tr_outcome round_of_servers(struct tr_runner *r)
 			continue;
 		}
 		what = pulse_once(r, 0);
+		if (r->last.stranger && tr_run_refresh_from_stranger(r, url) && !open_link(r, url, &err))
+			what = pulse_once(r, 0);
 		if (what == TR_OUT_ACCEPTED && strcmp(url, tried) != 0)
 			tr_log(TR_LOG_INFO, "connected", "server", url, "interval_s",
 			       tr_fmt("%llu", (unsigned long long)r->status.interval_s), NULL);
@@ -288,6 +290,7 @@ int tr_agent_run(const char *state_dir)
 {
 	tr_auto(tr_runner_done) struct tr_runner r = { .state = TR_STATE_INIT };
 	tr_auto(tr_buf_done) struct tr_buf hash = TR_BUF_INIT;
+	tr_auto(tr_buf_done) struct tr_buf root = TR_BUF_INIT;
 	struct tr_err err = { 0 };
 
 	if (prepare(&r, state_dir, &err)) {
@@ -307,9 +310,10 @@ int tr_agent_run(const char *state_dir)
 	r.status.interval_s = tr_run_interval_s(&r, r.state.conf.heartbeat_interval_s);
 	tr_run_save_status(&r, "starting");
 	tr_hex_add(&hash, TR_VIEW_ARRAY(r.evidence.image.hash));
+	tr_hex_add(&root, r.state.conf.root);
 	tr_log(TR_LOG_INFO, "agent_started", "agent", tr_fmt_view(r.state.conf.agent_id), "version",
 	       r.evidence.version, "image", tr_buf_cstr(&hash), "servers", tr_fmt_view(r.state.conf.servers),
-	       NULL);
+	       "root", tr_buf_cstr(&root), NULL);
 	if (r.evidence.image.disk_differs)
 		tr_log(TR_LOG_WARN, "binary_on_disk_differs", "path", r.evidence.image.disk_path, "there",
 		       r.evidence.image.disk_missing ? "no" : "yes", NULL);

@@ -188,6 +188,7 @@ void tr_pulse_send(struct tr_pulser *p, struct tr_client *c, const struct tr_pri
 		if (tr_signals_do(c, &req, &got, err)) {
 			tr_chain_failed(&p->chain);
 			ret->by_date = tr_client_failed_by_date(c);
+			ret->stranger = err->code == TR_E_UNAUTH && !ret->by_date;
 			if (a.err.code)
 				*err = a.err;
 			return;

@@ -38,6 +38,7 @@ struct tr_pulse_outcome {
 	struct tr_said_no why; /* of an answer that is no 200 */
 	unsigned retry_after_s;
 	bool by_date; /* unreachable: the server's certificate is not valid at the time that was given */
+	bool stranger; /* unreachable: nor is it by a CA that we know */
 	/* accepted */
 	uint64_t interval_s, pending, wait_s, keyset_epoch;
 	int64_t received_ns, sent_ns;

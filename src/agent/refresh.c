@@ -10,25 +10,33 @@
 
 #include <stdio.h>
 
+#define STRANGER_EVERY_MS 60000
 #define KEEP_MS 60000 /* a confirmation this much later than the stored one is worth a write */
 
-static TR_RC fetch(struct tr_runner *r, uint64_t after, struct tr_client_answer *ret, struct tr_err *err)
+static TR_RC fetch_over(struct tr_client *client, uint64_t after, int64_t verify_time_ms,
+			struct tr_client_answer *ret, struct tr_err *err)
 {
 	char path[64];
-	const struct tr_client_request req = {
-		.method = "GET",
-		.path = path,
-		.verify_time_ms = tr_link_verify_ms(&r->link, &r->pulser.chain.time),
-	};
+	const struct tr_client_request req = { .method = "GET",
+					       .path = path,
+					       .verify_time_ms = verify_time_ms };
 	enum tr_code rc;
 
 	(void)snprintf(path, sizeof(path), "/api/v1/keyset/chain?after=%llu", (unsigned long long)after);
-	rc = tr_signals_do(r->link.client, &req, ret, err);
-	if (rc)
-		tr_link_close(&r->link); /* what broke is not used again */
-	else if (ret->status != 200)
+	rc = tr_signals_do(client, &req, ret, err);
+	if (!rc && ret->status != 200)
 		rc = tr_err_set(err, ret->status == 404 ? TR_E_NOTFOUND : TR_E_UNAVAIL,
 				"the server does not give its chain of keysets", "status %d", ret->status);
+	return rc;
+}
+
+static TR_RC fetch(struct tr_runner *r, uint64_t after, struct tr_client_answer *ret, struct tr_err *err)
+{
+	int64_t at = tr_link_verify_ms(&r->link, &r->pulser.chain.time);
+	enum tr_code rc = fetch_over(r->link.client, after, at, ret, err);
+
+	if (rc && !ret->status)
+		tr_link_close(&r->link); /* what broke is not used again */
 	return rc;
 }
 
@@ -110,6 +118,43 @@ TR_RC tr_run_refresh(struct tr_runner *r, bool force, struct tr_err *err)
 	if ((now < before || now - before >= KEEP_MS) && tr_authority_save(&r->state, a, err))
 		tr_log_err(TR_LOG_WARN, "authority_not_written", err, NULL);
 	return TR_OK;
+}
+
+bool tr_run_refresh_from_stranger(struct tr_runner *r, const char *url)
+{
+	tr_auto(tr_client_free) struct tr_client *client = NULL;
+	const struct tr_client_config config = {
+		.base_url = url,
+		/* No CA and no key: nothing is proven or told on this connection. */
+		.user_agent = TR_AGENT_USER_AGENT,
+		.timeout_s = TR_AGENT_TIMEOUT_S,
+		.max_answer = TR_AGENT_CHAIN_MAX,
+		.cancel = tr_signals_stop(),
+	};
+	uint64_t mono = tr_mono_ms();
+	struct tr_err err = { 0 };
+	bool any = false;
+
+	if (r->stranger_asked_ms && mono - r->stranger_asked_ms < STRANGER_EVERY_MS)
+		return false;
+	r->stranger_asked_ms = mono ? mono : 1;
+	if (tr_client_new(&config, &client, &err))
+		return false;
+	/* It may hold newer ones back, so its word confirms nothing: only steps count. */
+	for (size_t n = 1; n;) {
+		tr_auto(tr_client_answer_done) struct tr_client_answer got = { 0 };
+		bool step = false;
+
+		if (fetch_over(client, r->authority.walk.has ? r->authority.walk.keyset.epoch : 0, 0, &got,
+			       &err) ||
+		    tr_authority_take(&r->state, &r->authority, tr_buf_view(&got.body), tr_run_now_ms(r), &n,
+				      &step, &err))
+			n = 0;
+		any = any || step;
+	}
+	if (any)
+		moved(r);
+	return any;
 }
 
 void tr_run_refresh_if_due(struct tr_runner *r)

@@ -44,6 +44,7 @@ struct tr_runner {
 	bool pulse_now, restart; /* a command asked for it */
 	bool stale, unsupported; /* said in the log */
 	uint64_t kid_asked_ms;	 /* the last refresh for the sake of an unknown key */
+	uint64_t stranger_asked_ms;
 };
 
 void tr_runner_done(struct tr_runner *r);
@@ -83,6 +84,9 @@ void tr_run_finish_request(struct tr_runner *r, enum tr_request_kind kind);
 /* Asks the connected server for newer keysets, to the end. TR_E_BUSY: not so soon after a failure (unless forced). */
 TR_RC tr_run_refresh(struct tr_runner *r, bool force, struct tr_err *err);
 void tr_run_refresh_if_due(struct tr_runner *r);
+/* No server has a certificate by a CA of our keyset: perhaps of a newer one. Asks this one for the chain over a connection
+ * that nobody verifies: the roots' signatures decide. True: the keyset moved. */
+bool tr_run_refresh_from_stranger(struct tr_runner *r, const char *url);
 
 /* ---- between.c ---- */
 TR_RC tr_run_open_journal(struct tr_runner *r, struct tr_err *err);

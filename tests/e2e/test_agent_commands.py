@@ -16,6 +16,7 @@ import pytest
 import client
 import keyset
 import obey
+import scripted
 from commanded import Authority, Orders, until
 from harness import AgentProgram, Server
 from ordering import HOUR, MIN, PROBLEM, Ordering, notes
@@ -313,6 +314,48 @@ def test_the_authority_changes_hands(pair):
     assert s["authority"]["epoch"] == 3 and s["identity"]["root"] == server.fingerprint().hex() != first.hex()
     assert keyset.digest((agent.state / "keyset.cose").read_bytes()) == keyset.digest(server.keysets[-1])
     assert server.pulses and server.does("status")["keyset_epoch"] == 3
+
+
+def test_cas_come_and_go_with_keysets(pair):
+    server, agent = pair
+    key, now = client.make_key("ed25519"), time.time()
+    other = scripted.certificate(key, None, key.public_key(), "CA 2", [], now - 60, now + 365 * 86400, ca=True)
+    server.publish(cas=[server.ca, other])
+    server.does("refresh-keyset")
+    assert (agent.state / "ca.pem").read_bytes().count(b"BEGIN CERTIFICATE") == 2
+    n = len(server.pulses)
+    server.does("note", text="over a connection that was checked anew")
+    assert server.connections == 2 and n <= len(server.pulses)
+    server.publish(cas=[other])  # the server's own certificate is by the other: a mistake of its operators
+    server.order("refresh-keyset")
+    agent.wait_for("SSL certificate problem")
+    assert (agent.state / "ca.pem").read_bytes().count(b"BEGIN CERTIFICATE") == 1
+    server.publish()
+    again(agent, server)  # the next keyset is followed over a connection that nobody can verify
+    assert (agent.state / "ca.pem").read_bytes().count(b"BEGIN CERTIFICATE") == 1
+    assert server.does("status")["keyset_epoch"] == 4
+
+
+def test_away_while_the_ca_changed(make):
+    """The server's certificate is by a CA that the agent never heard of; a stranger's chain is of no use to him."""
+    server, agent = make()
+    mine, theirs = server.keysets[0], Ordering()
+    server.keysets = [server.keysets[0]]
+    text = (agent.state / "ca.pem").read_bytes()
+    (agent.state / "ca.pem").write_bytes(scripted.pem(theirs.ca))
+    server.publish()
+    agent.start()
+    server.does("note", text="found again")
+    assert (agent.state / "ca.pem").read_bytes() == text
+    agent.kill()
+    n = len(server.pulses)
+    (agent.state / "ca.pem").write_bytes(scripted.pem(theirs.ca))
+    server.publish(roots=[client.make_key("ed25519")], signers=[client.make_key("ed25519")])
+    agent.start()
+    agent.wait_for("SSL certificate problem")
+    time.sleep(0.5)
+    assert len(server.pulses) == n and (agent.state / "ca.pem").read_bytes() == scripted.pem(theirs.ca)
+    theirs.close()
 
 
 def test_a_chain_that_does_not_hold_changes_nothing(pair):
@@ -660,3 +703,30 @@ def test_every_kind_from_the_api_to_the_host_and_back(real, tmp_path):
         assert agent.stop() == 0
     finally:
         agent.kill()
+
+
+def test_from_one_installation_to_another_and_back(real, tmp_path):
+    """Sequence numbers of one say nothing about those of the other."""
+    first, authority, orders = real
+    second = Server(config="heartbeat_seconds: 2\nclock:\n  source: trusted\nattestation:\n  mode: audit\n").start()
+    agent = AgentProgram(tmp_path / "state")
+    ident = name("mover")
+    assert agent.do("init", "--id", ident).returncode == 0
+    before = agent.state / "journal.before"
+    try:
+        for server, there in ((first, False), (second, True), (first, True)):
+            r = agent.do("enroll", "--server", f"https://localhost:{server.agents}", TROTH_TOKEN=server.make_token())
+            assert r.returncode == 0, r.stderr
+            assert before.exists() == there and not (agent.state / "journal.bin").exists()
+            agent.start()
+            o = Orders(server)
+            c = o.order("status", ident)
+            until(lambda: o.get(c["id"])["ended_at"], 10)
+            assert o.state(c["id"]) == "done", agent.log()[-2000:]
+            assert agent.stop() == 0
+        # Enrolled anew with the same one, what was done stays known.
+        r = agent.do("enroll", "--server", f"https://localhost:{first.agents}", TROTH_TOKEN=first.make_token())
+        assert r.returncode == 0 and (agent.state / "journal.bin").exists(), r.stderr
+    finally:
+        agent.kill()
+        second.destroy()
