@@ -21,6 +21,7 @@ def authority():
     try:
         yield Authority(server)
         server.stop()
+        assert "role_died" not in server.read_log() and "Sanitizer" not in server.read_log(), server.read_log()
     finally:
         server.destroy()
 
