@@ -91,7 +91,7 @@ static void take(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, 
 	uint16_t keyset = a->keyset_epoch;
 	bool ordered = order_stands(f, now, a, r);
 	uint32_t expected_until = a->expected_until_s, since[6];
-	uint8_t hash[32];
+	uint8_t hash[32], reach = TR_REACH_LIVE;
 
 	if (ordered)
 		memcpy(hash, tr_fleet_value(f, a->expected).p, sizeof(hash));
@@ -116,8 +116,11 @@ static void take(struct tr_fleet *f, const struct tr_instant *now, uint32_t no, 
 	tr_adoption_remote(f, now, no, r->keyset_epoch);
 	tr_axis_set(f, now, no, TR_AXIS_UPDATING, ordered ? was.updating : is.updating);
 	/* Who judges silence judges this one's from here on; who does not takes the judge's word. */
-	tr_axis_set(f, now, no, TR_AXIS_REACH,
-		    a->notice ? TR_REACH_ANNOUNCED : f->judges || r->reach == TR_REACH_NEVER ? TR_REACH_LIVE : (uint8_t)r->reach);
+	if (a->notice)
+		reach = TR_REACH_ANNOUNCED;
+	else if (!f->judges && r->reach != TR_REACH_NEVER)
+		reach = (uint8_t)r->reach;
+	tr_axis_set(f, now, no, TR_AXIS_REACH, reach);
 	for (unsigned i = TR_AXIS_AUTH; i < 6; i++)
 		a->since[i] = since[i];
 	a->dirty = ordered || a->stray;

@@ -25,7 +25,8 @@ TR_DEFINE_AUTO(struct tr_changes *, tr_changes_free)
 
 /* What the other nodes have done since the last call, in the order of their commits; inside a transaction or outside.
  * TR_OP_PUT with the row as it is now, TR_OP_DELETE with its key alone, TR_OP_TELL with the row as it was told. Views live
- * during the call; fn must not use the store. TR_E_CONFLICT: so long ago that the log does not reach back: load everything anew. */
+ * during the call; fn must not use the store. TR_E_CONFLICT: so long ago that the log does not reach back; everything must
+ * be loaded anew. */
 typedef void (*tr_changed_fn)(void *arg, enum tr_op op, enum tr_table t, const void *row);
 TR_RC tr_changes_read(struct tr_changes *c, tr_changed_fn fn, void *arg, struct tr_err *err);
 /* Readable when the others may have done something (-1: the connection is away); hear takes that in. */
