@@ -2,7 +2,7 @@
 # The public library: the layers below src/lib in one shared object that exports what libtroth.map lists.
 # (The target is not named "troth": that is the command.)
 set(TROTH_LIB_MAP ${CMAKE_SOURCE_DIR}/src/lib/libtroth.map)
-add_library(troth_shared SHARED ${CMAKE_SOURCE_DIR}/src/lib/troth.c)
+add_library(troth_shared SHARED ${CMAKE_SOURCE_DIR}/src/lib/troth.c ${CMAKE_SOURCE_DIR}/src/lib/commands.c)
 target_link_libraries(troth_shared PRIVATE troth_lib)
 target_link_options(troth_shared PRIVATE -Wl,--version-script=${TROTH_LIB_MAP})
 # clang leaves the sanitizer's runtime to the program.

@@ -194,6 +194,50 @@ TROTH_API TROTH_USE bool troth_verifier_verify_binary_hash(const troth_verifier 
 /* Does it look at claims at all, that is: is the mode other than off? */
 TROTH_API TROTH_USE bool troth_verifier_is_enabled(const troth_verifier *v);
 
+/* --- commands of the original design ---------------------------------------------------------------------- */
+
+/* Signed text of the forms (requirements CK-2), Ed25519 over ASCII; only whoever calls this function accepts any of them.
+ * No ':' is allowed in id, type and agent_id, so that each text splits in one way. */
+enum troth_command_form {
+	TROTH_COMMAND_NONE = 0,
+	TROTH_COMMAND_V1 = 1, /* id:type:hash            good for 48 h after created_at, which nobody signed */
+	TROTH_COMMAND_V2 = 2, /* id:type:hash:time       good for 4 h, 5 minutes ahead */
+	TROTH_COMMAND_V3 = 3  /* agent:id:type:hash:time the same, and for this agent only */
+};
+
+/* Set `size` to sizeof(struct troth_command_check) and the rest to zero first. */
+struct troth_command_check {
+	size_t size;
+	const char *agent_id;    /* who received it */
+	const char *const *keys; /* public keys in force, 64 hex digits each; the first is the primary, which is meant where a
+				  * command names no key. Another key is never tried */
+	size_t n_keys;           /* at most 64 */
+	int64_t now_ms;          /* 0: the system's clock */
+	/* The newest form that these keys have ever signed in; the call raises it, and what is older is refused. Keep it
+	 * where it outlives the program: an attacker who has it forgotten brings the old forms back. */
+	enum troth_command_form highest;
+};
+
+struct troth_command_verdict {
+	size_t size;          /* set by the caller: sizeof(struct troth_command_verdict) */
+	bool good;
+	const char *reason;   /* "good", or a stable slug: "bad_signature", "downgrade", "too_old", … */
+	const char *sentence; /* says what to do */
+	enum troth_command_form form;
+	char id[TROTH_NAME_SIZE], type[TROTH_NAME_SIZE];
+};
+
+/* Judges one command, a JSON object {id, type, params, signature, key_id, signed_at, agent_id, created_at}. Its members
+ * decide the form and one signature is checked: what fails as v3 is not tried as v2. `ret_params`, unless NULL, receives the
+ * signed parameters as JSON text with NUL at its end when the command is good, to be freed with troth_free: use these,
+ * not what you received. Remember the ids of good commands, and of no others, for as long as their form is good: the
+ * library knows no replays.
+ * Returns TROTH_OK when good, else TROTH_E_REFUSED; *ret is filled in both times. */
+TROTH_API TROTH_USE enum troth_code troth_command_verify_original(const void *json, size_t len,
+								  struct troth_command_check *check,
+								  struct troth_command_verdict *ret, char **ret_params,
+								  struct troth_error *err);
+
 #ifdef __cplusplus
 }
 #endif
