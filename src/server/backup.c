@@ -43,8 +43,8 @@ static TR_RC copy_compared(struct tr_store *from, struct tr_store *to, struct tr
 			   struct tr_err *err)
 {
 	tr_auto(tr_sha256_free) struct tr_sha256 *h = tr_sha256_new();
-	struct tr_copy_count there;
-	uint8_t again[32];
+	struct tr_copy_count there = { .all = 0 };
+	uint8_t again[32] = { 0 };
 
 	if (!h)
 		return tr_err_set(err, TR_E_INTERNAL, "out of memory", "digest");
@@ -190,8 +190,8 @@ TR_RC tr_backup(const char *config, const char *file, struct tr_err *err)
 {
 	tr_auto(tr_config_free) struct tr_config *cfg = NULL;
 	tr_auto(tr_store_free) struct tr_store *from = NULL;
-	struct tr_copy_count count;
-	uint8_t digest[32];
+	struct tr_copy_count count = { .all = 0 };
+	uint8_t digest[32] = { 0 };
 	char partial[4096];
 
 	if ((size_t)snprintf(partial, sizeof(partial), "%s.partial", file) >= sizeof(partial))
@@ -313,10 +313,10 @@ static TR_RC restore_into(const struct tr_config *cfg, const char *temp, struct 
 	tr_auto(tr_buf_done) struct tr_buf location = TR_BUF_INIT;
 	tr_auto(tr_store_free) struct tr_store *from = NULL;
 	tr_auto(tr_store_free) struct tr_store *to = NULL;
-	struct tr_copy_count count;
+	struct tr_copy_count count = { .all = 0 };
 	struct tr_fence fence = { .line = 0 };
 	struct own own = { .digest = "" };
-	uint8_t digest[32];
+	uint8_t digest[32] = { 0 };
 	char source[4200];
 
 	(void)snprintf(source, sizeof(source), "sqlite:%s", temp);
@@ -381,8 +381,8 @@ TR_RC tr_move_store(const struct tr_move *m, struct tr_err *err)
 {
 	tr_auto(tr_store_free) struct tr_store *from = NULL;
 	tr_auto(tr_store_free) struct tr_store *to = NULL;
-	struct tr_copy_count count;
-	uint8_t digest[32];
+	struct tr_copy_count count = { .all = 0 };
+	uint8_t digest[32] = { 0 };
 
 	/* For writing, though nothing is written: nobody else may, meanwhile. */
 	if (open_at(m->from, m->from_password_file, TR_STORE_RW, &from, err) || not_in_use(from, err))

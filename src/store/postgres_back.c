@@ -37,7 +37,7 @@ static TR_RC ask_status(struct pg *p, uint64_t xid, char *buf, size_t len, struc
 
 static TR_RC settle_doubt(struct pg *p, enum tr_db_outcome *ret, struct tr_err *err)
 {
-	char status[24], id[sizeof(p->id)];
+	char status[24] = "", id[sizeof(p->id)] = "";
 
 	if (pg_read_id(p, id, sizeof(id), err))
 		return p->c ? other_history(err, "our mark is gone") : err->code;

@@ -158,6 +158,7 @@ static bool failed(const PGresult *r)
 TR_RC pg_simple(struct pg *p, const char *sql, unsigned patience_ms, PGresult **ret, struct tr_err *err)
 {
 	PGresult *last = NULL;
+	struct tr_err later; /* the first error is told */
 	enum tr_code rc = TR_OK;
 
 	if (p->streaming)
@@ -166,7 +167,7 @@ TR_RC pg_simple(struct pg *p, const char *sql, unsigned patience_ms, PGresult **
 		return pg_fail(p, NULL, sql, err);
 	for (;;) {
 		PGresult *r = NULL;
-		enum tr_code now = pg_next(p, patience_ms, &r, rc ? &(struct tr_err){ 0 } : err);
+		enum tr_code now = pg_next(p, patience_ms, &r, rc ? &later : err);
 
 		if (now || !r) {
 			rc = rc ? rc : now;

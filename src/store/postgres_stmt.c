@@ -28,6 +28,7 @@ static unsigned count_params(const char *sql)
 static TR_RC prepare_now(struct pg *p, struct tr_stmt *st, struct tr_err *err)
 {
 	PGresult *r = NULL;
+	struct tr_err later; /* the first error is told */
 	enum tr_code rc = TR_OK;
 
 	if (p->streaming)
@@ -36,7 +37,7 @@ static TR_RC prepare_now(struct pg *p, struct tr_stmt *st, struct tr_err *err)
 	if (!p->c || !PQsendPrepare(p->c, st->name, st->sql, 0, NULL))
 		return pg_fail(p, NULL, st->sql, err);
 	for (;;) {
-		enum tr_code now = pg_next(p, PG_PATIENCE_MS, &r, rc ? &(struct tr_err){ 0 } : err);
+		enum tr_code now = pg_next(p, PG_PATIENCE_MS, &r, rc ? &later : err);
 
 		if (now || !r)
 			return rc ? rc : now;
@@ -201,7 +202,8 @@ void pg_reset(struct tr_db *db, struct tr_stmt *st)
 	if (st->running)
 		drain(p, st);
 	st->running = false;
-	memset(st->params, 0, st->n * sizeof(*st->params));
+	if (st->params)
+		memset(st->params, 0, st->n * sizeof(*st->params));
 }
 
 /* --- columns --- */
