@@ -92,6 +92,8 @@ static void measure(const struct tr_core *c, struct tr_gauges *g)
 	g->tls_seconds_left = (c->tls_not_after - now) / 1000;
 	g->uptime_s = (now - c->started_at) / 1000;
 	g->store_ok = c->store_ok;
+	g->nodes = c->nodes;
+	g->holder = tr_core_holds(c);
 	g->clock_trusted = c->clock_trusted;
 }
 

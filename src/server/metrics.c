@@ -184,6 +184,8 @@ void tr_metrics_print(const struct tr_metrics *m, const struct tr_gauges *g, str
 		{ "troth_clock_trusted", "gauge", "1 when the server's clock is synchronised, or an operator vouches for it.",
 		  g->clock_trusted },
 		{ "troth_store_ok", "gauge", "1 when the store can write.", g->store_ok },
+		{ "troth_nodes", "gauge", "Nodes that share this store, this one included.", (long long)g->nodes },
+		{ "troth_node_holder", "gauge", "1 on the node that does what one of them must do.", g->holder },
 	};
 
 	print_flux(m, b);

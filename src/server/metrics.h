@@ -37,7 +37,8 @@ struct tr_metrics {
 struct tr_gauges {
 	uint64_t agents_active, agents_live, agents_silent, agents_ended, connections, tokens_usable, vkeys_old;
 	int64_t tls_seconds_left, uptime_s;
-	bool store_ok, clock_trusted;
+	bool store_ok, clock_trusted, holder;
+	unsigned nodes;
 	uint64_t events_waiting, alerts_open[6]; /* by severity, from 1 */
 	struct tr_fleet_stats fleet;
 	/* authority.h */
