@@ -332,11 +332,15 @@ static void say(const char *label, tr_jnode doc, const char *key)
 	printf("\n");
 }
 
-static void say_all(tr_jnode doc, const char *url)
+static void say_all(tr_jnode doc, const char *url, const uint8_t root[32])
 {
+	tr_auto(tr_buf_done) struct tr_buf hex = TR_BUF_INIT;
 	int64_t interval;
 
 	printf("enrolled with %s\n", url);
+	/* Whom this agent trusts from now on is for people to compare. */
+	tr_hex_add(&hex, tr_view(root, 32));
+	printf("  %-13s sha256:%s\n", "root", tr_buf_cstr(&hex));
 	say("agent id", doc, "agent_id");
 	say("partition", doc, "partition");
 	say("agent type", doc, "agent_type");
@@ -453,7 +457,7 @@ static int accepted(struct enrolment *e, const char *url, const struct tr_trust 
 		return failed(e, rc, &err);
 	if (e->o->replay || e->o->original) {
 		/* No identity comes of either: there is nothing to keep. */
-		say_all(tr_json_root(doc), url);
+		say_all(tr_json_root(doc), url, e->root);
 		return TR_AGENT_EXIT_OK;
 	}
 	if (!tr_json_str(tr_json_get(tr_json_root(doc), "certificate"), &pem))
@@ -466,7 +470,7 @@ static int accepted(struct enrolment *e, const char *url, const struct tr_trust 
 		return tr_agent_fail(TR_AGENT_EXIT_WRONG_SERVER, &err);
 	if (store(e, trust, tr_json_root(doc), pem, cert, &err))
 		return tr_agent_fail(TR_AGENT_EXIT_STATE, &err);
-	say_all(tr_json_root(doc), url);
+	say_all(tr_json_root(doc), url, e->root);
 	return TR_AGENT_EXIT_OK;
 }
 

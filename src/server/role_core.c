@@ -199,6 +199,7 @@ static void on_rows(void *arg, struct tr_chan *ch, const struct tr_frame *f)
 
 void tr_core_tell_ready(struct tr_core *c)
 {
+	tr_auto(tr_buf_done) struct tr_buf root = TR_BUF_INIT;
 	struct tr_err err = { 0 };
 	bool front = false;
 
@@ -223,7 +224,8 @@ void tr_core_tell_ready(struct tr_core *c)
 	}
 	tr_core_send_policy(c);
 	c->ready_told = true;
-	tr_log(TR_LOG_INFO, "ready", "agents", tr_fmt("%zu", c->agents.n), NULL);
+	tr_hex_add(&root, TR_VIEW_ARRAY(c->root_pin));
+	tr_log(TR_LOG_INFO, "ready", "agents", tr_fmt("%zu", c->agents.n), "root", tr_buf_cstr(&root), NULL);
 	if (tr_fd_tell(c->control, TR_TAG_READY, &err))
 		tr_log_err(TR_LOG_ERROR, "supervisor_gone", &err, NULL);
 }
