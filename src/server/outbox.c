@@ -39,6 +39,8 @@ bool tr_out_may(enum tr_out from, enum tr_out to)
 		/* What nobody could tell may turn out after all. */
 		[TR_OUT_UNKNOWN] = B(DONE) | B(FAILED),
 		[TR_OUT_EXPIRED] = SAID,
+		/* Who spoils a signature on the way makes an agent refuse what it obeys when the whole one comes after it. */
+		[TR_OUT_REFUSED] = B(STARTED) | B(DONE) | B(FAILED) | B(UNKNOWN) | B(CANCELLED),
 		[TR_OUT_CANCELLED] = B(STARTED) | B(DONE) | B(FAILED) | B(UNKNOWN),
 	};
 

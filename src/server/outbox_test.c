@@ -31,7 +31,7 @@ static void only_these_states_follow(void **state)
 		[TR_OUT_DONE] = "...........",
 		[TR_OUT_FAILED] = "...........",
 		[TR_OUT_UNKNOWN] = ".....df....",
-		[TR_OUT_REFUSED] = "...........",
+		[TR_OUT_REFUSED] = "....Sdfu..C",
 		[TR_OUT_EXPIRED] = "...RSdfur.C",
 		[TR_OUT_CANCELLED] = "....Sdfu...",
 	};
@@ -138,6 +138,12 @@ static void a_receipt_changes_what_it_may(void **state)
 		{ TR_OUT_EXPIRED, TR_CS_STARTED, 5, 11, false, TR_OUT_CHANGED, TR_OUT_STARTED },
 		{ TR_OUT_CANCELLED, TR_CS_DONE, 5, 11, false, TR_OUT_CHANGED, TR_OUT_DONE },
 		{ TR_OUT_CANCELLED, TR_CS_RECEIVED, 5, 11, false, TR_OUT_NOTHING, TR_OUT_CANCELLED },
+		/* Refused with a signature that somebody had spoilt, and obeyed when the whole one came. */
+		{ TR_OUT_REFUSED, TR_CS_STARTED, 5, 11, false, TR_OUT_CHANGED, TR_OUT_STARTED },
+		{ TR_OUT_REFUSED, TR_CS_DONE, 5, 11, false, TR_OUT_CHANGED, TR_OUT_DONE },
+		{ TR_OUT_REFUSED, TR_CS_DONE, 5, 9, false, TR_OUT_NOTHING, TR_OUT_REFUSED },
+		{ TR_OUT_REFUSED, TR_CS_RECEIVED, 5, 11, false, TR_OUT_NOTHING, TR_OUT_REFUSED },
+		{ TR_OUT_REFUSED, TR_CS_REFUSED, 5, 11, false, TR_OUT_NOTHING, TR_OUT_REFUSED },
 		/* Somebody else's command under an id of ours. */
 		{ TR_OUT_SENT, TR_CS_DONE, 6, 11, false, TR_OUT_FORGED, TR_OUT_SENT },
 		{ TR_OUT_SENT, TR_CS_DONE, 5, 11, true, TR_OUT_FORGED, TR_OUT_SENT },
