@@ -18,6 +18,7 @@
 
 #define TR_JOURNAL_FILE "journal.bin"
 #define TR_JOURNAL_JOBS_MAX 4096
+#define TR_JOURNAL_KEPT 512 /* of them not for reads, which nobody has to approve, and so of the size */
 #define TR_JOURNAL_REFUSED_MAX 256
 #define TR_JOURNAL_SIZE_MAX ((size_t)16 << 20)
 

@@ -460,10 +460,39 @@ static void a_full_journal_says_so(void **state)
 		d.safe.n = 0; /* nobody looks: copying would be all that this test does */
 	}
 	assert_int_equal(tr_journal_check(j, &w, NOW, &job), TR_SEEN_FULL);
+	d.calls = 0;
+	assert_int_equal(tr_journal_check(j, &w, NOW, &job), TR_SEEN_FULL);
+	assert_int_equal(d.calls, 0); /* not the whole file for every one that knocks */
 	job = tr_journal_job(j, 0);
 	assert_int_equal(advance(j, job, TR_CS_DONE, ""), TR_OK);
 	assert_int_equal(tr_journal_ack(j, job->position, &err), TR_OK);
 	assert_int_equal(tr_journal_check(j, &w, NOW + 24 * 60 * MINUTE, &job), TR_SEEN_NEW);
+	tr_journal_free(j);
+	disk_done(&d);
+}
+
+/* Nobody has to approve a read: who may order only those does not keep a quarantine out. */
+static void reads_leave_room(void **state)
+{
+	struct disk d = { 0 };
+	struct tr_journal *j = opened(&d);
+	struct tr_job w, *job;
+	unsigned i = 0;
+
+	(void)state;
+	for (;; i++) {
+		w = want(1, 5, i + 1);
+		w.cmd = TR_CMD_STATUS;
+		memcpy(w.cmd_id, &i, sizeof(i));
+		if (tr_journal_check(j, &w, NOW, &job) != TR_SEEN_NEW)
+			break;
+		assert_int_equal(tr_journal_receive(j, &w, TR_VIEW_LIT("o"), &job, &err), TR_OK);
+		d.safe.n = 0;
+	}
+	assert_int_equal(i, TR_JOURNAL_JOBS_MAX - TR_JOURNAL_KEPT);
+	assert_int_equal(tr_journal_check(j, &w, NOW, &job), TR_SEEN_FULL);
+	w.cmd = TR_CMD_QUARANTINE;
+	assert_int_equal(tr_journal_check(j, &w, NOW, &job), TR_SEEN_NEW);
 	tr_journal_free(j);
 	disk_done(&d);
 }
@@ -604,6 +633,7 @@ int main(void)
 		cmocka_unit_test(tidying_keeps_what_could_come_again),
 		cmocka_unit_test(a_rewriting_that_fails_loses_nothing),
 		cmocka_unit_test(a_full_journal_says_so),
+		cmocka_unit_test(reads_leave_room),
 		cmocka_unit_test(refusals_are_kept_in_bounds),
 		cmocka_unit_test(cancelled_before_it_came),
 		cmocka_unit_test(its_key_was_revoked_and_another_signs),

@@ -192,6 +192,14 @@ static bool is_past(const struct tr_job *job, int64_t now_ms)
 	return now_ms > end + (job->acked == job->position ? KEEP_MS : UNACKED_MS);
 }
 
+static bool has_past(const struct tr_journal *j, int64_t now_ms)
+{
+	for (size_t i = 0; i < j->n; i++)
+		if (is_past(j->jobs[i], now_ms))
+			return true;
+	return false;
+}
+
 TR_RC tr_journal_tidy(struct tr_journal *j, int64_t now_ms, struct tr_err *err)
 {
 	size_t past = 0;
@@ -291,6 +299,17 @@ static bool was_its_key(const struct tr_job *job)
 	       (r == TR_REF_REVOKED_KEY || r == TR_REF_RETIRED_KEY || r == TR_REF_UNKNOWN_KEY);
 }
 
+/* Whoever may order reads could fill it; what people approved still finds a place then. */
+static bool is_full(const struct tr_journal *j, const struct tr_job *want)
+{
+	const struct tr_cmd_type *t = tr_cmd_type(want->cmd);
+	bool read = t && t->class == TR_CLASS_READ;
+	size_t jobs = TR_JOURNAL_JOBS_MAX - (read ? TR_JOURNAL_KEPT : 0);
+	uint64_t bytes = TR_JOURNAL_SIZE_MAX - (read ? TR_JOURNAL_SIZE_MAX / TR_JOURNAL_JOBS_MAX * TR_JOURNAL_KEPT : 0);
+
+	return j->n >= jobs || j->size + ROOM > bytes;
+}
+
 enum tr_journal_seen tr_journal_check(struct tr_journal *j, const struct tr_job *want, int64_t now_ms,
 				      struct tr_job **ret)
 {
@@ -308,10 +327,11 @@ enum tr_journal_seen tr_journal_check(struct tr_journal *j, const struct tr_job 
 	}
 	if (tr_journal_is_spent(j, want->line, want->seq) || want->issued_ms <= j->not_before_ms)
 		return TR_SEEN_REPLAYED;
-	if (!job && (j->n >= TR_JOURNAL_JOBS_MAX || j->size + ROOM > TR_JOURNAL_SIZE_MAX)) {
-		j->size_tidy = 0;
-		if (tr_journal_tidy(j, now_ms, &err) || j->n >= TR_JOURNAL_JOBS_MAX ||
-		    j->size + ROOM > TR_JOURNAL_SIZE_MAX)
+	if (!job && is_full(j, want)) {
+		/* Not for every one that knocks: it is the whole file. */
+		if (has_past(j, now_ms) || j->size > j->size_tidy + TIDY_MIN)
+			j->size_tidy = 0;
+		if (tr_journal_tidy(j, now_ms, &err) || is_full(j, want))
 			return TR_SEEN_FULL;
 	}
 	return TR_SEEN_NEW;
