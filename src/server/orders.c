@@ -195,7 +195,7 @@ bool tr_orders_follow(struct tr_core *c, enum tr_op op, const struct tr_command_
 
 	if (op != TR_OP_DELETE && state < TR_OUT_N && cmd < TR_CMD_N && (!l || l->state != state))
 		c->orders->counted[cmd][state]++;
-	if (op == TR_OP_DELETE || row->ended_at || state == TR_OUT_N) {
+	if (op == TR_OP_DELETE || row->ended_at || state == TR_OUT_N || cmd == TR_CMD_N || row->class >= TR_CLASS_N) {
 		if (l)
 			remove_live(c, l);
 		tr_table_del(&c->commands, row->id);
@@ -242,8 +242,14 @@ bool tr_orders_loaded(struct tr_core *c)
 	}
 	TR_EACH_ITEM(&c->commands, i) {
 		const struct tr_command_row *row = TR_ROW(&c->commands, i);
-		struct tr_live *l = add_live(c, row, i);
+		struct tr_live *l;
 
+		/* Another hand wrote it: it is nobody's to sign or to hand out, and no place in a table of states. */
+		if (tr_out_of(row->state) == TR_OUT_N || tr_cmd_of(row->type) == TR_CMD_N || row->class >= TR_CLASS_N) {
+			tr_log(TR_LOG_ERROR, "command_row_damaged", "command", tr_fmt_view(row->id), NULL);
+			continue;
+		}
+		l = add_live(c, row, i);
 		if (!l)
 			return false;
 		take_in(c, l, row, tr_out_of(row->state));
