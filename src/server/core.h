@@ -193,9 +193,10 @@ void tr_req_not_stored(struct tr_req *r, enum tr_code rc, const char *why);
 bool tr_core_holds(const struct tr_core *c);
 /* Rows that became durable, by this node or another: memory follows. */
 void tr_core_apply(struct tr_core *c, struct tr_view ops, bool foreign);
-/* Of another node: a row or a word that core does not keep in a table; and, afterwards, that some were put into one. */
+/* Of another node: a row or a word that core does not keep in a table; and, afterwards, into
+ * which tables (a bit each) rows were put. */
 void tr_core_hear(struct tr_core *c, enum tr_op op, enum tr_table t, const union tr_any_row *row);
-void tr_core_heard(struct tr_core *c);
+void tr_core_heard(struct tr_core *c, uint32_t tables);
 void tr_core_name(struct tr_core *c); /* before the sandbox: whether there may be others, and how it is called then */
 void tr_core_node_begin(struct tr_core *c); /* before anything else is asked of the store */
 void tr_core_node_loaded(struct tr_core *c);

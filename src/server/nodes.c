@@ -95,12 +95,17 @@ void tr_core_hear(struct tr_core *c, enum tr_op op, enum tr_table t, const union
 	}
 }
 
-void tr_core_heard(struct tr_core *c)
+void tr_core_heard(struct tr_core *c, uint32_t tables)
 {
-	tr_core_tell_maintenance(c);
-	tr_core_tell_bpf_refs(c);
-	tr_core_take_ticket_key(c);
+	if (tables & 1u << TR_T_MAINTENANCE)
+		tr_core_tell_maintenance(c);
+	if (tables & 1u << TR_T_BPF_REF && !tr_core_tell_bpf_refs(c))
+		tr_log(TR_LOG_ERROR, "out_of_memory", "what", "bpf_refs", NULL);
+	if (tables & 1u << TR_T_SETTING)
+		tr_core_take_ticket_key(c);
 }
+
+_Static_assert(TR_T_N <= 32, "a bit for each table");
 
 void tr_core_on_changed(void *arg, struct tr_chan *ch, const struct tr_frame *f)
 {

@@ -218,7 +218,8 @@ void tr_core_apply(struct tr_core *c, struct tr_view ops, bool foreign)
 {
 	struct tr_view one;
 	struct tr_err err;
-	bool policy = false, authority = false, kept_elsewhere = false;
+	bool policy = false, authority = false;
+	uint32_t heard = 0; /* tables, a bit each */
 
 	while (tr_records_next(&ops, &one)) {
 		struct tr_msg_op m;
@@ -233,7 +234,7 @@ void tr_core_apply(struct tr_core *c, struct tr_view ops, bool foreign)
 			tr_core_hear(c, (enum tr_op)m.op, (enum tr_table)m.table, &row);
 		if (!t || m.op == TR_OP_EXPIRE || m.op == TR_OP_TELL || tr_record_decode(t->def, m.row, &row, &err))
 			continue;
-		kept_elsewhere |= foreign;
+		heard |= foreign ? 1u << m.table : 0;
 		if (t == &c->agents) {
 			put_agent(c, &row.agent);
 			continue;
@@ -261,8 +262,8 @@ void tr_core_apply(struct tr_core *c, struct tr_view ops, bool foreign)
 	}
 	if (authority)
 		tr_authority_follow(c);
-	if (kept_elsewhere)
-		tr_core_heard(c);
+	if (heard)
+		tr_core_heard(c, heard);
 }
 
 /* Reservations end before the caller hears: it may start the next one. */
