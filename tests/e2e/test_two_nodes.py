@@ -127,6 +127,29 @@ def test_a_revoked_agent_is_refused_everywhere(pair):
     assert not pair.accused()
 
 
+def test_an_operators_word_reaches_the_agents_node(pair):
+    agent = pair.world.enrol()
+    pair.at(pair.b, agent)
+    eventually(lambda: verdict(pair.b, agent.node_id))
+    with agent.mtls() as c:
+        assert agent.pulse(c).status == 200
+        other = bytes([7]) * 32
+        r = pair.a.api("POST", f"/api/v1/agents/{agent.node_id}/expect", {"hash": "sha256:" + other.hex(), "reason": "test"})
+        assert r.status == 200, r
+        time.sleep(0.3)
+        agent.sha256 = other
+        for _ in range(3):
+            assert agent.pulse(c).status == 200
+        assert verdict(pair.b, agent.node_id)["verdict"] == "ok"
+    assert not pair.accused()
+    eventually(lambda: verdict(pair.a, agent.node_id)["running_hash"] == other.hex(), 8)
+    assert verdict(pair.a, agent.node_id)["verdict"] == "ok"
+    # What it says next at the other node is nothing new there.
+    with pair.at(pair.a, agent).mtls() as c:
+        assert agent.pulse(c).status == 200
+    assert verdict(pair.a, agent.node_id)["verdict"] == "ok" and not pair.accused()
+
+
 def test_one_use_is_one_use(pair):
     """A token for one agent, used on both nodes in the same moment, again and again: one gets in."""
     for turn in range(12):
