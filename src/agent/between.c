@@ -11,7 +11,7 @@
 
 #include <stdio.h>
 
-#define MARGIN_MS 1000 /* between the latest end of a question and the next pulse */
+#define MARGIN_MS 900 /* between the latest end of a question and the next pulse */
 #define LATE_MS 700    /* that an answer may take longer than it was to wait */
 #define NAP_MS 1000
 #define FLUSH_MAX 64 /* receipts at a time: the next pulse has precedence */
