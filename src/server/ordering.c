@@ -7,6 +7,8 @@
 #include "crypto/hash.h"
 #include "server/authority.h"
 
+#define TRIES 8u /* of orders that another node was quicker with */
+
 struct tr_ordering *tr_ordering_new(struct tr_core *c, struct tr_req *r, enum tr_cmd cmd, size_t most)
 {
 	struct tr_ordering *o = calloc(1, sizeof(*o));
@@ -19,7 +21,7 @@ struct tr_ordering *tr_ordering_new(struct tr_core *c, struct tr_req *r, enum tr
 		o->form.cmd = cmd;
 		o->form.trust_domain = tr_view_str(c->cfg->trust_domain);
 		o->agents = calloc(most ? most : 1, sizeof(*o->agents));
-		o->existing.max = TR_MSG_ANSWER_MAX / 4;
+		o->made.max = o->failed.max = TR_MSG_ANSWER_MAX / 2 - 8192;
 	}
 	if (!o || !o->agents) {
 		tr_req_refuse(r, 503, "out_of_memory", "the server is out of memory; try again later");
@@ -34,7 +36,8 @@ struct tr_ordering *tr_ordering_free(struct tr_ordering *o)
 	if (o) {
 		(void)tr_req_free(o->req);
 		(void)tr_making_free(o->m);
-		tr_buf_done(&o->existing);
+		tr_buf_done(&o->made);
+		tr_buf_done(&o->failed);
 		free(o->agents);
 		free(o);
 	}
@@ -66,35 +69,39 @@ static void put_failed(const struct tr_make *x, struct tr_buf *b)
 	tr_buf_adds(b, "}");
 }
 
-static void given(void *arg, struct tr_making *m)
+static void look_up(struct tr_ordering *o);
+
+/* Another node gave the same number, or the same order, a moment before: the next one is free, or it exists now. */
+static bool in_the_way(const struct tr_make *x)
 {
-	tr_auto(tr_ordering_free) struct tr_ordering *o = arg;
+	return x->rc == TR_E_BUSY || x->rc == TR_E_CONFLICT;
+}
+
+static bool try_again(struct tr_ordering *o, struct tr_making *m)
+{
+	size_t n = 0, all = tr_making_n(m);
+
+	for (size_t k = 0; k < all; k++)
+		n += in_the_way(tr_making_at(m, k));
+	if (!n || ++o->tries == TRIES)
+		return false;
+	o->n = o->at = 0;
+	for (size_t k = 0; k < all; k++)
+		if (in_the_way(tr_making_at(m, k)))
+			o->agents[o->n++] = tr_making_at(m, k)->agent;
+	return true;
+}
+
+static void answer_all(struct tr_ordering *o)
+{
 	tr_auto(tr_buf_done) struct tr_buf b = { .max = TR_MSG_ANSWER_MAX - 4096 };
-	size_t ok = o->n_existing, failed = 0, n = m ? tr_making_n(m) : 0;
+	struct tr_err err = { 0 };
 
 	tr_buf_addf(&b, "{\"batch\":\"%s\",\"commands\":[", o->batch_hex);
-	tr_buf_addv(&b, tr_buf_view(&o->existing));
-	for (size_t k = 0; k < n; k++) {
-		const struct tr_make *x = tr_making_at(m, k);
-
-		failed += x->rc != TR_OK;
-		if (x->rc)
-			continue;
-		tr_buf_adds(&b, ok++ ? "," : "");
-		tr_command_json(&x->row, TR_CJ_BRIEF, &b);
-	}
-	if (!ok && n) {
-		refuse_all(o, tr_making_at(m, 0));
-		return;
-	}
+	tr_buf_addv(&b, tr_buf_view(&o->made));
 	tr_buf_adds(&b, "],\"failed\":[");
-	for (size_t k = 0, shown = 0; failed && k < n; k++) {
-		if (!tr_making_at(m, k)->rc)
-			continue;
-		tr_buf_adds(&b, shown++ ? "," : "");
-		put_failed(tr_making_at(m, k), &b);
-	}
-	tr_buf_addf(&b, "],\"ordered\":%zu,\"existing\":%zu,\"approvals_needed\":%u", ok - o->n_existing, o->n_existing,
+	tr_buf_addv(&b, tr_buf_view(&o->failed));
+	tr_buf_addf(&b, "],\"ordered\":%zu,\"existing\":%zu,\"approvals_needed\":%u", o->n_ordered, o->n_existing,
 		    tr_cmd_approvals(o->type->class));
 	if (o->cancels) {
 		const struct tr_live *l = tr_live_find(o->c, tr_view_str(o->cancelled));
@@ -111,9 +118,37 @@ static void given(void *arg, struct tr_making *m)
 			tr_buf_adds(&b, "null");
 	}
 	tr_buf_adds(&b, "}");
-	tr_log(TR_LOG_INFO, "ordered", "type", o->type->name, "commands", tr_fmt("%zu", ok - o->n_existing), "by", o->req->actor,
-	       NULL);
-	tr_req_answer(o->req, !tr_buf_ok(&b) ? 500 : ok > o->n_existing ? 201 : 200, TR_CT_JSON, tr_buf_view(&b));
+	tr_log(TR_LOG_INFO, "ordered", "type", o->type->name, "commands", tr_fmt("%zu", o->n_ordered), "by", o->req->actor, NULL);
+	if (o->made.failed || o->failed.failed || tr_buf_check(&b, &err))
+		tr_req_refuse(o->req, 500, "internal", "the orders were given, but their list is too long; see troth command list");
+	else
+		tr_req_answer(o->req, o->n_ordered ? 201 : 200, TR_CT_JSON, tr_buf_view(&b));
+}
+
+static void given(void *arg, struct tr_making *m)
+{
+	tr_auto(tr_ordering_free) struct tr_ordering *o = arg;
+	size_t n = m ? tr_making_n(m) : 0;
+	bool again = m && try_again(o, m);
+
+	for (size_t k = 0; k < n; k++) {
+		const struct tr_make *x = tr_making_at(m, k);
+
+		if (!x->rc) {
+			tr_buf_adds(&o->made, o->made.n ? "," : "");
+			tr_command_json(&x->row, TR_CJ_BRIEF, &o->made);
+			o->n_ordered++;
+		} else if (!again || !in_the_way(x)) {
+			tr_buf_adds(&o->failed, o->failed.n ? "," : "");
+			put_failed(x, &o->failed);
+		}
+	}
+	if (again)
+		look_up(TR_TAKE(o));
+	else if (n && !o->n_ordered && !o->n_existing)
+		refuse_all(o, tr_making_at(m, 0));
+	else
+		answer_all(o);
 }
 
 /* ---- orders ---- */
@@ -246,13 +281,12 @@ static bool exists(struct tr_ordering *o, const struct tr_command_row *row)
 		(void)tr_ordering_free(o);
 		return false;
 	}
-	tr_buf_adds(&o->existing, o->n_existing++ ? "," : "");
-	tr_command_json(row, TR_CJ_BRIEF, &o->existing);
+	tr_buf_adds(&o->made, o->made.n ? "," : "");
+	tr_command_json(row, TR_CJ_BRIEF, &o->made);
+	o->n_existing++;
 	o->agents[o->at] = NULL;
 	return true;
 }
-
-static void look_up(struct tr_ordering *o);
 
 static void on_found(void *arg, const void *answer)
 {
@@ -281,7 +315,7 @@ static void look_up(struct tr_ordering *o)
 	struct tr_core *c = o->c;
 	size_t n = 0;
 
-	for (; o->at < o->n; o->at++) {
+	for (; o->keyed && o->at < o->n; o->at++) {
 		uint8_t id[TR_CMD_ID_LEN];
 		char hex[TR_CMD_ID_HEX + 1];
 		tr_auto(tr_buf_done) struct tr_buf query = TR_BUF_INIT;
@@ -326,8 +360,5 @@ void tr_ordering_go(struct tr_ordering *o)
 	if (!o->keyed)
 		tr_random(o->batch, sizeof(o->batch));
 	put_hex(o->batch, sizeof(o->batch), o->batch_hex);
-	if (o->keyed)
-		look_up(o);
-	else
-		give(o);
+	look_up(o);
 }

@@ -28,8 +28,9 @@ struct tr_ordering {
 	char cancelled[TR_CMD_ID_HEX + 1];
 	/* On the way. */
 	struct tr_making *m;
-	size_t at, n_existing;
-	struct tr_buf existing;      /* JSON of those that were ordered before */
+	size_t at, n_existing, n_ordered;
+	unsigned tries;
+	struct tr_buf made, failed;  /* JSON of those that stand, now or from before; and of those that do not */
 };
 
 /* NULL and answered when out of memory. Keeps r. */

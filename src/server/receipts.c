@@ -90,7 +90,7 @@ static void foreign_stored(void *arg, enum tr_code rc, const char *why)
 		return;
 	}
 	/* Another node's order, which came to be known with the record: the agent says it once more. */
-	if (tr_live_find(s->req->core, tr_view_str(s->id))) {
+	if (s->effect != TR_OUT_FORGED && tr_live_find(s->req->core, tr_view_str(s->id))) {
 		tr_req_not_stored(s->req, TR_E_BUSY, "this order was not known here yet; say it again");
 		return;
 	}
