@@ -5,6 +5,8 @@
 
 #define PAGE_MAX 100000
 #define FILE_MAX 128
+#define BEFORE_MAX ((uint64_t)64 << 20)
+#define ASKING 4096 /* bytes that a request for the next one is worth */
 #define SLACK_MS INT64_C(300000)
 
 /* ---- steps ---- */
@@ -47,8 +49,14 @@ TR_RC tr_keywalk_step(struct tr_keywalk *w, struct tr_view keyset, struct tr_err
 	w->last = k.epoch > w->last ? k.epoch : w->last;
 	if (w->seek && memcmp(root, w->seek, 32) == 0)
 		w->sought = true;
-	if (!w->has && (!w->pin || memcmp(root, w->pin, 32) != 0))
-		return TR_OK; /* before ours */
+	if (!w->has && (!w->pin || memcmp(root, w->pin, 32) != 0)) {
+		/* Whoever is in between could make them up for ever. */
+		w->bytes_before += keyset.n + ASKING;
+		return w->bytes_before <= BEFORE_MAX
+			       ? TR_OK
+			       : tr_err_set(err, TR_E_INVALID, "the server's chain of keysets is longer than any could be",
+					    "epoch %llu, and not yet one with the pinned roots", (unsigned long long)k.epoch);
+	}
 	/* 0 is before every end: one that was replaced in time may be over by now. */
 	if (w->has)
 		rc = tr_keyset_verify_next(tr_buf_view(&w->bytes), &w->keyset, keyset, 0, &k, err);

@@ -25,6 +25,7 @@ struct tr_keywalk {
 	struct tr_buf bytes; /* of the keyset; kept apart, so that the views of `keyset` stay good */
 	struct tr_keyset keyset;
 	uint64_t last; /* epoch of the last one that came by: where to go on asking */
+	uint64_t bytes_before; /* of those before ours, which nobody vouches for */
 };
 void tr_keywalk_done(struct tr_keywalk *w);
 TR_DEFINE_AUTO_DONE(struct tr_keywalk, tr_keywalk_done)
