@@ -114,16 +114,34 @@ static int ask(const struct tr_cli *c, const struct tr_order_set *set)
 
 	if (tr_order_set_class(set) == TR_CLASS_READ)
 		return tr_cli_fail(TR_CLI_EXIT_USAGE, "what only reads needs no approval");
+	/* Two installations may have agents of one name. */
+	tr_buf_addf(&text, "In trust domain %.*s:\n", TR_VIEW_FMT(set->items[0].order.trust_domain));
 	tr_order_set_text(set, &text);
 	fputs(tr_buf_cstr(&text), stderr);
 	(void)snprintf(question, sizeof(question), set->n == 1 ? "Approve this order?" : "Approve these %zu orders?", set->n);
 	return tr_cli_confirm(c, question) ? TR_CLI_EXIT_OK : TR_CLI_EXIT_USAGE;
 }
 
+/* An operator of two installations has one key, and one that is stolen could show him the other's orders. */
+static int is_of_here(struct tr_cli *c, const struct tr_order_set *set)
+{
+	tr_auto(tr_authority_done) struct tr_authority a = { 0 };
+	struct tr_view theirs = set->items[0].order.trust_domain; /* there is one in a set */
+	int rc = tr_api_authority(c, &a);
+
+	if (rc || tr_view_eq(theirs, a.keyset.trust_domain))
+		return rc;
+	return tr_cli_fail(TR_CLI_EXIT_PIN, "the server's order is one of trust domain %.*s and not of %.*s; it was not approved",
+			   TR_VIEW_FMT(theirs), TR_VIEW_FMT(a.keyset.trust_domain));
+}
+
 int tr_command_approve_set(struct tr_cli *c, const struct tr_order_set *set, uint64_t *ret_ready)
 {
 	tr_auto(sink_done) struct sink s = { .c = c };
-	int rc = sign_all(c, set, &s);
+	int rc = is_of_here(c, set);
+
+	if (!rc)
+		rc = sign_all(c, set, &s);
 
 	*ret_ready = s.ready;
 	return rc;
@@ -290,6 +308,8 @@ int tr_command_approve(struct tr_cli *c)
 		rc = file ? from_file(file, &set) : fetch(c, &set);
 	if (!rc && file)
 		return offline(c, &set);
+	if (!rc)
+		rc = is_of_here(c, &set);
 	if (!rc)
 		rc = ask(c, &set);
 	if (!rc)

@@ -19,6 +19,7 @@ struct asked {
 	uint8_t image[32];
 	bool has_image;
 	int64_t not_before_ms;
+	uint64_t life_s; /* 0: as its type has it */
 };
 
 /* ---- the request ---- */
@@ -80,6 +81,7 @@ static int times(const struct tr_cli *c, const struct tr_cmd_type *t, struct ask
 		if (!tr_cli_duration(expires, &s) || s == 0 || s > t->lifetime_s)
 			return tr_cli_fail(TR_CLI_EXIT_USAGE, "--expires takes a length of time of at most %us for %s", t->lifetime_s, t->name);
 		tr_cli_put_number(body, "expires_s", s);
+		a->life_s = s;
 	}
 	if (from) {
 		if (!tr_cli_time(from, tr_now_ms(), &a->not_before_ms))
@@ -136,9 +138,22 @@ static bool was_asked_of(const struct tr_cli *c, const struct tr_order *o)
 
 static bool fits(const struct tr_cli *c, const struct asked *a, const struct tr_order *o)
 {
+	int64_t from_ms = o->not_before_ms ? o->not_before_ms : o->ordered_ms;
+
+	if (a->life_s && o->expires_ms - from_ms > (int64_t)a->life_s * 1000)
+		return false;
 	return o->cmd == a->cmd && was_asked_of(c, o) && o->seconds == a->seconds && o->not_before_ms == a->not_before_ms &&
 	       (a->text ? tr_view_is(o->text, a->text) : o->text.n == 0) &&
 	       o->target.n == 0 && tr_view_eq(o->image, a->has_image ? TR_VIEW_ARRAY(a->image) : tr_view(NULL, 0));
+}
+
+/* One wish is one order of each agent: of two restarts, one nobody asked for. */
+static bool is_second(const struct tr_order_set *set, size_t i)
+{
+	for (size_t j = 0; j < i; j++)
+		if (tr_view_eq(set->items[j].order.agent_id, set->items[i].order.agent_id))
+			return true;
+	return false;
 }
 
 static int id_of(tr_jnode row, char ret[TR_CMD_ID_DIGITS + 1])
@@ -169,7 +184,7 @@ static int approve(struct tr_cli *c, const struct asked *a, tr_jnode commands, u
 			return rc;
 	}
 	for (size_t i = 0; a && i < set.n; i++)
-		if (!fits(c, a, &set.items[i].order))
+		if (!fits(c, a, &set.items[i].order) || is_second(&set, i))
 			return tr_cli_fail(TR_CLI_EXIT_PIN, "the server's order %s is not what was asked for; it was not approved: see troth command show %s",
 					   set.items[i].id, set.items[i].id);
 	if (!a || !tr_cli_opt(c, TR_OPT_AGENT)) {

@@ -572,6 +572,11 @@ def test_a_lying_server_gets_no_approval(admin, host, operators, tmp_path):
     harmful = admin("command", "send", "restart-agent", "--agent", host.node_id, "-q").strip()
     rows = {i: admin.json("command", "show", i) for i in (harmless, harmful)}
     answers = {harmless: dict(rows[harmless], order=rows[harmful]["order"])}
+    twins = [admin("command", "send", "note", "--text", "twice", "--agent", host.node_id, "-q").strip() for _ in range(2)]
+    for i in twins:
+        rows[i] = answers[i] = admin.json("command", "show", i)
+    for after in range(9):
+        answers[f"chain?after={after}"] = chain_page(admin.server, after)
     liar, asked = lying(admin.server, answers)
     try:
         p = Person(tmp_path, admin.server)
@@ -588,12 +593,30 @@ def test_a_lying_server_gets_no_approval(admin, host, operators, tmp_path):
         answers["commands"] = {"batch": "0" * 32, "approvals_needed": 1, "commands": [{"id": harmful, "agent": host.node_id}]}
         said = p.error(PIN, "command", "send", "note", "--text", "hello", "--agent", host.node_id, "--key", operators[0][0])
         assert "is not what was asked for; it was not approved" in said
-        assert [a for a in asked if a[0] == "POST"] == [("POST", "/api/v1/commands")]
+        # Twice what was asked for once is an order that nobody gave.
+        answers["commands"]["commands"] = [{"id": twin, "agent": host.node_id} for twin in twins]
+        said = p.error(PIN, "command", "send", "note", "--text", "twice", "--agent", host.node_id, "--key", operators[0][0])
+        assert "is not what was asked for; it was not approved" in said
+        answers["commands"]["commands"] = [{"id": twins[0], "agent": host.node_id}]
+        said = p.error(PIN, "command", "send", "note", "--text", "twice", "--agent", host.node_id, "--key", operators[0][0],
+                       "--expires", "60s")
+        assert "is not what was asked for; it was not approved" in said
+        # Another installation's order for an agent of the same name.
+        of_there = obey.order({"trust_domain": "other.example", "agent_id": host.node_id, "cmd_id": bytes.fromhex(harmful),
+                               "cmd": "restart-agent", "ordered_ms": now_ms(), "expires_ms": now_ms() + 60000})
+        answers[harmful] = dict(rows[harmful], order=client.b64(of_there))
+        said = p.error(PIN, "command", "approve", harmful, "--key", operators[0][0], "--yes")
+        assert "trust domain other.example and not of e2e.example; it was not approved" in said
+        assert {a for a in asked if a[0] == "POST"} == {("POST", "/api/v1/commands")}
     finally:
         liar.shutdown()
         liar.server_close()
     for i in rows:
         admin("command", "cancel", i)
+
+
+def chain_page(server, after):
+    return client.Connection(server.agents).request("GET", f"/api/v1/keyset/chain?after={after}").body
 
 
 def lying(server, answers):
@@ -610,7 +633,7 @@ def lying(server, answers):
             self.say(answers[self.path.rsplit("/", 1)[1]])
 
         def say(self, what):
-            body = json.dumps(what).encode()
+            body = what if isinstance(what, bytes) else json.dumps(what).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
