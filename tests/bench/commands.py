@@ -3,6 +3,7 @@
 CPU time of the roles that have to do with it (core, store, keys); front's share is shown beside it.
 """
 
+import datetime
 import json
 import statistics
 import subprocess
@@ -64,6 +65,33 @@ def put(bench, server, kind, cpu_ns):
     bench.put(f"commands_per_s_{kind}", per_s, "1/s per core", 10000 if kind == "sqlite" else None,
               f"1 / CPU seconds of core, store and keys per command, {AGENTS} agents per request; us by role: {shares}; "
               f"a request takes {wall * 1000:.0f} ms" + ("" if kind == "sqlite" else "; the database's own processes not counted"))
+
+
+def latency(bench, server, n=300):
+    """From the order to the agent's stored receipt, by the server's clock, while the agent's question waits."""
+    agent = server.api("GET", "/api/v1/agents").json()["agents"][0]["id"]
+    until = time.monotonic() + 30
+    while server.metric("troth_pulses_total") < 1 and time.monotonic() < until:
+        time.sleep(0.1)
+    took = []
+    for k in range(n + 5):
+        r = server.api("POST", "/api/v1/commands", {"type": "status", "agents": agent})
+        assert r.status == 201, r
+        ident = r.json()["commands"][0]["id"]
+        until = time.monotonic() + 30
+        while True:
+            row = server.api("GET", f"/api/v1/commands/{ident}").json()
+            if row["ended_at"]:
+                break
+            assert time.monotonic() < until, row
+        assert row["state"] == "done", row
+        begun, over = (datetime.datetime.fromisoformat(row[m].replace("Z", "+00:00")) for m in ("created_at", "ended_at"))
+        if k >= 5:
+            took.append((over - begun).total_seconds() * 1000)
+    took.sort()
+    bench.put("command_latency_ms_p99", took[int(len(took) * 0.99) - 1], "ms", 1000,
+              f"order to stored receipt of one agent whose question waits, {n} orders one after the other; median "
+              f"{statistics.median(took):.0f}, worst {took[-1]:.0f}")
 
 
 def store_ops(bench, server, load, beats):

@@ -293,7 +293,8 @@ class Bench:
 
     # ---- the agent ----
 
-    def agent(self, server):
+    def start_agent(self, server):
+        """One real agent, running."""
         folder = server.base / "agent"
         env = {k: v for k, v in os.environ.items() if not k.startswith(("TROTH", "ATTESTATION_"))}
         env["TROTH_AGENT_STATE"] = str(folder)
@@ -307,6 +308,23 @@ class Bench:
         with (server.base / "agent.log").open("wb") as log:
             p = subprocess.Popen([program, "run"], env=env, stderr=log)
         self.cleanup.callback(end, p)
+        return p
+
+    def latency(self):
+        """On a server of its own: the question for commands waits as long as at the usual interval."""
+        import harness
+        server = harness.Server(config="heartbeat_seconds: 30\n")
+        try:
+            server.start()
+            p = self.start_agent(server)
+            commands.latency(self, server)
+            end(p)
+            server.stop()
+        finally:
+            server.destroy()
+
+    def agent(self, server):
+        p = self.start_agent(server)
         beats = server.metric("troth_pulses_total")
         until = time.monotonic() + 20
         while server.metric("troth_pulses_total") < beats + 2 and time.monotonic() < until:
@@ -348,6 +366,7 @@ class Bench:
             server.stop()
             self.commands("sqlite")
             self.commands_postgres()
+            self.latency()
             server.config.write_text(server.config.read_text().split("\nattestation:")[0] + "\n")
             server.start()
             self.agent(server)
