@@ -127,7 +127,7 @@ def test_an_approval_that_does_not_hold(authority, orders, agent, how):
         "ahead": lambda: authority.approval(key, [order], issued=now_ms() + 400_000),
         "stranger": lambda: authority.approval(client.make_key("ed25519"), [order]),
         "other_domain": lambda: authority.approval(key, [order], trust_domain="other.example"),
-        "broken": lambda: authority.approval(key, [order])[:-1] + b"\0",
+        "broken": lambda: (good := authority.approval(key, [order]))[:-1] + bytes([good[-1] ^ 1]),
         "garbage": lambda: b"yes, do it",
     }[how]()
     r = authority.submit(approval)
