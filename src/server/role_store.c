@@ -70,10 +70,11 @@ static TR_RC apply_ops(struct storage *s, struct waiting *w, struct tr_err *err)
 		w->late = tr_nodes_judge(s->nodes, (enum tr_op)op.op, (enum tr_table)op.table, &row, w->generation, &skip,
 					 err) != TR_OK;
 		if (w->late ||
-		    (!skip && tr_store_apply(s->store, (enum tr_op)op.op, (enum tr_table)op.table, &row, err)))
+		    (!skip && tr_store_apply_later(s->store, (enum tr_op)op.op, (enum tr_table)op.table, &row, err)))
 			return err->code;
 	}
-	return ops.n ? tr_err_set(err, TR_E_INVALID, "damaged transaction", "%zu bytes left", ops.n) : TR_OK;
+	return ops.n ? tr_err_set(err, TR_E_INVALID, "damaged transaction", "%zu bytes left", ops.n)
+		     : tr_store_settle(s->store, err);
 }
 
 /* Runs one caller's operations; a conflict or a bad row is its own affair, anything else ends the group. */

@@ -312,6 +312,66 @@ static void a_savepoint_keeps_one_conflict_from_the_others(void **state)
 	assert_int_equal(count_rows(c->s, TR_T_SETTING), 7 + 1 + 1); /* 0, 3, … 18; 1; "only" */
 }
 
+/* A refusal may be told by settle, but never later, and harms only its own savepoint. */
+static void writes_may_be_answered_together(void **state)
+{
+	struct ctx *c = *state;
+	struct tr_err e = { 0 };
+	struct tr_list_query q = { .limit = 500 };
+	unsigned lines = 0;
+
+	OK(tr_store_begin(c->s, err));
+	for (int part = 0; part < 3; part++) {
+		enum tr_code rc = TR_OK;
+
+		OK(tr_store_savepoint(c->s, err));
+		for (int i = 0; i < 300 && !rc; i++) {
+			char name[16];
+			struct tr_setting_row row;
+			struct tr_audit_row line = { .object = TR_VIEW_LIT("o") };
+
+			/* The second part runs into its own row. */
+			(void)snprintf(name, sizeof(name), "%d-%d", part, part == 1 && i == 200 ? 7 : i);
+			row = setting(name, "value");
+			rc = tr_store_apply_later(c->s, TR_OP_INSERT, TR_T_SETTING, &row, &e);
+			memset(name, 'x', sizeof(name)); /* nothing of ours is looked at again */
+			if (!rc && i % 100 == 0)
+				rc = tr_store_apply_later(c->s, TR_OP_APPEND, TR_T_AUDIT, &line, &e);
+		}
+		if (!rc)
+			rc = tr_store_settle(c->s, &e);
+		assert_int_equal(rc, part == 1 ? TR_E_CONFLICT : TR_OK);
+		if (rc) {
+			REFUSED(tr_store_settle(c->s, err), TR_E_INTERNAL, "bug");
+			tr_store_rollback_savepoint(c->s);
+		} else {
+			OK(tr_store_release(c->s, err));
+		}
+	}
+	OK(tr_store_commit(c->s, err));
+	assert_int_equal(count_rows(c->s, TR_T_SETTING), 600);
+	OK(tr_store_list(c->s, TR_T_AUDIT, &q, count_row, &lines, err));
+	assert_int_equal(lines, 6);
+	/* Unsettled, and nobody minds: undone, or answered by what comes next. */
+	for (int how = 0; how < 2; how++) {
+		struct tr_setting_row row = setting(how ? "kept" : "undone", "value");
+
+		OK(tr_store_begin(c->s, err));
+		OK(tr_store_savepoint(c->s, err));
+		OK(tr_store_apply_later(c->s, TR_OP_PUT, TR_T_SETTING, &row, err));
+		if (how)
+			OK(tr_store_release(c->s, err));
+		else
+			tr_store_rollback_savepoint(c->s);
+		OK(tr_store_commit(c->s, err));
+	}
+	assert_int_equal(count_rows(c->s, TR_T_SETTING), 601);
+	OK(tr_store_begin(c->s, err));
+	OK(tr_store_apply_later(c->s, TR_OP_DELETE, TR_T_SETTING, &(struct tr_setting_row){ .name = TR_VIEW_LIT("kept") }, err));
+	tr_store_rollback(c->s);
+	assert_int_equal(count_rows(c->s, TR_T_SETTING), 601);
+}
+
 static void savepoints_nest(void **state)
 {
 	struct ctx *c = *state;
@@ -737,6 +797,7 @@ int main(void)
 		CASE(rollback_and_close_leave_nothing),
 		CASE(a_failure_spoils_the_transaction),
 		CASE(a_savepoint_keeps_one_conflict_from_the_others),
+		CASE(writes_may_be_answered_together),
 		CASE(savepoints_nest),
 		CASE(probe_writes_but_not_inside_a_transaction),
 		CASE(each_goes_in_key_order_until_told_to_stop),

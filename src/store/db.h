@@ -67,6 +67,10 @@ struct tr_db_ops {
 	TR_RC (*col_text)(struct tr_db *db, struct tr_stmt *st, int at, struct tr_view *ret, struct tr_err *err);
 	TR_RC (*col_bytes)(struct tr_db *db, struct tr_stmt *st, int at, struct tr_view *ret, struct tr_err *err);
 	void (*reset)(struct tr_db *db, struct tr_stmt *st); /* also forgets what was bound */
+	/* Where every answer is a round trip: sends a bound write, whose answer settle waits for; whatever else is asked
+	 * settles first. The first that failed is told, the rest was not done. NULL: there is nothing to win. */
+	TR_RC (*later)(struct tr_db *db, struct tr_stmt *st, struct tr_err *err);
+	TR_RC (*settle)(struct tr_db *db, struct tr_err *err);
 
 	/* Only of a database that several nodes may share; NULL where one trothd has the store for itself (changes.h).
 	 * tell: part of the transaction under way; once that is durable, every connection that listens wakes.

@@ -239,6 +239,8 @@ static void pg_rollback(struct tr_db *db)
 	struct tr_err err;
 	enum tr_code rc = TR_OK;
 
+	if (p->queued)
+		(void)!pg_settle(db, &err);
 	if (p->c && p->in_tx)
 		rc = pg_simple(p, "ROLLBACK", PG_PATIENCE_MS, NULL, &err);
 	/* A connection that cannot even do that would carry the transaction into the next one. */
@@ -334,4 +336,6 @@ const struct tr_db_ops tr_db_postgres = {
 	.col_text = pg_col_text,
 	.col_bytes = pg_col_bytes,
 	.reset = pg_reset,
+	.later = pg_later,
+	.settle = pg_settle,
 };

@@ -20,6 +20,7 @@ struct pg {
 	unsigned life;  /* counts connections: what was prepared on an earlier one is gone with it */
 	unsigned names; /* of prepared statements, so far */
 	struct tr_stmt *streaming; /* whose rows are still coming: nothing else can be asked meanwhile */
+	size_t queued, queued_bytes; /* writes that were sent, and not answered yet */
 	bool in_tx;
 	bool in_doubt;      /* the connection broke during the commit of `xid` */
 	uint64_t xid, last; /* of the transaction under way; of the last one that the database confirmed */
@@ -67,6 +68,10 @@ TR_RC pg_tell(struct tr_db *db, struct tr_err *err);
 int pg_ear(const struct tr_db *db);
 TR_RC pg_hear(struct tr_db *db, bool *ret_told, struct tr_err *err);
 
+/* postgres_later.c */
+TR_RC pg_later(struct tr_db *db, struct tr_stmt *st, struct tr_err *err);
+TR_RC pg_settle(struct tr_db *db, struct tr_err *err);
+
 /* postgres_error.c */
 TR_RC pg_fail(struct pg *p, const PGresult *r, const char *what, struct tr_err *err);
 TR_RC pg_fail_connect(const char *message, struct tr_err *err);
@@ -82,5 +87,8 @@ TR_RC pg_col_i64(struct tr_db *db, struct tr_stmt *st, int at, int64_t *ret, str
 TR_RC pg_col_text(struct tr_db *db, struct tr_stmt *st, int at, struct tr_view *ret, struct tr_err *err);
 TR_RC pg_col_bytes(struct tr_db *db, struct tr_stmt *st, int at, struct tr_view *ret, struct tr_err *err);
 void pg_reset(struct tr_db *db, struct tr_stmt *st);
+/* Prepared on this connection, and its parameters in libpq's form. */
+TR_RC pg_ready(struct pg *p, struct tr_stmt *st, struct tr_err *err);
+TR_RC pg_send(struct pg *p, struct tr_stmt *st, struct tr_err *err);
 
 #endif

@@ -22,6 +22,7 @@ void pg_drop(struct pg *p)
 		PQfinish(p->c);
 	p->c = NULL;
 	p->streaming = NULL;
+	p->queued = p->queued_bytes = 0;
 	p->in_tx = false;
 }
 
@@ -163,6 +164,8 @@ TR_RC pg_simple(struct pg *p, const char *sql, unsigned patience_ms, PGresult **
 
 	if (p->streaming)
 		return tr_err_set(err, TR_E_INTERNAL, TR_DB_OUR_BUG, "%.80s while rows are read", sql);
+	if (p->queued && pg_settle(&p->db, err))
+		return err->code;
 	if (!p->c || !PQsendQuery(p->c, sql))
 		return pg_fail(p, NULL, sql, err);
 	for (;;) {

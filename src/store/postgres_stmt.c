@@ -33,6 +33,8 @@ static TR_RC prepare_now(struct pg *p, struct tr_stmt *st, struct tr_err *err)
 
 	if (p->streaming)
 		return tr_err_set(err, TR_E_INTERNAL, TR_DB_OUR_BUG, "%.80s while rows are read", st->sql);
+	if (p->queued && pg_settle(&p->db, err))
+		return err->code;
 	(void)snprintf(st->name, sizeof(st->name), "s%u", p->names++);
 	if (!p->c || !PQsendPrepare(p->c, st->name, st->sql, 0, NULL))
 		return pg_fail(p, NULL, st->sql, err);
@@ -124,22 +126,33 @@ TR_RC pg_bind_bytes(struct tr_db *db, struct tr_stmt *st, int at, struct tr_view
 
 #define PARAMS_MAX 128
 
-static TR_RC start(struct pg *p, struct tr_stmt *st, struct tr_err *err)
+TR_RC pg_ready(struct pg *p, struct tr_stmt *st, struct tr_err *err)
+{
+	if (p->streaming || st->n > PARAMS_MAX)
+		return tr_err_set(err, TR_E_INTERNAL, TR_DB_OUR_BUG, "%.80s while rows are read", st->sql);
+	return st->life != p->life ? prepare_now(p, st, err) : TR_OK;
+}
+
+TR_RC pg_send(struct pg *p, struct tr_stmt *st, struct tr_err *err)
 {
 	const char *values[PARAMS_MAX];
 	int lengths[PARAMS_MAX], formats[PARAMS_MAX];
 
-	if (p->streaming || st->n > PARAMS_MAX)
-		return tr_err_set(err, TR_E_INTERNAL, TR_DB_OUR_BUG, "%.80s while rows are read", st->sql);
-	if (st->life != p->life && prepare_now(p, st, err))
-		return err->code;
 	for (unsigned i = 0; i < st->n; i++) {
 		values[i] = st->params[i].p;
 		lengths[i] = st->params[i].len;
 		formats[i] = 1;
 	}
-	if (!p->c || !PQsendQueryPrepared(p->c, st->name, (int)st->n, values, lengths, formats, 1) ||
-	    !PQsetSingleRowMode(p->c))
+	if (!p->c || !PQsendQueryPrepared(p->c, st->name, (int)st->n, values, lengths, formats, 1))
+		return pg_fail(p, NULL, st->sql, err);
+	return TR_OK;
+}
+
+static TR_RC start(struct pg *p, struct tr_stmt *st, struct tr_err *err)
+{
+	if ((p->queued && pg_settle(&p->db, err)) || pg_ready(p, st, err) || pg_send(p, st, err))
+		return err->code;
+	if (!PQsetSingleRowMode(p->c))
 		return pg_fail(p, NULL, st->sql, err);
 	p->streaming = st;
 	st->running = true;

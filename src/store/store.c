@@ -513,6 +513,9 @@ void tr_store_rollback_savepoint(struct tr_store *s)
 	if (!s->in_tx || !s->depth)
 		return;
 	s->depth--;
+	/* What was not heard yet is undone with the rest. */
+	if (s->db->ops->settle)
+		(void)!s->db->ops->settle(s->db, &err);
 	/* If even this fails (the database has undone the whole transaction already, as on a full disk), the
 	 * transaction stays failed and its commit says so. */
 	rc = move_scope(s, SCOPE_UNDO, &err);
@@ -551,7 +554,15 @@ static TR_RC bind_expiry(struct tr_store *s, struct tr_stmt *st, enum tr_table t
 			  : tr_err_set(err, TR_E_INTERNAL, TR_DB_OUR_BUG, "no column %s", tables[t].expires);
 }
 
-static TR_RC apply(struct tr_store *s, enum tr_op op, enum tr_table t, const void *row, struct tr_err *err)
+static TR_RC run_later(struct tr_store *s, struct tr_stmt *st, struct tr_err *err)
+{
+	enum tr_code rc = s->db->ops->later(s->db, st, err);
+
+	s->db->ops->reset(s->db, st);
+	return rc;
+}
+
+static TR_RC apply(struct tr_store *s, bool later, enum tr_op op, enum tr_table t, const void *row, struct tr_err *err)
 {
 	static const unsigned query_of[TR_OP_N] = { [TR_OP_PUT] = Q_PUT, [TR_OP_INSERT] = Q_INSERT,
 						    [TR_OP_DELETE] = Q_DELETE, [TR_OP_APPEND] = Q_APPEND,
@@ -575,6 +586,8 @@ static TR_RC apply(struct tr_store *s, enum tr_op op, enum tr_table t, const voi
 	}
 	if (rc)
 		s->db->ops->reset(s->db, st);
+	else if (later && s->db->ops->later)
+		return run_later(s, st, err);
 	else
 		rc = tr_db_run(s->db, st, op == TR_OP_APPEND ? &seq : NULL, err);
 	if (!rc && op == TR_OP_APPEND)
@@ -582,7 +595,8 @@ static TR_RC apply(struct tr_store *s, enum tr_op op, enum tr_table t, const voi
 	return rc;
 }
 
-TR_RC tr_store_apply(struct tr_store *s, enum tr_op op, enum tr_table t, const void *row, struct tr_err *err)
+static TR_RC check_and_apply(struct tr_store *s, bool later, enum tr_op op, enum tr_table t, const void *row,
+			     struct tr_err *err)
 {
 	enum tr_code rc;
 
@@ -591,12 +605,30 @@ TR_RC tr_store_apply(struct tr_store *s, enum tr_op op, enum tr_table t, const v
 	if (!tr_table_def(t) || !allowed(op, t))
 		rc = tr_err_set(err, TR_E_INVALID, TR_DB_OUR_BUG, "operation %d on table %d", (int)op, (int)t);
 	else
-		rc = apply(s, op, t, row, err);
+		rc = apply(s, later, op, t, row, err);
 	if (rc) {
 		s->failed = true;
 		return tr_err_wrap(err, "write %s", tr_table_def(t) ? tables[t].name : "nothing");
 	}
 	return TR_OK;
+}
+
+TR_RC tr_store_apply(struct tr_store *s, enum tr_op op, enum tr_table t, const void *row, struct tr_err *err)
+{
+	return check_and_apply(s, false, op, t, row, err);
+}
+
+TR_RC tr_store_apply_later(struct tr_store *s, enum tr_op op, enum tr_table t, const void *row, struct tr_err *err)
+{
+	return check_and_apply(s, true, op, t, row, err);
+}
+
+TR_RC tr_store_settle(struct tr_store *s, struct tr_err *err)
+{
+	if (!s->in_tx || s->failed || s->reading)
+		return not_usable(s, "settle", err);
+	s->failed = s->db->ops->settle && s->db->ops->settle(s->db, err);
+	return s->failed ? tr_err_wrap(err, "write") : TR_OK;
 }
 
 uint64_t tr_store_last_seq(const struct tr_store *s)

@@ -31,6 +31,10 @@ TR_DEFINE_AUTO(struct tr_store *, tr_store_free)
 TR_RC tr_store_begin(struct tr_store *s, struct tr_err *err);
 TR_RC tr_store_apply(struct tr_store *s, enum tr_op op, enum tr_table t, const void *row, struct tr_err *err);
 TR_RC tr_store_commit(struct tr_store *s, struct tr_err *err);
+/* As tr_store_apply, but a refusal by the database may be told as late as by tr_store_settle, which belongs before the
+ * savepoint's release: many rows cost one round trip. */
+TR_RC tr_store_apply_later(struct tr_store *s, enum tr_op op, enum tr_table t, const void *row, struct tr_err *err);
+TR_RC tr_store_settle(struct tr_store *s, struct tr_err *err);
 void tr_store_rollback(struct tr_store *s);
 /* Reads until the rollback are of one moment; nothing can be written. */
 TR_RC tr_store_begin_read(struct tr_store *s, struct tr_err *err);
