@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
+import time
 
 from OpenSSL import SSL
 
@@ -40,8 +41,11 @@ class Node(Server):
 
 
 def ready(server):
-    r = call(server.operators, "GET", "/readyz", timeout=5)
-    return r.json()
+    while True:
+        r = call(server.operators, "GET", "/readyz", timeout=5)
+        if r.status != 429:
+            return r.json()
+        time.sleep(float(r.headers["Retry-After"]))
 
 
 def holds(server):

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two nodes and what may happen to them: one is killed, the database goes away, alerts are told by one of them."""
 
+import os
+import signal
 import time
 
 import pytest
@@ -105,6 +107,35 @@ def test_the_holder_is_killed(pair, hook):
     told = hook.of(f"agent:{bad.agent.node_id}")
     assert len(told) == len(set(told)), told
     other.start()
+
+
+def test_a_holder_that_sleeps_wakes_as_none(pair, hook):
+    """A machine that was suspended believes nothing of before: its lease has ended by its own clock, too."""
+    eventually(lambda: pair.holder(), 5)
+    holder = pair.holder()
+    other = pair.b if holder is pair.a else pair.a
+    pids = [holder.process.pid, *holder.roles()]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        eventually(lambda: holds(other), 25)
+        # Whoever slept in the middle of a commit must not keep the others from theirs.
+        eventually(lambda: other.api("POST", "/api/v1/tokens", {"note": "x"}).status == 201, 5)
+        agent = pair.world.good()
+        agent.server = other
+        assert agent.register(pair.world.token).status == 201
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+    end = time.monotonic() + 3
+    while time.monotonic() < end:
+        assert not (holds(holder) and holds(other))
+        time.sleep(0.05)
+    eventually(lambda: verdict(holder, agent.node_id), 10)
+    eventually(lambda: holder.api("POST", "/api/v1/tokens", {"note": "x"}).status == 201, 10)
+    assert holds(other) and not holds(holder)
+    assert not pair.accused()
+    assert not hook.told, hook.told
 
 
 def test_the_database_is_away(pair, hook):
