@@ -60,6 +60,18 @@ static bool has(const struct settings *s, const char *name)
 	return false;
 }
 
+/* Without TLS whenever somebody in between wishes it so. */
+static bool is_open(const struct settings *s)
+{
+	static const char *const open[] = { "disable", "allow", "prefer" };
+
+	for (size_t i = 0; i < s->n; i++)
+		for (size_t k = 0; k < TR_ARRAY_LEN(open) && strcmp(s->names[i], "sslmode") == 0; k++)
+			if (strcmp(s->values[i], open[k]) == 0)
+				return true;
+	return !has(s, "sslmode");
+}
+
 static void set(struct settings *s, const char *name, const char *value)
 {
 	if (s->n == SETTINGS_MAX || has(s, name))
@@ -91,11 +103,11 @@ static TR_RC settle(const PQconninfoOption *given, struct settings *s, struct tr
 		if (strcmp(o->keyword, "host") == 0 || strcmp(o->keyword, "hostaddr") == 0)
 			here &= all_stay_here(o->val);
 	}
-	if (!here && !has(s, "sslmode"))
+	if (!here && is_open(s))
 		return tr_err_set(err, TR_E_INVALID,
 				  "a database on another machine needs TLS: end the store's location with "
 				  "?sslmode=verify-full&sslrootcert=/etc/troth/database-ca.pem",
-				  "no sslmode in the location");
+				  "no sslmode that demands it in the location");
 	for (size_t i = 0; i < TR_ARRAY_LEN(ours); i++)
 		set(s, ours[i].name, ours[i].value);
 	return TR_OK;

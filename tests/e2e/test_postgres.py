@@ -94,6 +94,8 @@ def test_bad_databases_are_refused_with_what_to_do(pg, tmp_path):
         (f"postgresql://troth@127.0.0.1:{pg.port}/{empty}?password=secret", (), "store_password_file"),
         (f"postgresql://troth@127.0.0.1:1/{empty}", (), "cannot be reached"),
         ("postgresql://troth@db.example/troth", (), "sslmode"),
+        *((f"postgresql://troth@db.example/troth?sslmode={m}", (), "needs TLS") for m in ("disable", "allow", "prefer")),
+        (f"postgresql://troth@localhost,db.example:{pg.port}/troth?sslmode=prefer", (), "needs TLS"),
         ("postgresql://troth@/x?nonsense=1", (), "not understood"),
         ("mysql://db/troth", (), "postgresql://"),
         ("sqlite:/tmp/x", (), "without it"),
