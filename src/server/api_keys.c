@@ -266,8 +266,28 @@ static void on_made(void *arg, const void *answer)
 	tr_key_change_commit(ch);
 }
 
+static size_t prepared(const struct tr_core *c)
+{
+	const struct tr_item *i;
+	size_t n = 0;
+
+	TR_EACH_ITEM(&c->skeys, i) {
+		const struct tr_skey_row *row = TR_ROW(&c->skeys, i);
+
+		n += tr_skey_state_of(row->state) == TR_SKEY_PREPARED;
+	}
+	return n;
+}
+
 static void create(struct tr_core *c, struct tr_req *r)
 {
+	if (prepared(c) >= TR_SKEYS_PREPARED_MAX) {
+		tr_req_refuse(r, 409, "full",
+			      "16 keys are prepared and wait for a keyset that names them: publish one, or retire those that nobody needs");
+		(void)tr_req_free(r);
+		tr_turn_end(c);
+		return;
+	}
 	tr_core_ask(c, c->keys, TR_M_MAKE_KEY, &tr_msg_make_key_def, &(struct tr_msg_make_key){ .role = TR_VIEW_LIT("command") },
 		    on_made, r);
 }

@@ -7,6 +7,7 @@
 #include "server/skeys.h"
 
 #define TR_SKEYS_MAX 512  /* rows of all ages */
+#define TR_SKEYS_PREPARED_MAX 16 /* that no keyset names: far fewer than role `keys` can hold open */
 #define TR_TURNS_MAX 64
 
 /* One change of keys or keysets after the other, each from reading the rows to their being durable: so none is made from what

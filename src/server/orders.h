@@ -63,6 +63,7 @@ struct tr_orders {
 	unsigned ending, signing;   /* what the clock ends, and what waited for a signature: under way */
 	uint64_t counted[TR_CMD_N][TR_OUT_N]; /* how often a command of this kind came into this state here */
 	struct tr_pace receipts;    /* how often an agent may say something that is stored */
+	struct tr_pace foreign;     /* and that of commands which nobody ordered: rows of it are never pruned */
 };
 
 /* ---- life ---- */

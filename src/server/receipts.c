@@ -9,6 +9,8 @@
 
 #define STEP_MS 100u
 #define BURST 300u
+#define FOREIGN_STEP_MS 15000u
+#define FOREIGN_BURST 64u /* as many receipts as an agent says in one go */
 
 struct saying {
 	struct tr_req *req;          /* about: the agent */
@@ -81,6 +83,13 @@ static void tell_changed(struct saying *s, const struct tr_command_row *row)
 
 /* ---- somebody else's command ---- */
 
+static void tell_foreign(struct saying *s)
+{
+	tr_command_event(s->req->core, TR_EV_COMMAND_FOREIGN, 1, s->req->about, NULL, tr_view_str(s->id), s->m.reason,
+			 s->req->q.source, s->req->q.in, "command_foreign");
+	recorded(s);
+}
+
 static void foreign_stored(void *arg, enum tr_code rc, const char *why)
 {
 	tr_auto(saying_free) struct saying *s = arg;
@@ -94,9 +103,7 @@ static void foreign_stored(void *arg, enum tr_code rc, const char *why)
 		tr_req_not_stored(s->req, TR_E_BUSY, "this order was not known here yet; say it again");
 		return;
 	}
-	tr_command_event(s->req->core, TR_EV_COMMAND_FOREIGN, 1, s->req->about, NULL, tr_view_str(s->id), s->m.reason,
-			 s->req->q.source, s->req->q.in, "command_foreign");
-	recorded(s);
+	tell_foreign(s);
 }
 
 /* The agent was given a command that this server did not order: whoever signed it is not us, or we forgot. */
@@ -106,7 +113,10 @@ static void foreign(struct saying *s)
 	tr_auto(tr_buf_done) struct tr_buf detail = TR_BUF_INIT;
 	struct tr_tx *tx;
 
-	if (!tr_core_may_write(s->req->about, s->req)) {
+	/* It decides what it says, so it must not fill the disk. It is answered all the same: its own receipts wait behind
+	 * those of a thief's commands. Events and the alert have their own measure. */
+	if (!tr_pace_allow(&c->orders->foreign, s->req->about->no, tr_mono_ms(), FOREIGN_STEP_MS, FOREIGN_BURST)) {
+		tell_foreign(s);
 		(void)saying_free(s);
 		return;
 	}
