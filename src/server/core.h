@@ -77,6 +77,8 @@ struct tr_core {
 	uint64_t generation;         /* of what others changed, applied here; goes with each transaction */
 	uint64_t holds_until, others_ms; /* tr_mono_ms: what one node must do is ours up to then; when there were others last */
 	unsigned nodes;
+	uint64_t readings;           /* how often the store has looked for what others did */
+	struct tr_doubt *doubts;     /* agents that may be known to another node only */
 	bool holding;                /* as the fleet and egress know it */
 
 	uint8_t challenge_key[32];
@@ -107,6 +109,7 @@ struct tr_req {
 	struct tr_item *about;   /* of a kept request, for its handler */
 	char made[16];           /* of a kept request: id that its handler made */
 	bool next_key;           /* comes under the key that the agent is changing to */
+	bool doubted;            /* refused for now: another node may know better */
 };
 
 /* A handler answers now, or keeps the request and answers later. */
@@ -198,6 +201,9 @@ void tr_core_apply(struct tr_core *c, struct tr_view ops, bool foreign);
 void tr_core_hear(struct tr_core *c, enum tr_op op, enum tr_table t, const union tr_any_row *row);
 void tr_core_heard(struct tr_core *c, uint32_t tables);
 void tr_core_name(struct tr_core *c); /* before the sandbox: whether there may be others, and how it is called then */
+/* This agent is not known here, or by another key. True: another node may have changed that a moment ago, and the request was
+ * told to come again; it is believed once the store has looked. */
+bool tr_core_doubts(struct tr_core *c, struct tr_req *r);
 void tr_core_node_begin(struct tr_core *c); /* before anything else is asked of the store */
 void tr_core_node_loaded(struct tr_core *c);
 void tr_core_node_tick(struct tr_core *c);

@@ -49,6 +49,37 @@ void tr_core_node_loaded(struct tr_core *c)
 	tr_chan_send_record(c->store, TR_M_LISTEN, 0, &tr_msg_listen_def, &m);
 }
 
+/* ---- what others may have done ---- */
+
+#define DOUBTS 1024u
+#define DOUBT_MS 60000u
+
+struct tr_doubt {
+	uint32_t whom;
+	uint64_t at, readings;
+};
+
+bool tr_core_doubts(struct tr_core *c, struct tr_req *r)
+{
+	uint64_t now = tr_mono_ms();
+	struct tr_doubt *d;
+	uint32_t whom = 2166136261u;
+
+	if (!c->shared || (!c->doubts && !(c->doubts = calloc(DOUBTS, sizeof(*c->doubts)))))
+		return false;
+	for (size_t i = 0; i < r->q.agent_id.n; i++)
+		whom = (whom ^ r->q.agent_id.p[i]) * 16777619u;
+	d = &c->doubts[whom % DOUBTS];
+	if (d->whom != whom || now - d->at > DOUBT_MS)
+		*d = (struct tr_doubt){ whom, now, c->readings };
+	/* The first look may have begun before the question. */
+	if (c->readings >= d->readings + 2)
+		return false;
+	r->doubted = true;
+	tr_req_not_stored(r, TR_E_BUSY, "this node does not know yet whether another node has just enrolled or changed this agent; try again in a second");
+	return true;
+}
+
 /* ---- what others did ---- */
 
 /* What an operator said to another node of this agent. Who was heard elsewhere last is told there what runs. */
@@ -122,6 +153,7 @@ void tr_core_on_changed(void *arg, struct tr_chan *ch, const struct tr_frame *f)
 	if (m.ops.n)
 		tr_core_apply(c, m.ops, true);
 	c->generation = m.generation;
+	c->readings++;
 }
 
 /* ---- whose turn it is ---- */

@@ -52,6 +52,8 @@ struct tr_item *tr_core_agent_of(struct tr_core *c, struct tr_req *r)
 		return i;
 	row = TR_ROW(&c->agents, i);
 	if (!row) {
+		if (tr_core_doubts(c, r))
+			return NULL;
 		tr_req_refuse(r, 401, "agent_unknown",
 			      "the certificate is good but this server does not know the agent; enrol again");
 		return NULL;
@@ -63,6 +65,8 @@ struct tr_item *tr_core_agent_of(struct tr_core *c, struct tr_req *r)
 	}
 	/* The pulse's key is the certificate's key is the enrolled key: a certificate of an earlier key is worthless. */
 	if (!key_matches(row, r)) {
+		if (tr_core_doubts(c, r))
+			return NULL;
 		tr_req_refuse(r, 401, "key_mismatch",
 			      "the certificate's key is not the one this agent is enrolled with; enrol again");
 		return NULL;
@@ -239,6 +243,11 @@ void tr_core_pulse(struct tr_core *c, struct tr_req *r, const struct tr_msg_puls
 	i = tr_core_agent_of(c, r);
 	if (!i) {
 		const struct tr_agent_row *row;
+
+		if (r->doubted) {
+			tr_metrics_refused(&c->metrics, "busy");
+			return;
+		}
 
 		i = tr_table_get(&c->agents, r->q.agent_id);
 		row = TR_ROW(&c->agents, i);

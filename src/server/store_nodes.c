@@ -114,6 +114,8 @@ TR_RC tr_nodes_turn(struct tr_nodes *n, struct tr_err *err)
 		return TR_OK;
 	if (tr_nodes_read(n, err))
 		return err->code;
+	/* Also when there is nothing: core waits for a look that was later than a question. */
+	send(n, tr_changes_generation(n->changes));
 	if (tr_mono_ms() < n->lease_at)
 		return TR_OK;
 	if (tr_changes_lease(n->changes, &l, err))

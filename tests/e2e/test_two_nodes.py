@@ -2,13 +2,15 @@
 """Two trothd on one PostgreSQL: what one does the other knows at once, what may happen once happens once, and agents that
 move between them are the same agents."""
 
+import os
+import signal
 import threading
 import time
 
 import pytest
 
 import pg as postgres
-from harness import call, context
+from client import make_key
 from nodes import Node, alerts, events, holds, ready, verdict
 from pg import CONFIG, eventually
 from world import World, name
@@ -124,6 +126,38 @@ def test_a_revoked_agent_is_refused_everywhere(pair):
         start = time.monotonic()
         while agent.pulse(c).status == 200:
             assert time.monotonic() - start < 1, "revoked a second ago and still heard"
+    assert not pair.accused()
+
+
+def test_nobody_is_turned_away_for_news_that_is_late(pair):
+    """The store of one node is slow to hear: who was enrolled at the other is asked to come again, not called unknown."""
+    store = next(pid for pid, role in pair.b.roles().items() if role == "store")
+    agent = pair.world.good()
+    os.kill(store, signal.SIGSTOP)
+    try:
+        assert agent.register(pair.world.token).status == 201
+        with pair.at(pair.b, agent).mtls() as c:
+            r = agent.pulse(c)
+            assert (r.status, r.json()["code"], r.headers["retry-after"]) == (503, "busy", "1"), r
+            os.kill(store, signal.SIGCONT)
+            eventually(lambda: agent.pulse(c).status == 200, 5)
+    finally:
+        os.kill(store, signal.SIGCONT)
+    # Under a key that is nobody's any more it is told so, when the store has looked.
+    old, key = agent.certificate, agent.key
+    with agent.mtls() as c:
+        new = make_key("ed25519")
+        r = agent.renew(c, new)
+        assert r.status == 200, r
+    agent.key, agent.certificate = new, r.json()["certificate"].encode()
+    with agent.mtls() as c:
+        assert agent.pulse(c).status == 200
+    agent.key = key
+    pair.at(pair.a, agent)
+    with agent.mtls(old) as c:
+        said = []
+        eventually(lambda: said.append(agent.pulse(c).status) or said[-1] == 401, 6)
+        assert set(said) <= {503, 401}
     assert not pair.accused()
 
 
