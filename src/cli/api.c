@@ -190,7 +190,7 @@ static enum tr_code exchange(struct tr_cli *c, struct tr_client_request *req, st
 		if (rc || ret->status != 503 || !ret->retry_after_s || tries == TRIES)
 			return rc;
 		if (!c->quiet)
-			fprintf(stderr, "troth: the server is busy, trying again in %u s\n", ret->retry_after_s);
+			fprintf(stderr, "troth: the server cannot do that at the moment, trying again in %u s\n", ret->retry_after_s);
 		nap(ret->retry_after_s);
 	}
 }

@@ -4,6 +4,8 @@
 #include "cli/keyfile.h"
 #include "cli/skey.h"
 
+#include <stdio.h>
+
 #include "base/clock.h"
 #include "base/file.h"
 #include "codec/text.h"
@@ -99,7 +101,7 @@ static int retire(struct tr_cli *c)
 
 static int revoke_one(struct tr_cli *c)
 {
-	char id[65];
+	char id[65], done[256];
 	int rc;
 
 	if (!tr_cli_id(c->args[0], "key id"))
@@ -111,8 +113,9 @@ static int revoke_one(struct tr_cli *c)
 		return end_vkey(c, "revoke", false, "is revoked: nothing that it signed is believed any more");
 	if (!tr_cli_reason(c))
 		return TR_CLI_EXIT_USAGE;
-	return tr_skey_do(c, id, "revoke", "is revoked: it signs nothing any more. Agents still believe it until a keyset says so:\n"
-					   "  troth keyset prepare -o next --revoke ID");
+	(void)snprintf(done, sizeof(done), "is revoked: it signs nothing any more. Agents still believe it until a keyset says so:\n"
+		       "  troth keyset prepare -o next --revoke %.12s", id);
+	return tr_skey_do(c, id, "revoke", done);
 }
 
 static const struct argp_option list_options[] = {

@@ -3,6 +3,9 @@
  * said to be unverified. */
 #include "cli/keyset_verbs.h"
 
+#include <errno.h>
+#include <sys/stat.h>
+
 #include "base/clock.h"
 #include "base/file.h"
 #include "codec/text.h"
@@ -132,6 +135,8 @@ static int chain(struct tr_cli *c)
 
 	if (rc)
 		return rc;
+	if (dir && mkdir(dir, 0755) && errno != EEXIST)
+		return tr_cli_fail(TR_CLI_EXIT_FILE, "the folder %s cannot be made: %s", dir, strerror(errno));
 	tr_buf_adds(&j, "{\"keysets\":[");
 	for (size_t i = 0; i < a.chain.n; i++) {
 		struct tr_keyset k;
@@ -242,7 +247,8 @@ static int publish(struct tr_cli *c)
 		tr_buf_addf(&b, "keyset %llu is in force already\n", (unsigned long long)k.epoch);
 	} else {
 		tr_keyset_diff(&a.keyset, &k, &b);
-		tr_buf_addf(&b, "keyset %llu is in force; agents take it over with their next pulses: troth key list\n",
+		tr_buf_addf(&b, "keyset %llu is in force; agents take it over with their next pulses.\n"
+			    "Keep the chain of keysets with your backups: troth keyset chain --save FOLDER\n",
 			    (unsigned long long)k.epoch);
 	}
 	return tr_out_print(&b) ? TR_CLI_EXIT_OK : TR_CLI_EXIT_FILE;

@@ -308,7 +308,8 @@ static int finish(struct rotation *r)
 	} else if (r->c->quiet) {
 		tr_buf_addf(&b, "%s\n", r->primary->id);
 	} else {
-		tr_buf_addf(&b, "done     command key %.12s (version %lld) signs; the one before it is retired when what it signed is over\n",
+		tr_buf_addf(&b, "done     command key %.12s (version %lld) signs; the one before it is retired when what it signed is over\n"
+			    "Keep the chain of keysets with your backups: troth keyset chain --save FOLDER\n",
 			    r->primary->id, (long long)r->primary->version);
 		if (!r->changed)
 			tr_buf_adds(&b, "It is not a day old: --force begins another rotation.\n");

@@ -280,10 +280,10 @@ def test_roots_grow_and_everybody_follows(tmp_path, make_server):
         assert a.pinned == old.pinned == new.pinned == fingerprint_of(last)
         chain = json.loads(new("keyset", "chain", "--json"))["keysets"]
         assert [k["verified"] for k in chain] == ["no, before the pinned root"] * 2 + ["yes"]
-        new("keyset", "chain", "--save", new.folder)
-        assert keyset.verify_next((new.folder / "keyset-2.cose").read_bytes(), last.read_bytes(), now_ms())
+        new("keyset", "chain", "--save", new.folder / "kept")
+        assert keyset.verify_next((new.folder / "kept" / "keyset-2.cose").read_bytes(), last.read_bytes(), now_ms())
         # The root that went signs nothing any more.
-        late = a.next("--threshold", "1", roots=[root_of(server)], previous=new.folder / "keyset-2.cose")
+        late = a.next("--threshold", "1", roots=[root_of(server)], previous=new.folder / "kept" / "keyset-2.cose")
         assert "cannot follow" in a.error(FILE, "keyset", "publish", late)
         stranger = Person(tmp_path / "a" / "stranger", server)
         stranger.folder.mkdir()
