@@ -66,6 +66,16 @@ static TR_RC check_authority(const struct tr_config *cfg, struct tr_err *err)
 	return rc;
 }
 
+/* That its password can be read; whether the database is there, its role will say. */
+static TR_RC check_store(const struct tr_config *cfg, struct tr_err *err)
+{
+	tr_auto(tr_buf_done) struct tr_buf location = TR_BUF_INIT;
+	enum tr_code rc = tr_config_store_location(cfg, &location, err);
+
+	tr_wipe(location.p, location.n);
+	return rc;
+}
+
 TR_RC tr_supervisor_check(const char *config, struct tr_err *err)
 {
 	tr_auto(tr_config_free) struct tr_config *cfg = NULL;
@@ -79,6 +89,8 @@ TR_RC tr_supervisor_check(const char *config, struct tr_err *err)
 	enum tr_code rc;
 
 	if (tr_config_load(config, &cfg, err))
+		return err->code;
+	if (check_store(cfg, err))
 		return err->code;
 	for (size_t i = 0; i < TR_ARRAY_LEN(needed); i++) {
 		tr_auto(tr_buf_done) struct tr_buf bytes = TR_BUF_INIT;

@@ -41,6 +41,10 @@ TR_RC tr_store_location_check(const char *store, struct tr_err *err)
 	if (!tr_view_starts(tr_view_str(store), REMOTE))
 		return tr_err_set(err, TR_E_INVALID, "store must be sqlite:<file> or postgresql://USER@HOST/DATABASE",
 				  "store: \"%s\"", store);
+	for (const char *p = store; *p; p++)
+		if (*p <= ' ' || *p == '"' || *p == '\\')
+			return tr_err_set(err, TR_E_INVALID, "in the store's location blanks and quotes are written as %20 and %22",
+					  "store: character %d", (int)(p - store) + 1);
 	/* Detail without the value: it would go to the log. */
 	n = strcspn(user, "@/?#");
 	if ((user[n] == '@' && memchr(user, ':', n)) || strstr(user, "?password=") || strstr(user, "&password="))

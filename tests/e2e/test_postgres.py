@@ -98,6 +98,7 @@ def test_bad_databases_are_refused_with_what_to_do(pg, tmp_path):
         (f"postgresql://troth@localhost,db.example:{pg.port}/troth?sslmode=prefer", (), "needs TLS"),
         ("postgresql://troth@/x?nonsense=1", (), "not understood"),
         ("mysql://db/troth", (), "postgresql://"),
+        ('postgresql://troth@/x?application_name="a', (), "%22"),
         ("sqlite:/tmp/x", (), "without it"),
     ]
     for store, more, words in cases:
@@ -107,6 +108,23 @@ def test_bad_databases_are_refused_with_what_to_do(pg, tmp_path):
         assert not (tmp_path / "state" / "trothd.yaml").exists()
     assert pg.psql("SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'public'",
                    foreign) == "1", "left as it was"
+
+
+def test_the_password_file_is_asked_for_before_the_start(pg, make_server):
+    secret = pg.password_file()
+    server = make_server(init=("--store", pg.location(pg.database(), tcp=True), "--store-password-file", str(secret)))
+
+    def check():
+        return subprocess.run([program("trothd"), "check-config", "--config", str(server.config)], capture_output=True, text=True)
+
+    assert check().returncode == 0, check().stderr
+    secret.chmod(0o644)
+    assert check().returncode == 1 and "store_password_file" in check().stderr
+    secret.write_text("")
+    secret.chmod(0o600)
+    assert "is empty" in check().stderr
+    secret.unlink()
+    assert check().returncode == 1 and "store_password_file" in check().stderr
 
 
 def test_an_installation_is_never_overwritten(world, pg, tmp_path):
