@@ -216,7 +216,9 @@ static TR_RC add_order(struct tr_ordering *o, struct tr_item *agent, struct tr_b
 	x->is_new = true;
 	x->sign = sign;
 	x->row = (struct tr_command_row){
-		.id = tr_view_str(x->id), .digest = TR_VIEW_ARRAY(x->digest), .agent = f->agent_id,
+		.id = tr_view_str(x->id), .digest = TR_VIEW_ARRAY(x->digest),
+		/* Kept: the row of the agent may change before this is answered. */
+		.agent = tr_making_keep(o->m, f->agent_id),
 		.batch = tr_view_str(o->batch_hex), .type = tr_view_str(o->type->name), .class = o->type->class,
 		.kind = o->type->kind, .created_at = f->ordered_ms, .not_before = f->not_before_ms,
 		.expires_at = f->expires_ms, .created_by = tr_view_str(o->req->actor), .reason = o->reason,
