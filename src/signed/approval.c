@@ -2,6 +2,7 @@
 #include "signed/approval.h"
 
 #include "crypto/x509.h"
+#include "signed/fields.h"
 
 /* Payload keys; documented in docs/protocol/command.cddl. Never reused. */
 enum { KEY_DOMAIN = 1, KEY_ISSUED, KEY_EXPIRES, KEY_TEXT, KEY_ORDERS, KEY_N };
@@ -48,46 +49,28 @@ static TR_RC check(const struct tr_approval *a, struct tr_err *err)
 
 TR_RC tr_approval_sign(const struct tr_approval *a, const struct tr_privkey *k, struct tr_buf *ret, struct tr_err *err)
 {
-	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT, out = TR_BUF_INIT;
+	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
 	enum tr_code rc = check(a, err);
 
 	if (rc)
 		return rc;
 	tr_cbor_put_map(&b, KEY_N - 1);
-	tr_cbor_put_int(&b, KEY_DOMAIN);
-	tr_cbor_put_text(&b, a->trust_domain);
-	tr_cbor_put_int(&b, KEY_ISSUED);
-	tr_cbor_put_int(&b, a->issued_ms);
-	tr_cbor_put_int(&b, KEY_EXPIRES);
-	tr_cbor_put_int(&b, a->expires_ms);
-	tr_cbor_put_int(&b, KEY_TEXT);
-	tr_cbor_put_text(&b, a->text);
+	tr_field_put_text(&b, KEY_DOMAIN, a->trust_domain);
+	tr_field_put_int(&b, KEY_ISSUED, a->issued_ms);
+	tr_field_put_int(&b, KEY_EXPIRES, a->expires_ms);
+	tr_field_put_text(&b, KEY_TEXT, a->text);
 	tr_cbor_put_int(&b, KEY_ORDERS);
 	tr_cbor_put_array(&b, a->n);
 	for (size_t i = 0; i < a->n; i++)
 		tr_cbor_put_bytes(&b, TR_VIEW_ARRAY(a->orders[i]));
-	rc = tr_buf_check(&b, err);
-	if (!rc)
-		rc = tr_cose1_sign(k, TR_APPROVAL_DOMAIN, tr_buf_view(&b), &out, err);
-	if (rc)
-		return rc;
-	if (out.n > TR_APPROVAL_MAX)
-		return tr_err_set(err, TR_E_INVALID, "the approval is too long", "%zu bytes", out.n);
-	tr_buf_addv(ret, tr_buf_view(&out));
-	return tr_buf_check(ret, err);
+	return tr_cose1_seal(k, tr_privkey_alg(k), TR_APPROVAL_DOMAIN, &b, TR_APPROVAL_MAX, "the approval is too long", ret, err);
 }
 
 static void read_orders(struct tr_cbor *r, struct tr_approval *out)
 {
 	out->n = tr_cbor_array(r, TR_APPROVAL_ORDERS_MAX);
-	for (size_t i = 0; i < out->n && !r->error; i++) {
-		struct tr_view v = tr_cbor_bytes(r);
-
-		if (v.n == TR_SHA256_LEN)
-			memcpy(out->orders[i], v.p, TR_SHA256_LEN);
-		else
-			tr_cbor_fail(r, "an order's digest is not a SHA-256");
-	}
+	for (size_t i = 0; i < out->n && !r->error; i++)
+		tr_field_fixed(r, out->orders[i], TR_SHA256_LEN, "an order's digest is not a SHA-256");
 }
 
 static TR_RC parse(struct tr_view payload, struct tr_approval *out, struct tr_err *err)

@@ -4,6 +4,7 @@
 #include "codec/ident.h"
 #include "codec/text.h"
 #include "signed/release.h"
+#include "signed/fields.h"
 
 /* Payload keys; documented in docs/protocol/claim.cddl, in encoded order. Registered CWT and EAT claims where
  * they exist, the rest from CWT's private range below -65536 (RFC 8392 9.1). */
@@ -66,34 +67,24 @@ static void encode(const struct tr_claim *c, const uint8_t *key_id, struct tr_bu
 {
 	tr_cbor_put_map(b, 9 + (size_t)(c->exporter.n > 0) + (size_t)(c->release.n > 0) +
 				   (size_t)c->disk_differs);
-	tr_cbor_put_int(b, KEY_IAT);
-	tr_cbor_put_int(b, c->timestamp_ms / 1000);
+	tr_field_put_int(b, KEY_IAT, c->timestamp_ms / 1000);
 	tr_cbor_put_int(b, KEY_CNF);
 	tr_cbor_put_map(b, 1);
-	tr_cbor_put_int(b, CNF_KID);
-	tr_cbor_put_bytes(b, tr_view(key_id, TR_SHA256_LEN));
-	tr_cbor_put_int(b, KEY_NONCE);
-	tr_cbor_put_bytes(b, c->challenge);
-	tr_cbor_put_int(b, KEY_PROFILE);
-	tr_cbor_put_text(b, TR_VIEW_LIT(TR_CLAIM_PROFILE));
-	tr_cbor_put_int(b, KEY_SWNAME);
-	tr_cbor_put_text(b, c->software);
+	tr_field_put_bytes(b, CNF_KID, tr_view(key_id, TR_SHA256_LEN));
+	tr_field_put_bytes(b, KEY_NONCE, c->challenge);
+	tr_field_put_text(b, KEY_PROFILE, TR_VIEW_LIT(TR_CLAIM_PROFILE));
+	tr_field_put_text(b, KEY_SWNAME, c->software);
 	tr_cbor_put_int(b, KEY_SWVERSION);
 	tr_cbor_put_array(b, 1);
 	tr_cbor_put_text(b, c->version);
-	tr_cbor_put_int(b, KEY_MILLIS);
-	tr_cbor_put_int(b, c->timestamp_ms % 1000);
-	tr_cbor_put_int(b, KEY_NODE);
-	tr_cbor_put_text(b, c->node_id);
-	tr_cbor_put_int(b, KEY_HASH);
-	tr_cbor_put_bytes(b, TR_VIEW_ARRAY(c->binary_hash));
+	tr_field_put_int(b, KEY_MILLIS, c->timestamp_ms % 1000);
+	tr_field_put_text(b, KEY_NODE, c->node_id);
+	tr_field_put_bytes(b, KEY_HASH, TR_VIEW_ARRAY(c->binary_hash));
 	if (c->exporter.n > 0) {
-		tr_cbor_put_int(b, KEY_EXPORTER);
-		tr_cbor_put_bytes(b, c->exporter);
+		tr_field_put_bytes(b, KEY_EXPORTER, c->exporter);
 	}
 	if (c->release.n > 0) {
-		tr_cbor_put_int(b, KEY_RELEASE);
-		tr_cbor_put_bytes(b, c->release);
+		tr_field_put_bytes(b, KEY_RELEASE, c->release);
 	}
 	if (c->disk_differs) {
 		tr_cbor_put_int(b, KEY_DISK);
@@ -106,7 +97,7 @@ static void encode(const struct tr_claim *c, const uint8_t *key_id, struct tr_bu
 TR_RC tr_claim_sign_alg(const struct tr_claim *c, const struct tr_privkey *k, enum tr_sig_alg alg,
 			struct tr_buf *ret, struct tr_err *err)
 {
-	tr_auto(tr_buf_done) struct tr_buf payload = TR_BUF_INIT, out = TR_BUF_INIT;
+	tr_auto(tr_buf_done) struct tr_buf payload = TR_BUF_INIT;
 	struct tr_claim full = *c;
 	enum tr_code rc;
 
@@ -120,16 +111,7 @@ TR_RC tr_claim_sign_alg(const struct tr_claim *c, const struct tr_privkey *k, en
 		return tr_err_set(err, TR_E_INVALID, "the path of the file on disk is not UTF-8",
 				  "disk_path");
 	encode(&full, tr_pubkey_id(tr_privkey_pub(k)), &payload);
-	rc = tr_buf_check(&payload, err);
-	if (rc)
-		return rc;
-	rc = tr_cose1_sign_alg(k, alg, TR_CLAIM_DOMAIN, tr_buf_view(&payload), &out, err);
-	if (rc)
-		return rc;
-	if (out.n > TR_CLAIM_MAX)
-		return tr_err_set(err, TR_E_INVALID, "the claim is too long", "%zu bytes", out.n);
-	tr_buf_addv(ret, tr_buf_view(&out));
-	return tr_buf_check(ret, err);
+	return tr_cose1_seal(k, alg, TR_CLAIM_DOMAIN, &payload, TR_CLAIM_MAX, "the claim is too long", ret, err);
 }
 
 TR_RC tr_claim_sign(const struct tr_claim *c, const struct tr_privkey *k, struct tr_buf *ret,
@@ -138,15 +120,9 @@ TR_RC tr_claim_sign(const struct tr_claim *c, const struct tr_privkey *k, struct
 	return tr_claim_sign_alg(c, k, tr_privkey_alg(k), ret, err);
 }
 
-/* Exactly n bytes into out. */
 static void fixed(struct tr_cbor *r, uint8_t *out, size_t n)
 {
-	struct tr_view v = tr_cbor_bytes(r);
-
-	if (v.n == n)
-		memcpy(out, v.p, n);
-	else
-		tr_cbor_fail(r, "a byte string has another length than the claim's profile says");
+	tr_field_fixed(r, out, n, "a byte string has another length than the claim's profile says");
 }
 
 static void read_cnf(struct tr_cbor *r, struct tr_claim *out)

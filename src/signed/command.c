@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "signed/command.h"
 
+#include "signed/fields.h"
+
 /* Payload keys; documented in docs/protocol/command.cddl. Never reused. */
 enum {
 	KEY_ORDER = 1,
@@ -44,24 +46,17 @@ static bool too_long(const struct tr_command *c, const struct tr_order *o, int64
 	return !o->not_before_ms && until_ms - c->issued_ms > GRACE_MS;
 }
 
-static void put_number(struct tr_buf *b, int key, uint64_t v)
-{
-	tr_cbor_put_int(b, key);
-	tr_cbor_put_uint(b, v);
-}
-
 static void encode(const struct tr_command *c, struct tr_buf *b)
 {
 	tr_cbor_put_map(b, KEY_N - 1);
-	tr_cbor_put_int(b, KEY_ORDER);
-	tr_cbor_put_bytes(b, c->order);
-	put_number(b, KEY_EPOCH, c->epoch);
-	put_number(b, KEY_LINE, c->line);
-	put_number(b, KEY_SEQ, c->seq);
-	put_number(b, KEY_ISSUED, (uint64_t)c->issued_ms);
-	put_number(b, KEY_EXPIRES, (uint64_t)c->expires_ms);
-	put_number(b, KEY_KEYSET, c->keyset_epoch);
-	put_number(b, KEY_REVOCATION, c->revocation);
+	tr_field_put_bytes(b, KEY_ORDER, c->order);
+	tr_field_put_uint(b, KEY_EPOCH, c->epoch);
+	tr_field_put_uint(b, KEY_LINE, c->line);
+	tr_field_put_uint(b, KEY_SEQ, c->seq);
+	tr_field_put_uint(b, KEY_ISSUED, (uint64_t)c->issued_ms);
+	tr_field_put_uint(b, KEY_EXPIRES, (uint64_t)c->expires_ms);
+	tr_field_put_uint(b, KEY_KEYSET, c->keyset_epoch);
+	tr_field_put_uint(b, KEY_REVOCATION, c->revocation);
 	tr_cbor_put_int(b, KEY_APPROVALS);
 	tr_cbor_put_array(b, c->n_approvals);
 	for (size_t i = 0; i < c->n_approvals; i++)
@@ -70,7 +65,7 @@ static void encode(const struct tr_command *c, struct tr_buf *b)
 
 TR_RC tr_command_sign(const struct tr_command *c, const struct tr_privkey *k, struct tr_buf *ret, struct tr_err *err)
 {
-	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT, out = TR_BUF_INIT;
+	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
 	struct tr_order o;
 	enum tr_code rc = tr_order_decode(c->order, &o, err);
 
@@ -81,15 +76,7 @@ TR_RC tr_command_sign(const struct tr_command *c, const struct tr_privkey *k, st
 	if (too_long(c, &o, c->expires_ms))
 		return tr_err_set(err, TR_E_INVALID, "a command lives for 4 hours at most", "expires_ms");
 	encode(c, &b);
-	rc = tr_buf_check(&b, err);
-	if (!rc)
-		rc = tr_cose1_sign(k, TR_COMMAND_DOMAIN, tr_buf_view(&b), &out, err);
-	if (rc)
-		return rc;
-	if (out.n > TR_COMMAND_MAX)
-		return tr_err_set(err, TR_E_INVALID, "the command is too long", "%zu bytes", out.n);
-	tr_buf_addv(ret, tr_buf_view(&out));
-	return tr_buf_check(ret, err);
+	return tr_cose1_seal(k, tr_privkey_alg(k), TR_COMMAND_DOMAIN, &b, TR_COMMAND_MAX, "the command is too long", ret, err);
 }
 
 static void read_approvals(struct tr_cbor *r, struct tr_command *out)

@@ -38,6 +38,23 @@ TR_RC tr_cose1_sign(const struct tr_privkey *k, const char *domain, struct tr_vi
 	return tr_cose1_sign_alg(k, tr_privkey_alg(k), domain, payload, ret, err);
 }
 
+TR_RC tr_cose1_seal(const struct tr_privkey *k, enum tr_sig_alg alg, const char *domain, const struct tr_buf *payload,
+		    size_t max, const char *long_why, struct tr_buf *ret, struct tr_err *err)
+{
+	tr_auto(tr_buf_done) struct tr_buf out = TR_BUF_INIT;
+	enum tr_code rc = tr_buf_check(payload, err);
+
+	if (!rc)
+		rc = tr_cose1_sign_alg(k, alg, domain, tr_buf_view(payload), &out, err);
+	if (rc)
+		return rc;
+	/* What nobody would read is not signed. */
+	if (out.n > max)
+		return tr_err_set(err, TR_E_INVALID, long_why, "%zu bytes", out.n);
+	tr_buf_addv(ret, tr_buf_view(&out));
+	return tr_buf_check(ret, err);
+}
+
 /* The one form, without writing it out to compare: what the parser let pass is deterministic, so a map of two members with
  * alg and kid among them, and an empty map behind it, are these bytes and no others. */
 static bool is_our_form(const struct tr_cose *c)

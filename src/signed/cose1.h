@@ -13,6 +13,10 @@ TR_RC tr_cose1_sign(const struct tr_privkey *k, const char *domain, struct tr_vi
 /* The same with a scheme that is not the key's default (RS256 for RSA keys). */
 TR_RC tr_cose1_sign_alg(const struct tr_privkey *k, enum tr_sig_alg alg, const char *domain, struct tr_view payload,
 			struct tr_buf *ret, struct tr_err *err);
+/* How a signed object of ours ends: signs what was encoded, unless the payload failed or the object is longer than whoever
+ * reads it takes. long_why: the sentence then. ret is untouched on failure. */
+TR_RC tr_cose1_seal(const struct tr_privkey *k, enum tr_sig_alg alg, const char *domain, const struct tr_buf *payload,
+		    size_t max, const char *long_why, struct tr_buf *ret, struct tr_err *err);
 /* Parses and demands the one form that tr_cose1_sign writes: protected {1: alg, 4: kid}, nothing unprotected. Without
  * that rule a stranger could add bytes to a signed object that nobody signed. TR_E_INVALID otherwise. */
 TR_RC tr_cose1_parse(struct tr_view in, size_t max, struct tr_cose *ret, struct tr_err *err);

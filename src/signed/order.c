@@ -6,6 +6,7 @@
 #include "codec/text.h"
 #include "crypto/hash.h"
 #include "crypto/x509.h"
+#include "signed/fields.h"
 
 /* Payload keys; documented in docs/protocol/command.cddl. Never reused. */
 enum {
@@ -195,18 +196,6 @@ TR_RC tr_order_check(const struct tr_order *o, struct tr_err *err)
 	return why ? tr_err_set(err, TR_E_INVALID, why, "order fields") : TR_OK;
 }
 
-static void put_bytes(struct tr_buf *b, int key, struct tr_view v)
-{
-	tr_cbor_put_int(b, key);
-	tr_cbor_put_bytes(b, v);
-}
-
-static void put_time(struct tr_buf *b, int key, int64_t ms)
-{
-	tr_cbor_put_int(b, key);
-	tr_cbor_put_int(b, ms);
-}
-
 TR_RC tr_order_encode(const struct tr_order *o, struct tr_buf *ret, struct tr_err *err)
 {
 	const struct tr_cmd_type *t = tr_cmd_type(o->cmd);
@@ -216,38 +205,30 @@ TR_RC tr_order_encode(const struct tr_order *o, struct tr_buf *ret, struct tr_er
 		return rc;
 	tr_cbor_put_map(ret, (size_t)KEY_EXPIRES + (o->not_before_ms != 0) + (o->image.n > 0) + t->seconds + t->text +
 				     t->target);
-	tr_cbor_put_int(ret, KEY_DOMAIN);
-	tr_cbor_put_text(ret, o->trust_domain);
-	tr_cbor_put_int(ret, KEY_AGENT);
-	tr_cbor_put_text(ret, o->agent_id);
-	put_bytes(ret, KEY_ID, TR_VIEW_ARRAY(o->cmd_id));
-	tr_cbor_put_int(ret, KEY_CMD);
-	tr_cbor_put_uint(ret, o->cmd);
-	put_time(ret, KEY_ORDERED, o->ordered_ms);
-	put_time(ret, KEY_EXPIRES, o->expires_ms);
+	tr_field_put_text(ret, KEY_DOMAIN, o->trust_domain);
+	tr_field_put_text(ret, KEY_AGENT, o->agent_id);
+	tr_field_put_bytes(ret, KEY_ID, TR_VIEW_ARRAY(o->cmd_id));
+	tr_field_put_uint(ret, KEY_CMD, o->cmd);
+	tr_field_put_int(ret, KEY_ORDERED, o->ordered_ms);
+	tr_field_put_int(ret, KEY_EXPIRES, o->expires_ms);
 	if (o->not_before_ms)
-		put_time(ret, KEY_NOT_BEFORE, o->not_before_ms);
+		tr_field_put_int(ret, KEY_NOT_BEFORE, o->not_before_ms);
 	if (o->image.n)
-		put_bytes(ret, KEY_IMAGE, o->image);
+		tr_field_put_bytes(ret, KEY_IMAGE, o->image);
 	if (t->seconds) {
-		tr_cbor_put_int(ret, KEY_SECONDS);
-		tr_cbor_put_uint(ret, o->seconds);
+		tr_field_put_uint(ret, KEY_SECONDS, o->seconds);
 	}
 	if (t->text) {
-		tr_cbor_put_int(ret, KEY_TEXT);
-		tr_cbor_put_text(ret, o->text);
+		tr_field_put_text(ret, KEY_TEXT, o->text);
 	}
 	if (t->target)
-		put_bytes(ret, KEY_TARGET, o->target);
+		tr_field_put_bytes(ret, KEY_TARGET, o->target);
 	return tr_buf_check(ret, err);
 }
 
-/* An absent member has one form: its key is left out. */
 static struct tr_view not_empty(struct tr_cbor *r, struct tr_view v)
 {
-	if (!v.n)
-		tr_cbor_fail(r, "an optional member of the order is empty");
-	return v;
+	return tr_field_not_empty(r, v, "an optional member of the order is empty");
 }
 
 static int64_t not_zero(struct tr_cbor *r, int64_t v)
@@ -259,12 +240,7 @@ static int64_t not_zero(struct tr_cbor *r, int64_t v)
 
 static void read_id(struct tr_cbor *r, uint8_t out[TR_CMD_ID_LEN])
 {
-	struct tr_view v = tr_cbor_bytes(r);
-
-	if (v.n == TR_CMD_ID_LEN)
-		memcpy(out, v.p, TR_CMD_ID_LEN);
-	else
-		tr_cbor_fail(r, "the order's id is not of 16 bytes");
+	tr_field_fixed(r, out, TR_CMD_ID_LEN, "the order's id is not of 16 bytes");
 }
 
 /* ret_seen: a bit per known key; ret_more: there are others. */

@@ -2,6 +2,7 @@
 #include "signed/pulse.h"
 
 #include "codec/ident.h"
+#include "signed/fields.h"
 
 /* Payload keys; documented in docs/protocol/pulse.cddl, in encoded order. What CWT and EAT have no claim for stands in
  * one map under one key of CWT's private range (RFC 8392 9.1): a key below -65536 takes five bytes, and there are
@@ -162,24 +163,6 @@ static TR_RC check_list(const struct tr_pulse *p, struct tr_err *err)
 	return tr_bpf_list_check(p->bpf_list, err);
 }
 
-static void put_number(struct tr_buf *b, int key, uint64_t v)
-{
-	tr_cbor_put_int(b, key);
-	tr_cbor_put_uint(b, v);
-}
-
-static void put_bytes(struct tr_buf *b, int key, struct tr_view v)
-{
-	tr_cbor_put_int(b, key);
-	tr_cbor_put_bytes(b, v);
-}
-
-static void put_text(struct tr_buf *b, int key, struct tr_view v)
-{
-	tr_cbor_put_int(b, key);
-	tr_cbor_put_text(b, v);
-}
-
 static unsigned members_of(const struct tr_pulse *p)
 {
 	return P_REQUIRED | (p->bpf_status == TR_BPF_OK ? BIT(P_BPF_DIGEST) : 0) |
@@ -194,29 +177,29 @@ static void encode_private(const struct tr_pulse *p, struct tr_buf *b)
 					    h->disk_free_mib, h->agent_rss_kib, h->agent_cpu_ms };
 
 	tr_cbor_put_map(b, (size_t)__builtin_popcount(members_of(p)));
-	put_text(b, P_AGENT_ID, p->agent_id);
-	put_text(b, P_PARTITION, p->partition);
-	put_number(b, P_NANOS, (uint64_t)(p->time_ns % SECOND));
-	put_number(b, P_BOOT_NS, p->boot_ns);
-	put_number(b, P_RTT_US, p->rtt_us);
-	put_number(b, P_SYNC, p->sync);
-	put_number(b, P_SEQ, p->seq);
-	put_number(b, P_KEYSET_EPOCH, p->keyset_epoch);
-	put_bytes(b, P_BOOT_ID, TR_VIEW_ARRAY(p->boot_id));
-	put_bytes(b, P_START_ID, TR_VIEW_ARRAY(p->start_id));
-	put_bytes(b, P_PREV, TR_VIEW_ARRAY(p->prev));
-	put_bytes(b, P_EXPORTER, TR_VIEW_ARRAY(p->exporter));
-	put_bytes(b, P_BINARY_HASH, TR_VIEW_ARRAY(p->binary_hash));
-	put_number(b, P_BPF_STATUS, p->bpf_status);
-	put_number(b, P_LSM, p->lsm);
+	tr_field_put_text(b, P_AGENT_ID, p->agent_id);
+	tr_field_put_text(b, P_PARTITION, p->partition);
+	tr_field_put_uint(b, P_NANOS, (uint64_t)(p->time_ns % SECOND));
+	tr_field_put_uint(b, P_BOOT_NS, p->boot_ns);
+	tr_field_put_uint(b, P_RTT_US, p->rtt_us);
+	tr_field_put_uint(b, P_SYNC, p->sync);
+	tr_field_put_uint(b, P_SEQ, p->seq);
+	tr_field_put_uint(b, P_KEYSET_EPOCH, p->keyset_epoch);
+	tr_field_put_bytes(b, P_BOOT_ID, TR_VIEW_ARRAY(p->boot_id));
+	tr_field_put_bytes(b, P_START_ID, TR_VIEW_ARRAY(p->start_id));
+	tr_field_put_bytes(b, P_PREV, TR_VIEW_ARRAY(p->prev));
+	tr_field_put_bytes(b, P_EXPORTER, TR_VIEW_ARRAY(p->exporter));
+	tr_field_put_bytes(b, P_BINARY_HASH, TR_VIEW_ARRAY(p->binary_hash));
+	tr_field_put_uint(b, P_BPF_STATUS, p->bpf_status);
+	tr_field_put_uint(b, P_LSM, p->lsm);
 	tr_cbor_put_int(b, P_HEALTH);
 	tr_cbor_put_array(b, HEALTH_N);
 	for (size_t i = 0; i < HEALTH_N; i++)
 		tr_cbor_put_uint(b, health[i]);
 	if (p->bpf_status == TR_BPF_OK)
-		put_bytes(b, P_BPF_DIGEST, TR_VIEW_ARRAY(p->bpf_digest));
+		tr_field_put_bytes(b, P_BPF_DIGEST, TR_VIEW_ARRAY(p->bpf_digest));
 	if (p->lsm_reason.n)
-		put_text(b, P_LSM_REASON, p->lsm_reason);
+		tr_field_put_text(b, P_LSM_REASON, p->lsm_reason);
 	if (p->notice != TR_NOTICE_NONE) {
 		tr_cbor_put_int(b, P_NOTICE);
 		tr_cbor_put_array(b, 2);
@@ -224,20 +207,20 @@ static void encode_private(const struct tr_pulse *p, struct tr_buf *b)
 		tr_cbor_put_uint(b, p->notice_s);
 	}
 	if (p->old_ticket.n)
-		put_bytes(b, P_OLD_TICKET, p->old_ticket);
+		tr_field_put_bytes(b, P_OLD_TICKET, p->old_ticket);
 	if (p->bpf_list.n)
-		put_bytes(b, P_BPF_LIST, p->bpf_list);
+		tr_field_put_bytes(b, P_BPF_LIST, p->bpf_list);
 }
 
 static void encode(const struct tr_pulse *p, struct tr_buf *b)
 {
 	tr_cbor_put_map(b, 6 + (size_t)(p->ticket.n > 0));
-	put_number(b, KEY_IAT, (uint64_t)(p->time_ns / SECOND));
+	tr_field_put_uint(b, KEY_IAT, (uint64_t)(p->time_ns / SECOND));
 	if (p->ticket.n)
-		put_bytes(b, KEY_NONCE, p->ticket);
-	put_number(b, KEY_UPTIME, p->health.uptime_s);
-	put_text(b, KEY_PROFILE, TR_VIEW_LIT(TR_PULSE_PROFILE));
-	put_number(b, KEY_BOOTCOUNT, p->bootcount);
+		tr_field_put_bytes(b, KEY_NONCE, p->ticket);
+	tr_field_put_uint(b, KEY_UPTIME, p->health.uptime_s);
+	tr_field_put_text(b, KEY_PROFILE, TR_VIEW_LIT(TR_PULSE_PROFILE));
+	tr_field_put_uint(b, KEY_BOOTCOUNT, p->bootcount);
 	tr_cbor_put_int(b, KEY_SWVERSION);
 	tr_cbor_put_array(b, 1);
 	tr_cbor_put_text(b, p->version);
@@ -247,7 +230,7 @@ static void encode(const struct tr_pulse *p, struct tr_buf *b)
 
 TR_RC tr_pulse_sign(const struct tr_pulse *p, const struct tr_privkey *k, struct tr_buf *ret, struct tr_err *err)
 {
-	tr_auto(tr_buf_done) struct tr_buf payload = TR_BUF_INIT, out = TR_BUF_INIT;
+	tr_auto(tr_buf_done) struct tr_buf payload = TR_BUF_INIT;
 	enum tr_code rc = tr_pulse_check(p, err);
 
 	if (!rc)
@@ -255,34 +238,17 @@ TR_RC tr_pulse_sign(const struct tr_pulse *p, const struct tr_privkey *k, struct
 	if (rc)
 		return rc;
 	encode(p, &payload);
-	rc = tr_buf_check(&payload, err);
-	if (!rc)
-		rc = tr_cose1_sign(k, TR_PULSE_DOMAIN, tr_buf_view(&payload), &out, err);
-	if (rc)
-		return rc;
-	if (out.n > TR_PULSE_MAX)
-		return tr_err_set(err, TR_E_INVALID, "the pulse is too long", "%zu bytes", out.n);
-	tr_buf_addv(ret, tr_buf_view(&out));
-	return tr_buf_check(ret, err);
+	return tr_cose1_seal(k, tr_privkey_alg(k), TR_PULSE_DOMAIN, &payload, TR_PULSE_MAX, "the pulse is too long", ret, err);
 }
 
-/* Exactly n bytes into out. */
 static void fixed(struct tr_cbor *r, uint8_t *out, size_t n)
 {
-	struct tr_view v = tr_cbor_bytes(r);
-
-	if (v.n == n)
-		memcpy(out, v.p, n);
-	else
-		tr_cbor_fail(r, "a byte string has another length than the pulse's profile says");
+	tr_field_fixed(r, out, n, "a byte string has another length than the pulse's profile says");
 }
 
-/* An absent member has one form: its key is left out. */
 static struct tr_view not_empty(struct tr_cbor *r, struct tr_view v)
 {
-	if (!v.n)
-		tr_cbor_fail(r, "an optional member of the pulse is empty");
-	return v;
+	return tr_field_not_empty(r, v, "an optional member of the pulse is empty");
 }
 
 static void read_health(struct tr_cbor *r, struct tr_health *h)

@@ -3,6 +3,7 @@
 
 #include "codec/ident.h"
 #include "codec/json.h"
+#include "signed/fields.h"
 
 /* Payload keys; documented in docs/protocol/command.cddl. Never reused. */
 enum {
@@ -98,82 +99,48 @@ static TR_RC check(const struct tr_receipt *r, struct tr_err *err)
 	return why ? tr_err_set(err, TR_E_INVALID, why, "receipt fields") : check_result(r->result, err);
 }
 
-static void put_number(struct tr_buf *b, int key, uint64_t v)
-{
-	tr_cbor_put_int(b, key);
-	tr_cbor_put_uint(b, v);
-}
-
-static void put_bytes(struct tr_buf *b, int key, struct tr_view v)
-{
-	tr_cbor_put_int(b, key);
-	tr_cbor_put_bytes(b, v);
-}
-
-static void put_text(struct tr_buf *b, int key, struct tr_view v)
-{
-	tr_cbor_put_int(b, key);
-	tr_cbor_put_text(b, v);
-}
-
 static void encode(const struct tr_receipt *r, struct tr_buf *b)
 {
 	tr_cbor_put_map(b, (size_t)KEY_MISSING + (r->code.n > 0) + (r->result.n > 0));
-	put_text(b, KEY_AGENT, r->agent_id);
-	put_bytes(b, KEY_ID, TR_VIEW_ARRAY(r->cmd_id));
-	put_bytes(b, KEY_COMMAND, TR_VIEW_ARRAY(r->command));
-	put_number(b, KEY_LINE, r->line);
-	put_number(b, KEY_SEQ, r->seq);
-	put_number(b, KEY_STATE, r->state);
-	put_number(b, KEY_AT, (uint64_t)r->at_ns);
-	put_number(b, KEY_POSITION, r->position);
-	put_number(b, KEY_KEYSET, r->keyset_epoch);
-	put_number(b, KEY_HIGH, r->high);
+	tr_field_put_text(b, KEY_AGENT, r->agent_id);
+	tr_field_put_bytes(b, KEY_ID, TR_VIEW_ARRAY(r->cmd_id));
+	tr_field_put_bytes(b, KEY_COMMAND, TR_VIEW_ARRAY(r->command));
+	tr_field_put_uint(b, KEY_LINE, r->line);
+	tr_field_put_uint(b, KEY_SEQ, r->seq);
+	tr_field_put_uint(b, KEY_STATE, r->state);
+	tr_field_put_uint(b, KEY_AT, (uint64_t)r->at_ns);
+	tr_field_put_uint(b, KEY_POSITION, r->position);
+	tr_field_put_uint(b, KEY_KEYSET, r->keyset_epoch);
+	tr_field_put_uint(b, KEY_HIGH, r->high);
 	tr_cbor_put_int(b, KEY_MISSING);
 	tr_cbor_put_array(b, r->n_missing);
 	for (size_t i = 0; i < r->n_missing; i++)
 		tr_cbor_put_uint(b, r->missing[i]);
 	if (r->code.n)
-		put_text(b, KEY_CODE, r->code);
+		tr_field_put_text(b, KEY_CODE, r->code);
 	if (r->result.n)
-		put_text(b, KEY_RESULT, r->result);
+		tr_field_put_text(b, KEY_RESULT, r->result);
 }
 
 TR_RC tr_receipt_sign(const struct tr_receipt *r, const struct tr_privkey *k, struct tr_buf *ret, struct tr_err *err)
 {
-	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT, out = TR_BUF_INIT;
+	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
 	enum tr_code rc = check(r, err);
 
 	if (rc)
 		return rc;
 	encode(r, &b);
-	rc = tr_buf_check(&b, err);
-	if (!rc)
-		rc = tr_cose1_sign(k, TR_RECEIPT_DOMAIN, tr_buf_view(&b), &out, err);
-	if (rc)
-		return rc;
-	if (out.n > TR_RECEIPT_MAX)
-		return tr_err_set(err, TR_E_INVALID, "the receipt is too long", "%zu bytes", out.n);
-	tr_buf_addv(ret, tr_buf_view(&out));
-	return tr_buf_check(ret, err);
+	return tr_cose1_seal(k, tr_privkey_alg(k), TR_RECEIPT_DOMAIN, &b, TR_RECEIPT_MAX, "the receipt is too long", ret, err);
 }
 
 static void fixed(struct tr_cbor *r, uint8_t *out, size_t n)
 {
-	struct tr_view v = tr_cbor_bytes(r);
-
-	if (v.n == n)
-		memcpy(out, v.p, n);
-	else
-		tr_cbor_fail(r, "a byte string of the receipt has another length than it must have");
+	tr_field_fixed(r, out, n, "a byte string of the receipt has another length than it must have");
 }
 
-/* An absent member has one form: its key is left out. */
 static struct tr_view not_empty(struct tr_cbor *r, struct tr_view v)
 {
-	if (!v.n)
-		tr_cbor_fail(r, "an optional member of the receipt is empty");
-	return v;
+	return tr_field_not_empty(r, v, "an optional member of the receipt is empty");
 }
 
 static void read_missing(struct tr_cbor *r, struct tr_receipt *out)

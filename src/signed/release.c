@@ -2,6 +2,7 @@
 #include "signed/release.h"
 
 #include "codec/ident.h"
+#include "signed/fields.h"
 
 /* Payload keys; documented in docs/protocol/release.cddl. Never reused. */
 enum { KEY_NAME = 1, KEY_VERSION, KEY_PLATFORM, KEY_SIZE, KEY_SHA256, KEY_COUNTER, KEY_ISSUED, KEY_EXPIRES,
@@ -32,7 +33,7 @@ static TR_RC check(const struct tr_release *r, struct tr_err *err)
 TR_RC tr_release_sign(const struct tr_release *r, const struct tr_privkey *k, struct tr_buf *ret,
 		      struct tr_err *err)
 {
-	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT, object = TR_BUF_INIT;
+	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
 	enum tr_code rc = check(r, err);
 
 	if (rc)
@@ -42,39 +43,22 @@ TR_RC tr_release_sign(const struct tr_release *r, const struct tr_privkey *k, st
 	if (rc)
 		return rc;
 	tr_cbor_put_map(&b, 7 + (size_t)(r->expires_ms != 0) + (size_t)(r->bpf.n > 0));
-	tr_cbor_put_int(&b, KEY_NAME);
-	tr_cbor_put_text(&b, r->name);
-	tr_cbor_put_int(&b, KEY_VERSION);
-	tr_cbor_put_text(&b, r->version);
-	tr_cbor_put_int(&b, KEY_PLATFORM);
-	tr_cbor_put_text(&b, r->platform);
-	tr_cbor_put_int(&b, KEY_SIZE);
-	tr_cbor_put_uint(&b, r->size);
-	tr_cbor_put_int(&b, KEY_SHA256);
-	tr_cbor_put_bytes(&b, TR_VIEW_ARRAY(r->sha256));
-	tr_cbor_put_int(&b, KEY_COUNTER);
-	tr_cbor_put_uint(&b, r->counter);
-	tr_cbor_put_int(&b, KEY_ISSUED);
-	tr_cbor_put_int(&b, r->issued_ms);
+	tr_field_put_text(&b, KEY_NAME, r->name);
+	tr_field_put_text(&b, KEY_VERSION, r->version);
+	tr_field_put_text(&b, KEY_PLATFORM, r->platform);
+	tr_field_put_uint(&b, KEY_SIZE, r->size);
+	tr_field_put_bytes(&b, KEY_SHA256, TR_VIEW_ARRAY(r->sha256));
+	tr_field_put_uint(&b, KEY_COUNTER, r->counter);
+	tr_field_put_int(&b, KEY_ISSUED, r->issued_ms);
 	if (r->expires_ms) {
-		tr_cbor_put_int(&b, KEY_EXPIRES);
-		tr_cbor_put_int(&b, r->expires_ms);
+		tr_field_put_int(&b, KEY_EXPIRES, r->expires_ms);
 	}
 	if (r->bpf.n) {
 		tr_cbor_put_int(&b, KEY_BPF);
 		tr_buf_addv(&b, r->bpf);
 	}
-	rc = tr_buf_check(&b, err);
-	if (!rc)
-		rc = tr_cose1_sign(k, TR_RELEASE_DOMAIN, tr_buf_view(&b), &object, err);
-	if (rc)
-		return rc;
-	/* What nobody would read is not signed. */
-	if (object.n > TR_RELEASE_MAX)
-		return tr_err_set(err, TR_E_INVALID, "the release statement is over 6656 bytes: name fewer BPF programs, or shorter pins",
-				  "release statement of %zu bytes", object.n);
-	tr_buf_addv(ret, tr_buf_view(&object));
-	return tr_buf_check(ret, err);
+	return tr_cose1_seal(k, tr_privkey_alg(k), TR_RELEASE_DOMAIN, &b, TR_RELEASE_MAX,
+			     "the release statement is over 6656 bytes: name fewer BPF programs, or shorter pins", ret, err);
 }
 
 static TR_RC parse(struct tr_view payload, struct tr_release *ret, struct tr_err *err)
