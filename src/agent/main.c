@@ -162,7 +162,7 @@ static error_t parse_configure(int key, char *arg, struct argp_state *state)
 		c->rotate_key_days = whole(arg, "--rotate-key-days", "days", 0, 36500, state);
 		return 0;
 	case OPT_STALE_HOURS:
-		c->stale_key_hours = whole(arg, "--stale-key-hours", "hours", 1, 720, state);
+		c->stale_key_hours = whole(arg, "--stale-key-hours", "hours", 1, TR_STALE_KEY_HOURS_MAX, state);
 		return 0;
 	default: return parse_common(key, arg, state);
 	}

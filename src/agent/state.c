@@ -292,6 +292,10 @@ TR_RC tr_state_load_conf(struct tr_state *s, struct tr_err *err)
 	if (!rc && (conf.key_id.n != 32 || (conf.root.n && conf.root.n != 32) ||
 		    (conf.image.n && conf.image.n != 32)))
 		rc = tr_err_set(err, TR_E_INVALID, "agent.json is damaged", "a hash has the wrong length");
+	/* Without a bound, one digit too many makes revoked keys good for years. */
+	if (!rc && conf.stale_key_hours > TR_STALE_KEY_HOURS_MAX)
+		rc = tr_err_set(err, TR_E_INVALID, "stale_key_hours in agent.json must be 1 to 720", "%llu hours",
+				(unsigned long long)conf.stale_key_hours);
 	if (rc)
 		return tr_err_wrap(err, "%s/agent.json", s->dir);
 	(void)tr_json_free(s->doc);

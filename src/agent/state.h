@@ -20,6 +20,7 @@
 
 #define TR_SERVERS_MAX 8 /* URLs in the list */
 #define TR_URL_MAX 256
+#define TR_STALE_KEY_HOURS_MAX 720
 
 /* agent.json. */
 struct tr_agent_conf {
