@@ -283,6 +283,39 @@ static void on_recheck(void *arg, struct tr_chan *c, const struct tr_frame *f)
 	tr_chan_send_record(c, TR_M_RECHECKED, f->id, &tr_msg_done_def, &out);
 }
 
+static bool names(const struct tr_keyset *k, struct tr_view key)
+{
+	for (size_t i = 0; i < k->n_keys; i++)
+		if (tr_view_eq(k->keys[i].key, key))
+			return true;
+	return false;
+}
+
+/* Nobody would believe a key that is none, or that everybody has; whoever signed it in should hear so now. One that is in force
+ * already is no obstacle: lists of leaked keys grow. */
+static TR_RC check_new_keys(const struct tr_keyset *now, const struct tr_keyset *next, struct tr_err *err)
+{
+	for (size_t i = 0; i < next->n_keys; i++) {
+		const struct tr_keyset_key *k = &next->keys[i];
+		tr_auto(tr_pubkey_free) struct tr_pubkey *key = NULL;
+		tr_auto(tr_cert_free) struct tr_cert *cert = NULL;
+		enum tr_code rc;
+
+		if (names(now, k->key))
+			continue;
+		rc = k->role == TR_ROLE_CA ? tr_cert_parse(k->key, &cert, err) : tr_pubkey_from_spki(k->key, &key, err);
+		if (rc == TR_E_DENIED)
+			return tr_err_set(err, rc,
+					  "the keyset names a key that is published: its private half is known to everybody; prepare it again with another key",
+					  "key %zu of the keyset", i);
+		if (rc)
+			return tr_err_set(err, TR_E_INVALID,
+					  "the keyset names a key or certificate that cannot be read; prepare it again with a whole one",
+					  "key %zu of the keyset", i);
+	}
+	return TR_OK;
+}
+
 /* Is `next` the keyset that follows `current`? */
 static TR_RC read_keyset(const struct tr_msg_read_keyset *q, struct tr_err *err)
 {
@@ -298,7 +331,9 @@ static TR_RC read_keyset(const struct tr_msg_read_keyset *q, struct tr_err *err)
 		return tr_err_set(err, TR_E_CONFLICT,
 				  "keysets between the one in force and this one are missing; publish them first, in order",
 				  "epoch %llu after %llu", (unsigned long long)next.epoch, (unsigned long long)now.epoch);
-	return tr_keyset_verify_next(q->current, &now, q->next, q->now, &next, err);
+	if (tr_keyset_verify_next(q->current, &now, q->next, q->now, &next, err))
+		return err->code;
+	return check_new_keys(&now, &next, err);
 }
 
 static void on_read_keyset(void *arg, struct tr_chan *c, const struct tr_frame *f)
