@@ -204,22 +204,11 @@ void tr_keyset_diff(const struct tr_keyset *now, const struct tr_keyset *next, s
 
 /* ---- JSON ---- */
 
-static void json_time(struct tr_buf *b, const char *name, int64_t ms)
+/* Of an object in a list; its other members follow. */
+static void json_begin(struct tr_buf *b, bool more, const uint8_t id[32])
 {
-	tr_buf_addf(b, ",\"%s\":", name);
-	if (!ms) {
-		tr_buf_adds(b, "null");
-		return;
-	}
-	tr_buf_adds(b, "\"");
-	tr_rfc3339_add(b, ms);
-	tr_buf_adds(b, "\"");
-}
-
-static void json_hash(struct tr_buf *b, const char *name, const uint8_t hash[32])
-{
-	tr_buf_addf(b, "\"%s\":\"", name);
-	tr_hex_add(b, tr_view(hash, 32));
+	tr_buf_adds(b, more ? ",{\"id\":\"" : "{\"id\":\"");
+	tr_hex_add(b, tr_view(id, 32));
 	tr_buf_adds(b, "\"");
 }
 
@@ -242,26 +231,22 @@ void tr_keyset_json(const struct tr_keyset *k, struct tr_view bytes, int64_t now
 	tr_buf_adds(b, "{\"trust_domain\":");
 	tr_json_put_str(b, k->trust_domain);
 	tr_buf_addf(b, ",\"epoch\":%llu", (unsigned long long)k->epoch);
-	json_time(b, "issued_at", k->issued_ms);
-	json_time(b, "expires_at", k->expires_ms);
+	tr_json_member_time(b, "issued_at", k->issued_ms);
+	tr_json_member_time(b, "expires_at", k->expires_ms);
 	if (bytes.n) {
 		tr_keyset_digest(bytes, hash);
-		tr_buf_adds(b, ",");
-		json_hash(b, "digest", hash);
+		tr_json_member_hex(b, "digest", TR_VIEW_ARRAY(hash));
 	}
-	if (k->prev_digest.n == 32) {
-		tr_buf_adds(b, ",");
-		json_hash(b, "previous", k->prev_digest.p);
-	}
+	if (k->prev_digest.n == 32)
+		tr_json_member_hex(b, "previous", k->prev_digest);
 	tr_keyset_root_fingerprint(k, hash);
-	tr_buf_addf(b, ",\"threshold\":%llu,", (unsigned long long)k->threshold);
-	json_hash(b, "root_fingerprint", hash);
+	tr_buf_addf(b, ",\"threshold\":%llu", (unsigned long long)k->threshold);
+	tr_json_member_hex(b, "root_fingerprint", TR_VIEW_ARRAY(hash));
 	tr_buf_adds(b, ",\"roots\":[");
 	for (size_t i = 0; i < k->n_roots; i++) {
 		tr_key_id_of(k->roots[i], hash);
 		tr_key_type_of(TR_ROLE_N, k->roots[i], type, sizeof(type));
-		tr_buf_adds(b, i ? ",{" : "{");
-		json_hash(b, "id", hash);
+		json_begin(b, i > 0, hash);
 		tr_buf_addf(b, ",\"key_type\":\"%s\"}", type);
 	}
 	tr_buf_adds(b, "],\"keys\":[");
@@ -270,13 +255,12 @@ void tr_keyset_json(const struct tr_keyset *k, struct tr_view bytes, int64_t now
 
 		tr_key_id_of(key->key, hash);
 		tr_key_type_of(key->role, key->key, type, sizeof(type));
-		tr_buf_adds(b, i ? ",{" : "{");
-		json_hash(b, "id", hash);
+		json_begin(b, i > 0, hash);
 		tr_buf_addf(b, ",\"role\":\"%s\",\"key_type\":\"%s\",\"state\":\"%s\"", tr_key_role_name(key->role), type,
 			    standing(k, key, hash, now_ms));
-		json_time(b, "not_before", key->not_before_ms);
-		json_time(b, "not_after", key->not_after_ms);
-		json_time(b, "no_sign_after", key->no_sign_after_ms);
+		tr_json_member_time(b, "not_before", key->not_before_ms);
+		tr_json_member_time(b, "not_after", key->not_after_ms);
+		tr_json_member_time(b, "no_sign_after", key->no_sign_after_ms);
 		tr_buf_adds(b, "}");
 	}
 	tr_buf_addf(b, "],\"revocation_number\":%llu,\"revoked\":[", (unsigned long long)k->revocation_number);

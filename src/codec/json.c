@@ -244,3 +244,33 @@ void tr_json_put_str(struct tr_buf *b, struct tr_view utf8)
 	tr_buf_add(b, utf8.p ? utf8.p + from : NULL, utf8.n - from);
 	tr_buf_add8(b, '"');
 }
+
+void tr_json_put_time(struct tr_buf *b, int64_t unix_ms)
+{
+	if (!unix_ms) {
+		tr_buf_adds(b, "null");
+		return;
+	}
+	tr_buf_adds(b, "\"");
+	tr_rfc3339_add(b, unix_ms);
+	tr_buf_adds(b, "\"");
+}
+
+void tr_json_member_str(struct tr_buf *b, const char *name, struct tr_view utf8)
+{
+	tr_buf_addf(b, ",\"%s\":", name);
+	tr_json_put_str(b, utf8);
+}
+
+void tr_json_member_hex(struct tr_buf *b, const char *name, struct tr_view bytes)
+{
+	tr_buf_addf(b, ",\"%s\":\"", name);
+	tr_hex_add(b, bytes);
+	tr_buf_adds(b, "\"");
+}
+
+void tr_json_member_time(struct tr_buf *b, const char *name, int64_t unix_ms)
+{
+	tr_buf_addf(b, ",\"%s\":", name);
+	tr_json_put_time(b, unix_ms);
+}

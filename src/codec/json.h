@@ -41,5 +41,11 @@ void tr_json_dump(tr_jnode n, struct tr_buf *b);
 
 /* Quoted and escaped; bytes that are not UTF-8 become U+FFFD, so the output is valid whatever comes in. */
 void tr_json_put_str(struct tr_buf *b, struct tr_view utf8);
+/* RFC 3339 in quotes; null for 0, which is how rows say "never". */
+void tr_json_put_time(struct tr_buf *b, int64_t unix_ms);
+/* A member of an object behind another one: comma, name, value. */
+void tr_json_member_str(struct tr_buf *b, const char *name, struct tr_view utf8);
+void tr_json_member_hex(struct tr_buf *b, const char *name, struct tr_view bytes);
+void tr_json_member_time(struct tr_buf *b, const char *name, int64_t unix_ms);
 
 #endif

@@ -265,13 +265,29 @@ static void strings_are_escaped(void **state)
 	}
 }
 
+static void members_stand_behind_others(void **state)
+{
+	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
+
+	(void)state;
+	tr_buf_adds(&b, "{\"n\":1");
+	tr_json_member_str(&b, "text", V("a\"b"));
+	tr_json_member_hex(&b, "hash", V("\x01\xff"));
+	tr_json_member_hex(&b, "none", tr_view(NULL, 0));
+	tr_json_member_time(&b, "at", 1);
+	tr_json_member_time(&b, "never", 0);
+	tr_buf_adds(&b, "}");
+	assert_string_equal(tr_buf_cstr(&b), "{\"n\":1,\"text\":\"a\\\"b\",\"hash\":\"01ff\",\"none\":\"\","
+					     "\"at\":\"1970-01-01T00:00:00.001Z\",\"never\":null}");
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(parsing_is_strict),	cmocka_unit_test(errors_never_quote_the_text),
 		cmocka_unit_test(size_has_a_limit),	cmocka_unit_test(nodes_answer_for_their_own_type),
 		cmocka_unit_test(each_stops_when_told), cmocka_unit_test(dump_is_compact_and_keeps_order),
-		cmocka_unit_test(strings_are_escaped),
+		cmocka_unit_test(strings_are_escaped),	cmocka_unit_test(members_stand_behind_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

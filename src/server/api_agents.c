@@ -38,31 +38,6 @@ static bool is_active(const struct tr_item *i, const struct tr_agent_row *row)
 	return !i->ending && tr_view_is(row->state, "active");
 }
 
-static void put_str(struct tr_buf *b, const char *name, struct tr_view v)
-{
-	tr_buf_addf(b, ",\"%s\":", name);
-	tr_json_put_str(b, v);
-}
-
-static void put_hex(struct tr_buf *b, const char *name, struct tr_view v)
-{
-	tr_buf_addf(b, ",\"%s\":\"", name);
-	tr_hex_add(b, v);
-	tr_buf_adds(b, "\"");
-}
-
-static void put_time(struct tr_buf *b, const char *name, int64_t ms)
-{
-	tr_buf_addf(b, ",\"%s\":", name);
-	if (!ms) {
-		tr_buf_adds(b, "null");
-		return;
-	}
-	tr_buf_adds(b, "\"");
-	tr_rfc3339_add(b, ms);
-	tr_buf_adds(b, "\"");
-}
-
 /* The verdict, and the axes it is folded from, as of now. */
 static enum tr_verdict put_axes(const struct tr_core *c, const struct tr_item *i, const struct tr_agent_row *row,
 				const struct tr_fleet_agent *a, struct tr_buf *b)
@@ -74,27 +49,18 @@ static enum tr_verdict put_axes(const struct tr_core *c, const struct tr_item *i
 
 	if (!is_active(i, row))
 		v = TR_V_REVOKED;
-	put_str(b, "verdict", tr_view_str(tr_verdict_name(v)));
+	tr_json_member_str(b, "verdict", tr_view_str(tr_verdict_name(v)));
 	tr_buf_addf(b, ",\"security\":%s", tr_verdict_is_security(v) ? "true" : "false");
-	put_str(b, names[0], tr_view_str(is_active(i, row) ? tr_reach_name(x.reach) : "ended"));
-	put_str(b, names[1], tr_view_str(tr_authenticity_name(is_active(i, row) ? x.auth : TR_AUTH_REVOKED)));
-	put_str(b, names[2], tr_view_str(tr_clock_name(x.clock)));
-	put_str(b, names[3], tr_view_str(tr_integrity_name(x.integrity)));
-	put_str(b, names[4], tr_view_str(tr_config_state_name(x.config)));
-	put_str(b, names[5], tr_view_str(tr_updating_name(x.updating)));
+	tr_json_member_str(b, names[0], tr_view_str(is_active(i, row) ? tr_reach_name(x.reach) : "ended"));
+	tr_json_member_str(b, names[1], tr_view_str(tr_authenticity_name(is_active(i, row) ? x.auth : TR_AUTH_REVOKED)));
+	tr_json_member_str(b, names[2], tr_view_str(tr_clock_name(x.clock)));
+	tr_json_member_str(b, names[3], tr_view_str(tr_integrity_name(x.integrity)));
+	tr_json_member_str(b, names[4], tr_view_str(tr_config_state_name(x.config)));
+	tr_json_member_str(b, names[5], tr_view_str(tr_updating_name(x.updating)));
 	tr_buf_adds(b, ",\"since\":{");
 	for (size_t k = 0; k < TR_ARRAY_LEN(names); k++) {
-		if (k == 0)
-			tr_buf_addf(b, "\"%s\":", names[k]);
-		else
-			tr_buf_addf(b, ",\"%s\":", names[k]);
-		if (a && a->since[k]) {
-			tr_buf_adds(b, "\"");
-			tr_rfc3339_add(b, (int64_t)a->since[k] * 1000);
-			tr_buf_adds(b, "\"");
-		} else {
-			tr_buf_adds(b, "null");
-		}
+		tr_buf_addf(b, "%s\"%s\":", k ? "," : "", names[k]);
+		tr_json_put_time(b, a ? (int64_t)a->since[k] * 1000 : 0);
 	}
 	tr_buf_adds(b, "}");
 	return v;
@@ -114,15 +80,15 @@ static void put_pulses(const struct tr_core *c, const struct tr_fleet_agent *a, 
 {
 	struct tr_view running = tr_fleet_value(c->fleet, a->running), good = tr_fleet_value(c->fleet, a->good);
 
-	put_time(b, "last_seen", a->wall_good_ms);
+	tr_json_member_time(b, "last_seen", a->wall_good_ms);
 	tr_buf_addf(b,
 		    ",\"heartbeats\":%llu,\"restarts\":%u,\"interval_s\":%u,\"skew_ms\":%d,\"rtt_ms\":%u,\"loss_ppm\":%u",
 		    (unsigned long long)a->accepted, a->restarts, a->interval_s, a->skew_ms, a->rtt_ms, a->loss_ppm);
-	put_hex(b, "running_hash", running);
-	put_hex(b, "good_hash", good);
+	tr_json_member_hex(b, "running_hash", running);
+	tr_json_member_hex(b, "good_hash", good);
 	tr_buf_addf(b, ",\"binary_unchanged\":%s", !running.n ? "null" : tr_view_eq(running, good) ? "true" : "false");
-	put_str(b, "bpf_status", tr_view_str(tr_bpf_status_name((enum tr_bpf_status)a->bpf_status)));
-	put_str(b, "lsm", tr_view_str(tr_lsm_name((enum tr_lsm)a->lsm)));
+	tr_json_member_str(b, "bpf_status", tr_view_str(tr_bpf_status_name((enum tr_bpf_status)a->bpf_status)));
+	tr_json_member_str(b, "lsm", tr_view_str(tr_lsm_name((enum tr_lsm)a->lsm)));
 	put_health(a, b);
 }
 
@@ -135,9 +101,9 @@ static void put_live(const struct tr_core *c, const struct tr_item *i, const str
 	struct tr_view source = a ? tr_fleet_value(c->fleet, a->source) : tr_view(NULL, 0);
 
 	(void)put_axes(c, i, row, a, b);
-	put_str(b, "version", version.n ? version : row->version);
-	put_str(b, "source", source.n ? source : row->source);
-	put_str(b, "tier", row->tier);
+	tr_json_member_str(b, "version", version.n ? version : row->version);
+	tr_json_member_str(b, "source", source.n ? source : row->source);
+	tr_json_member_str(b, "tier", row->tier);
 	put_pulses(c, a ? a : &none, b);
 }
 
@@ -164,11 +130,11 @@ void tr_agent_json(const struct tr_core *c, const struct tr_item *i, struct tr_b
 	tr_buf_addf(b, ",\"in_maintenance\":%s", tr_maintenance_covers(c, &row) ? "true" : "false");
 	tr_orders_agent_json(c, i, b);
 	if (a) {
-		put_hex(b, "expected_hash", tr_fleet_value(c->fleet, a->expected));
-		put_time(b, "expected_until", (int64_t)a->expected_until_s * 1000);
-		put_time(b, "notice_until", (int64_t)a->notice_until_s * 1000);
-		put_str(b, "notice", tr_view_str(tr_notice_name((enum tr_notice)a->notice)));
-		put_str(b, "clock_sync", tr_view_str(tr_sync_name((enum tr_sync)a->sync)));
+		tr_json_member_hex(b, "expected_hash", tr_fleet_value(c->fleet, a->expected));
+		tr_json_member_time(b, "expected_until", (int64_t)a->expected_until_s * 1000);
+		tr_json_member_time(b, "notice_until", (int64_t)a->notice_until_s * 1000);
+		tr_json_member_str(b, "notice", tr_view_str(tr_notice_name((enum tr_notice)a->notice)));
+		tr_json_member_str(b, "clock_sync", tr_view_str(tr_sync_name((enum tr_sync)a->sync)));
 		tr_buf_addf(b, ",\"bootcount\":%u,\"lost_after_s\":%u", a->bootcount, tr_fleet_lost_after_s(c->fleet, i->no));
 		if (a->findings && a->findings->n) {
 			tr_buf_adds(b, ",\"findings\":");
@@ -317,18 +283,18 @@ static void put_bpf_item(const struct tr_bpf_item *p, struct tr_view released, s
 
 	tr_buf_adds(b, "{\"pin\":");
 	tr_json_put_str(b, p->pin);
-	put_str(b, "name", p->name);
-	put_str(b, "kind", tr_view_str(name_of(kinds, TR_ARRAY_LEN(kinds), p->kind)));
+	tr_json_member_str(b, "name", p->name);
+	tr_json_member_str(b, "kind", tr_view_str(name_of(kinds, TR_ARRAY_LEN(kinds), p->kind)));
 	/* What is above 32 bits is the fleet's mark for "of an earlier boot" (fleet/bpf_compare.h). */
 	tr_buf_addf(b, ",\"type\":%llu,\"id\":%u,\"prog_id\":%u", (unsigned long long)p->type, (uint32_t)p->id,
 		    (uint32_t)p->prog_id);
-	put_str(b, "attach", tr_view_str(p->kind == TR_BPF_MAP ? "" : name_of(attach, TR_ARRAY_LEN(attach), p->attach)));
-	put_hex(b, "tag", p->tag);
-	put_hex(b, "norm", p->norm);
-	put_str(b, "norm_status", tr_view_str(name_of(norms, TR_ARRAY_LEN(norms), p->norm_status)));
-	put_hex(b, "object", p->object);
-	put_hex(b, "released_object", tr_release_bpf_find(released, p->pin, &r) ? r.object : tr_view(NULL, 0));
-	put_hex(b, "content", p->content);
+	tr_json_member_str(b, "attach", tr_view_str(p->kind == TR_BPF_MAP ? "" : name_of(attach, TR_ARRAY_LEN(attach), p->attach)));
+	tr_json_member_hex(b, "tag", p->tag);
+	tr_json_member_hex(b, "norm", p->norm);
+	tr_json_member_str(b, "norm_status", tr_view_str(name_of(norms, TR_ARRAY_LEN(norms), p->norm_status)));
+	tr_json_member_hex(b, "object", p->object);
+	tr_json_member_hex(b, "released_object", tr_release_bpf_find(released, p->pin, &r) ? r.object : tr_view(NULL, 0));
+	tr_json_member_hex(b, "content", p->content);
 	tr_buf_addf(b, ",\"frozen\":%s}", p->kind != TR_BPF_MAP ? "null" : p->frozen ? "true" : "false");
 }
 
@@ -344,7 +310,7 @@ static void put_bpf_items(struct tr_view list, struct tr_view released, struct t
 		tr_buf_adds(b, ",\"kernel\":\"\",\"items\":[]");
 		return;
 	}
-	put_str(b, "kernel", l.kernel);
+	tr_json_member_str(b, "kernel", l.kernel);
 	tr_buf_adds(b, ",\"items\":[");
 	for (items = l.items; tr_records_next(&items, &one);) {
 		if (tr_record_decode(&tr_bpf_item_def, one, &item, &err))
@@ -371,14 +337,14 @@ void tr_api_agent_bpf(struct tr_core *c, struct tr_req *r)
 	released = tr_fleet_released_bpf(c->fleet, i->no, &version);
 	tr_buf_adds(&b, "{\"agent\":");
 	tr_json_put_str(&b, r->q.arg);
-	put_str(&b, "status", tr_view_str(tr_bpf_status_name((enum tr_bpf_status)a->bpf_status)));
-	put_str(&b, "integrity", tr_view_str(tr_integrity_name((enum tr_integrity)a->axes.integrity)));
-	put_hex(&b, "digest", tr_fleet_value(c->fleet, a->bpf));
-	put_hex(&b, "good_digest", tr_fleet_value(c->fleet, a->bpf_good));
+	tr_json_member_str(&b, "status", tr_view_str(tr_bpf_status_name((enum tr_bpf_status)a->bpf_status)));
+	tr_json_member_str(&b, "integrity", tr_view_str(tr_integrity_name((enum tr_integrity)a->axes.integrity)));
+	tr_json_member_hex(&b, "digest", tr_fleet_value(c->fleet, a->bpf));
+	tr_json_member_hex(&b, "good_digest", tr_fleet_value(c->fleet, a->bpf_good));
 	tr_buf_addf(&b, ",\"requested\":%s,\"findings\":", a->want_bpf_list ? "true" : "false");
 	tr_buf_addv(&b, a->findings && a->findings->n ? tr_buf_view(a->findings) : TR_VIEW_LIT("[]"));
 	/* Empty: the agent's own first list is what it is held against. */
-	put_str(&b, "release", version);
+	tr_json_member_str(&b, "release", version);
 	tr_buf_adds(&b, ",\"released\":");
 	tr_released_bpf_json(released, &b);
 	put_bpf_items(a->bpf_list ? tr_buf_view(a->bpf_list) : tr_view(NULL, 0), released, &b);

@@ -51,18 +51,6 @@ uint64_t tr_keyset_named_since(const struct tr_core *c, const struct tr_skey_row
 	return since;
 }
 
-static void put_time(struct tr_buf *b, const char *name, int64_t ms)
-{
-	tr_buf_addf(b, ",\"%s\":", name);
-	if (!ms) {
-		tr_buf_adds(b, "null");
-		return;
-	}
-	tr_buf_adds(b, "\"");
-	tr_rfc3339_add(b, ms);
-	tr_buf_adds(b, "\"");
-}
-
 void tr_skey_json(const struct tr_core *c, const struct tr_skey_row *row, struct tr_buf *b)
 {
 	const struct tr_keyset *k = tr_authority_keyset(c);
@@ -75,9 +63,9 @@ void tr_skey_json(const struct tr_core *c, const struct tr_skey_row *row, struct
 	tr_buf_addf(b, ",\"usable\":%s,\"published\":%s,\"revocation_published\":%s",
 		    tr_skey_state_of(row->state) < TR_SKEY_RETIRED && tr_authority_usable(c, row->id) ? "true" : "false", named ? "true" : "false",
 		    row->id.n == 32 && tr_keyset_revokes(k, row->id.p) ? "true" : "false");
-	put_time(b, "not_before", named ? named->not_before_ms : 0);
-	put_time(b, "not_after", named ? named->not_after_ms : 0);
-	put_time(b, "no_sign_after", named ? named->no_sign_after_ms : 0);
+	tr_json_member_time(b, "not_before", named ? named->not_before_ms : 0);
+	tr_json_member_time(b, "not_after", named ? named->not_after_ms : 0);
+	tr_json_member_time(b, "no_sign_after", named ? named->no_sign_after_ms : 0);
 	tr_buf_addf(b, ",\"signs\":%s}",
 		    tr_authority_command_key(c) && tr_view_eq(row->id, tr_view(tr_authority_command_key(c), 32)) ? "true" : "false");
 }
@@ -97,8 +85,8 @@ void tr_api_skey_list(struct tr_core *c, struct tr_req *r)
 	}
 	tr_buf_addf(&b, "],\"keyset\":{\"epoch\":%llu,\"revocation_number\":%llu", (unsigned long long)k->epoch,
 		    (unsigned long long)k->revocation_number);
-	put_time(&b, "issued_at", k->issued_ms);
-	put_time(&b, "expires_at", k->expires_ms);
+	tr_json_member_time(&b, "issued_at", k->issued_ms);
+	tr_json_member_time(&b, "expires_at", k->expires_ms);
 	tr_buf_adds(&b, ",\"root_fingerprint\":\"");
 	tr_hex_add(&b, TR_VIEW_ARRAY(c->root_pin));
 	tr_buf_addf(&b, "\"},\"can_sign_commands\":%s}", tr_authority_command_key(c) ? "true" : "false");

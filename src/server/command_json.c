@@ -76,14 +76,8 @@ void tr_orders_agent_json(const struct tr_core *c, const struct tr_item *i, stru
 	tr_buf_adds(b, ",\"commands\":{");
 	for (unsigned s = 0; s < TR_OUT_DONE; s++)
 		tr_buf_addf(b, "%s\"%s\":%u", s ? "," : "", tr_out_name((enum tr_out)s), in_state[s]);
-	tr_buf_addf(b, "},\"waits_for_commands\":%s,\"quarantined_at\":", x && x->asking ? "true" : "false");
-	if (x && x->quarantined_at) {
-		tr_buf_adds(b, "\"");
-		tr_rfc3339_add(b, x->quarantined_at);
-		tr_buf_adds(b, "\"");
-	} else {
-		tr_buf_adds(b, "null");
-	}
+	tr_buf_addf(b, "},\"waits_for_commands\":%s", x && x->asking ? "true" : "false");
+	tr_json_member_time(b, "quarantined_at", x ? x->quarantined_at : 0);
 }
 
 void tr_orders_check_json(const struct tr_core *c, const struct tr_item *i, struct tr_buf *b)
@@ -99,25 +93,13 @@ void tr_orders_check_json(const struct tr_core *c, const struct tr_item *i, stru
 		    "\"seen\":\"%s\",\"since\":",
 		    b->p[b->n - 1] == '[' ? "" : ",", held ? "quarantined" : x && x->n ? "busy" : "ok",
 		    held ? "obeys reads, cancel and release only, as ordered" : x && x->n ? "commands are under way" : "nothing to do");
-	if (held) {
-		tr_buf_adds(b, "\"");
-		tr_rfc3339_add(b, x->quarantined_at);
-		tr_buf_adds(b, "\"");
-	} else {
-		tr_buf_adds(b, "null");
-	}
+	tr_json_put_time(b, held ? x->quarantined_at : 0);
 	tr_buf_adds(b, ",\"tier\":\"self-asserted\",\"action\":");
 	tr_json_put_str(b, tr_view_str(held ? "end it with `troth command send release` when the host is in order again" : ""));
 	tr_buf_adds(b, "}]");
 }
 
 /* ---- events ---- */
-
-static void put_text(struct tr_buf *b, const char *name, struct tr_view v)
-{
-	tr_buf_addf(b, ",\"%s\":", name);
-	tr_json_put_str(b, v);
-}
 
 void tr_command_event(struct tr_core *c, enum tr_event_kind kind, unsigned severity, const struct tr_item *agent,
 		      const struct tr_command_row *row, struct tr_view id, struct tr_view code, struct tr_view source,
@@ -133,11 +115,11 @@ void tr_command_event(struct tr_core *c, enum tr_event_kind kind, unsigned sever
 	tr_buf_adds(&d, "{\"command\":");
 	tr_json_put_str(&d, id);
 	if (row) {
-		put_text(&d, "type", row->type);
-		put_text(&d, "state", row->state);
-		put_text(&d, "by", row->created_by);
+		tr_json_member_str(&d, "type", row->type);
+		tr_json_member_str(&d, "state", row->state);
+		tr_json_member_str(&d, "by", row->created_by);
 	}
-	put_text(&d, "code", code);
+	tr_json_member_str(&d, "code", code);
 	tr_buf_adds(&d, "}");
 	ev.detail = tr_buf_view(&d);
 	tr_effects_event(c->effects, &ev);
