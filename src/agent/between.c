@@ -14,6 +14,7 @@
 #define MARGIN_MS 900 /* between the latest end of a question and the next pulse */
 #define LATE_MS 700    /* that an answer may take longer than it was to wait */
 #define NAP_MS 1000
+#define BLINK_MS 100 /* behind what is not news there may be what is */
 #define FLUSH_MAX 64 /* receipts at a time: the next pulse has precedence */
 #define KID_EVERY_MS 10000
 
@@ -136,9 +137,12 @@ static void take_one(struct tr_runner *r, struct tr_view command)
 	(void)tr_obey_take(&r->obey, command, true);
 }
 
-static void take_all(struct tr_runner *r, const struct tr_delivery *d)
+/* Whether any of it was news to the journal. */
+static bool take_all(struct tr_runner *r, const struct tr_delivery *d)
 {
 	struct tr_authority *a = &r->authority;
+	uint64_t before;
+	bool news;
 	struct tr_err err = { 0 };
 
 	if (d->keyset_epoch > a->told_epoch)
@@ -150,9 +154,12 @@ static void take_all(struct tr_runner *r, const struct tr_delivery *d)
 		if (tr_run_refresh(r, false, &err) && err.code != TR_E_BUSY)
 			tr_log_err(TR_LOG_WARN, "keyset_not_refreshed", &err, "server", r->link.url, NULL);
 	}
+	before = tr_journal_position(r->obey.journal);
 	for (size_t i = 0; i < d->n; i++)
 		take_one(r, d->commands[i]);
+	news = tr_journal_position(r->obey.journal) != before;
 	flush(r);
+	return news;
 }
 
 static void not_answered(struct tr_runner *r, int status)
@@ -166,8 +173,8 @@ static void not_answered(struct tr_runner *r, int status)
 	       NULL);
 }
 
-/* The signal that ended it, or 0. */
-static int ask(struct tr_runner *r, uint64_t wait_s)
+/* The signal that ended it, or 0. left_ms: until the next pulse. */
+static int ask(struct tr_runner *r, uint64_t wait_s, uint64_t left_ms)
 {
 	tr_auto(tr_client_answer_done) struct tr_client_answer a = { 0 };
 	char path[64];
@@ -177,9 +184,10 @@ static int ask(struct tr_runner *r, uint64_t wait_s)
 		.timeout_ms = (unsigned)(wait_s * 1000 + LATE_MS),
 		.verify_time_ms = tr_link_verify_ms(&r->link, &r->pulser.chain.time),
 	};
-	uint64_t began = tr_mono_ms();
+	uint64_t began = tr_mono_ms(), took, nap;
 	struct tr_delivery d;
 	struct tr_err err = { 0 };
+	bool news;
 	int sig = 0;
 
 	(void)snprintf(path, sizeof(path), "/api/v1/agent/commands?wait=%llu", (unsigned long long)wait_s);
@@ -202,10 +210,12 @@ static int ask(struct tr_runner *r, uint64_t wait_s)
 		tr_log_err(TR_LOG_WARN, "delivery_invalid", &err, "server", r->link.url, NULL);
 		return sig;
 	}
-	take_all(r, &d);
-	/* A server that answers at once and says nothing is not asked again at once. */
-	if (!sig && !d.n && wait_s && tr_mono_ms() - began < NAP_MS && !*tr_signals_stop())
-		sig = tr_signals_sleep(NAP_MS);
+	news = take_all(r, &d);
+	took = tr_mono_ms() - began;
+	nap = d.n ? (news ? 0 : BLINK_MS) : wait_s && took < NAP_MS ? NAP_MS : 0;
+	/* A server that answers at once and says nothing, or the same, or what nobody signed, is not asked again at once. */
+	if (!sig && nap && left_ms > took + nap && !*tr_signals_stop())
+		sig = tr_signals_sleep(nap);
 	return sig;
 }
 
@@ -261,7 +271,7 @@ int tr_run_between(struct tr_runner *r, uint64_t ms)
 		wait_s = due > MARGIN_MS ? (due - MARGIN_MS) / 1000 : 0;
 		wait_s = wait_s < r->wait_s ? wait_s : r->wait_s;
 		if (r->in_touch && r->link.client && left > LATE_MS && (wait_s || r->pending))
-			sig = ask(r, r->pending ? 0 : wait_s);
+			sig = ask(r, r->pending ? 0 : wait_s, left);
 		else
 			sig = tr_signals_sleep(due);
 		if (sig)

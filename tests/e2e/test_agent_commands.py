@@ -420,6 +420,27 @@ def test_pulses_are_never_late_for_it(make):
     assert server.questions and all(w <= 2 for _, w in server.questions) and server.connections == 1
 
 
+@pytest.mark.parametrize("what", ["forged", "known"])
+def test_a_server_cannot_keep_it_busy(make, what):
+    """One that always has something, by nobody's key or the same over and over, is asked ten times a second."""
+    server, agent = make()
+    server.interval = 5
+    stranger, asked = client.make_key("ed25519"), []
+    known, _ = server.command("status")
+
+    def always():
+        asked.append(time.monotonic())
+        given = [known] if what == "known" else [server.command("note", key=stranger, text="x")[0] for _ in range(16)]
+        return 200, "application/cbor", obey.delivery({"keyset_epoch": 1, "wait_s": 20, "commands": given})
+
+    server.on_commands = always
+    agent.start()
+    server.wait(3, 15)
+    assert 5 <= len([t for t in asked if asked[0] + 5 < t < asked[0] + 9]) <= 42, len(asked)
+    server.on_commands = None
+    server.does("note", text="still here")
+
+
 @pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_ends_it_at_once(pair, sig):
     server, agent = pair
