@@ -151,37 +151,11 @@ static void answer_whole(struct tr_req *r, const struct tr_command_row *row)
 	tr_original_answer(r->core, r, row, &b);
 }
 
-static void on_one(void *arg, const void *answer)
+void tr_command_ask(struct tr_core *c, struct tr_req *r, tr_call_fn fn)
 {
-	tr_auto(tr_req_free) struct tr_req *r = arg;
-	const struct tr_msg_rows *m = answer;
-	struct tr_view list, one;
-	struct tr_command_row row;
-	struct tr_err err = { 0 };
-
-	if (!m) {
-		tr_req_refuse(r, 503, "store_unavailable", "the command could not be read; try again");
-		return;
-	}
-	list = m->rows;
-	if (!tr_records_next(&list, &one) || tr_record_decode(&tr_command_row_def, one, &row, &err))
-		tr_req_refuse(r, 404, "command_not_found", "no command of this id; see troth command list");
-	else
-		answer_whole(r, &row);
-}
-
-void tr_api_command_get(struct tr_core *c, struct tr_req *r)
-{
-	const struct tr_live *l = tr_live_find(c, r->q.arg);
 	tr_auto(tr_buf_done) struct tr_buf query = TR_BUF_INIT;
-	struct tr_command_row row;
 	struct tr_req *kept;
 
-	if (l) {
-		row = tr_command_now(c, l);
-		answer_whole(r, &row);
-		return;
-	}
 	if (r->q.arg.n > TR_CMD_ID_HEX) {
 		tr_req_refuse(r, 404, "command_not_found", "no command of this id; see troth command list");
 		return;
@@ -190,5 +164,44 @@ void tr_api_command_get(struct tr_core *c, struct tr_req *r)
 	tr_record_encode(&tr_list_query_def, &(struct tr_list_query){ .limit = 1, .id = r->q.arg }, &query);
 	if (kept)
 		tr_core_ask(c, c->store_ro, TR_M_LIST, &tr_msg_list_def,
-			    &(struct tr_msg_list){ .table = TR_T_COMMAND, .query = tr_buf_view(&query) }, on_one, kept);
+			    &(struct tr_msg_list){ .table = TR_T_COMMAND, .query = tr_buf_view(&query) }, fn, kept);
+}
+
+bool tr_command_told(struct tr_req *r, const void *answer, struct tr_command_row *ret)
+{
+	const struct tr_msg_rows *m = answer;
+	struct tr_view list, one;
+	struct tr_err err = { 0 };
+
+	if (!m) {
+		tr_req_refuse(r, 503, "store_unavailable", "the command could not be read; try again");
+		return false;
+	}
+	list = m->rows;
+	if (tr_records_next(&list, &one) && !tr_record_decode(&tr_command_row_def, one, ret, &err))
+		return true;
+	tr_req_refuse(r, 404, "command_not_found", "no command of this id; see troth command list");
+	return false;
+}
+
+static void on_one(void *arg, const void *answer)
+{
+	tr_auto(tr_req_free) struct tr_req *r = arg;
+	struct tr_command_row row;
+
+	if (tr_command_told(r, answer, &row))
+		answer_whole(r, &row);
+}
+
+void tr_api_command_get(struct tr_core *c, struct tr_req *r)
+{
+	const struct tr_live *l = tr_live_find(c, r->q.arg);
+	struct tr_command_row row;
+
+	if (!l) {
+		tr_command_ask(c, r, on_one);
+		return;
+	}
+	row = tr_command_now(c, l);
+	answer_whole(r, &row);
 }

@@ -93,26 +93,9 @@ void tr_api_skey_list(struct tr_core *c, struct tr_req *r)
 	tr_req_answer_json(r, &b);
 }
 
-/* People type the first digits; eight are enough when they are unique. */
 static struct tr_item *named(struct tr_core *c, struct tr_req *r)
 {
-	struct tr_item *found = NULL, *i;
-
-	TR_EACH_ITEM(&c->skeys, i) {
-		tr_auto(tr_buf_done) struct tr_buf hex = TR_BUF_INIT;
-
-		tr_hex_add(&hex, tr_item_key(i));
-		if (r->q.arg.n < 8 || r->q.arg.n > hex.n || memcmp(hex.p, r->q.arg.p, r->q.arg.n) != 0)
-			continue;
-		if (found) {
-			tr_req_refuse(r, 409, "ambiguous", "several keys begin like this; give more digits");
-			return NULL;
-		}
-		found = i;
-	}
-	if (!found)
-		tr_req_refuse(r, 404, "key_not_found", "no signing key begins like this (at least 8 digits); see troth key list");
-	return found;
+	return tr_key_named(r, &c->skeys, "no signing key begins like this (at least 8 digits); see troth key list");
 }
 
 void tr_api_skey_get(struct tr_core *c, struct tr_req *r)

@@ -273,19 +273,11 @@ static void order_again(struct tr_req *r, const struct tr_command_row *row)
 static void on_over(void *arg, const void *answer)
 {
 	tr_auto(tr_req_free) struct tr_req *r = arg;
-	const struct tr_msg_rows *m = answer;
-	struct tr_view list, one;
 	struct tr_command_row row;
-	struct tr_err err = { 0 };
 
-	if (!m) {
-		tr_req_refuse(r, 503, "store_unavailable", "the command could not be read; try again");
+	if (!tr_command_told(r, answer, &row))
 		return;
-	}
-	list = m->rows;
-	if (!tr_records_next(&list, &one) || tr_record_decode(&tr_command_row_def, one, &row, &err))
-		tr_req_refuse(r, 404, "command_not_found", "no command of this id; see troth command list");
-	else if (r->q.route == TR_RT_COMMAND_CANCEL)
+	if (r->q.route == TR_RT_COMMAND_CANCEL)
 		tr_req_refuse(r, 409, "already_ended", "this command is over; see troth command show");
 	else if (!row.ended_at)
 		tr_req_refuse(r, 409, "not_over", "this command is not over; cancel it first, or wait");
@@ -295,24 +287,12 @@ static void on_over(void *arg, const void *answer)
 		order_again(r, &row);
 }
 
-static void ask_store(struct tr_core *c, struct tr_req *r)
-{
-	tr_auto(tr_buf_done) struct tr_buf query = TR_BUF_INIT;
-	struct tr_view id = r->q.arg.n <= TR_CMD_ID_HEX ? r->q.arg : TR_VIEW_LIT("none");
-	struct tr_req *kept = tr_req_keep(r);
-
-	tr_record_encode(&tr_list_query_def, &(struct tr_list_query){ .limit = 1, .id = id }, &query);
-	if (kept)
-		tr_core_ask(c, c->store_ro, TR_M_LIST, &tr_msg_list_def,
-			    &(struct tr_msg_list){ .table = TR_T_COMMAND, .query = tr_buf_view(&query) }, on_over, kept);
-}
-
 void tr_api_command_retry(struct tr_core *c, struct tr_req *r)
 {
 	if (tr_live_find(c, r->q.arg))
 		tr_req_refuse(r, 409, "not_over", "this command is not over; cancel it first, or wait");
 	else
-		ask_store(c, r);
+		tr_command_ask(c, r, on_over);
 }
 
 /* ---- taking back ---- */
@@ -395,7 +375,7 @@ void tr_api_command_cancel(struct tr_core *c, struct tr_req *r)
 	if (tr_req_in(r, &in, &err))
 		tr_req_error(r, &err);
 	else if (!l)
-		ask_store(c, r);
+		tr_command_ask(c, r, on_over);
 	else if (l->busy)
 		tr_req_refuse(r, 503, "busy", "another change of this command is under way; try again in a second");
 	else if (l->cmd == TR_CMD_CANCEL)

@@ -141,28 +141,6 @@ void tr_api_vkey_add(struct tr_core *c, struct tr_req *r)
 			    &(struct tr_msg_read_key){ .pem = in.pem }, on_key_read, kept);
 }
 
-/* People type the first digits; eight are enough when they are unique. */
-static struct tr_item *named(struct tr_core *c, struct tr_req *r)
-{
-	struct tr_item *found = NULL, *i;
-
-	TR_EACH_ITEM(&c->vkeys, i) {
-		tr_auto(tr_buf_done) struct tr_buf hex = TR_BUF_INIT;
-
-		tr_hex_add(&hex, tr_item_key(i));
-		if (r->q.arg.n < 8 || r->q.arg.n > hex.n || memcmp(hex.p, r->q.arg.p, r->q.arg.n) != 0)
-			continue;
-		if (found) {
-			tr_req_refuse(r, 409, "ambiguous", "several keys begin like this; give more digits");
-			return NULL;
-		}
-		found = i;
-	}
-	if (!found)
-		tr_req_refuse(r, 404, "key_not_found", "no verification key begins like this (at least 8 digits); see troth key list");
-	return found;
-}
-
 static void on_ended(void *arg, enum tr_code rc, const char *why)
 {
 	tr_auto(tr_req_free) struct tr_req *r = arg;
@@ -184,7 +162,7 @@ static void on_ended(void *arg, enum tr_code rc, const char *why)
 static void end_key(struct tr_core *c, struct tr_req *r, bool revoke)
 {
 	const char *state = revoke ? "revoked" : "retired";
-	struct tr_item *i = named(c, r);
+	struct tr_item *i = tr_key_named(r, &c->vkeys, "no verification key begins like this (at least 8 digits); see troth key list");
 	struct tr_in_reason in = { 0 };
 	struct tr_err err = { 0 };
 	struct tr_vkey_row row;

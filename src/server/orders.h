@@ -142,6 +142,11 @@ struct tr_buf *tr_making_also(struct tr_making *m);
 /* Signs and stores; fn hears when each is durable or has failed, then the making is freed. Takes m. */
 void tr_making_go(struct tr_making *m, tr_making_fn fn, void *arg);
 
+/* A command that core does not hold (any more), from the store: fn(kept r, answer) hears it, and what it says is told by
+ * tr_command_told; false: r is refused and answered. */
+void tr_command_ask(struct tr_core *c, struct tr_req *r, tr_call_fn fn);
+bool tr_command_told(struct tr_req *r, const void *answer, struct tr_command_row *ret);
+
 /* ---- what people see (command_json.c) ---- */
 
 enum tr_command_json { TR_CJ_BRIEF, TR_CJ_LIST, TR_CJ_WHOLE };

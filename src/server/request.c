@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "codec/text.h"
 
 /* ---- requests ---- */
 
@@ -115,6 +116,27 @@ void tr_core_ask(struct tr_core *c, struct tr_chan *role, enum tr_msg type, cons
 		tr_chan_send_record(role, (uint16_t)type, id, def, q);
 	else
 		fn(arg, NULL);
+}
+
+struct tr_item *tr_key_named(struct tr_req *r, const struct tr_table_mem *t, const char *missing)
+{
+	struct tr_item *found = NULL, *i;
+
+	TR_EACH_ITEM(t, i) {
+		tr_auto(tr_buf_done) struct tr_buf hex = TR_BUF_INIT;
+
+		tr_hex_add(&hex, tr_item_key(i));
+		if (r->q.arg.n < 8 || r->q.arg.n > hex.n || memcmp(hex.p, r->q.arg.p, r->q.arg.n) != 0)
+			continue;
+		if (found) {
+			tr_req_refuse(r, 409, "ambiguous", "several keys begin like this; give more digits");
+			return NULL;
+		}
+		found = i;
+	}
+	if (!found)
+		tr_req_refuse(r, 404, "key_not_found", missing);
+	return found;
 }
 
 /* ---- transactions ---- */
