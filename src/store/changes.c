@@ -145,7 +145,7 @@ TR_RC tr_changes_new(struct tr_store *s, const char *node, struct tr_changes **r
 	if (rc)
 		return tr_err_wrap(err, "changes");
 	c->seen = c->foreign = (uint64_t)(top > pruned ? top : pruned);
-	c->read_ms = c->forgot_ms = c->pruned_ms = tr_mono_ms();
+	c->read_ms = c->forgot_ms = tr_mono_ms();
 	*ret = TR_TAKE(c);
 	return TR_OK;
 }
@@ -559,7 +559,7 @@ static TR_RC lease_steps(struct tr_changes *c, bool *ret_held, int64_t *ret_node
 		rc = take(c, ret_held, err);
 	if (!rc)
 		rc = run(c, Q_NODES, &(struct given){ 0 }, ret_nodes, err);
-	if (!rc && *ret_held && tr_mono_ms() - c->pruned_ms >= PRUNE_EVERY_MS) {
+	if (!rc && *ret_held && (!c->pruned_ms || tr_mono_ms() - c->pruned_ms >= PRUNE_EVERY_MS)) {
 		rc = prune(c, err);
 		c->pruned_ms = tr_mono_ms();
 	}

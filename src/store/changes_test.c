@@ -274,6 +274,18 @@ static void sql(struct ctx *c, const char *text)
 	OK(db->ops->exec(db, text, err));
 }
 
+static int64_t asked(struct ctx *c, const char *text)
+{
+	struct tr_db *db = tr_store_db(c->s);
+	struct tr_stmt *st = NULL;
+	int64_t v = -1;
+
+	OK(db->ops->prepare(db, text, &st, err));
+	OK(tr_db_run(db, st, &v, err));
+	db->ops->finish(db, st);
+	return v;
+}
+
 static void one_holds(void **state)
 {
 	struct ctx *c = *state;
@@ -315,6 +327,31 @@ static void a_lease_ends_here_before_it_ends_there(void **state)
 	assert_in_range(l.until, before + TR_LEASE_MS - TR_LEASE_MARGIN_MS, after + TR_LEASE_MS - TR_LEASE_MARGIN_MS);
 }
 
+/* The holder cuts off what is older than an hour, says how far, and forgets nodes that are long gone. */
+static void the_log_does_not_grow_for_ever(void **state)
+{
+	struct ctx *c = *state;
+	struct tr_lease l = { 0 };
+	struct heard h = { .n = 0 };
+
+	put(c, c->a, "x", "1", NULL);
+	put(c, c->a, "y", "1", NULL);
+	sql(c, "UPDATE changes SET at = at - 3700000; INSERT INTO leases VALUES ('node:gone', 'gone', 1)");
+	put(c, c->a, "z", "1", NULL);
+	OK(tr_changes_lease(c->b, &l, err));
+	assert_true(l.until > 0);
+	OK(tr_changes_read(c->b, hear, &h, err));
+	assert_string_equal(h.text, "put:5:z=1");
+	assert_int_equal(asked(c, "SELECT count(*) FROM changes"), 1);
+	assert_int_equal(asked(c, "SELECT \"until\" FROM leases WHERE name = 'pruned'"), 2);
+	assert_int_equal(asked(c, "SELECT count(*) FROM leases WHERE name = 'node:gone'"), 0);
+	/* A node that starts now begins after what is gone. */
+	sql(c, "DELETE FROM changes");
+	c->a = tr_changes_free(c->a);
+	OK(tr_changes_new(c->s, "cccc", &c->a, err));
+	assert_int_equal(tr_changes_generation(c->a), 2);
+}
+
 static void damage_is_told(void **state)
 {
 	struct ctx *c = *state;
@@ -348,6 +385,7 @@ int main(void)
 		CASE(many_rows_are_remembered),
 		CASE(one_holds),
 		CASE(a_lease_ends_here_before_it_ends_there),
+		CASE(the_log_does_not_grow_for_ever),
 		CASE(damage_is_told),
 		CASE(sqlite_is_not_shared),
 	};
