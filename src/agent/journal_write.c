@@ -48,12 +48,11 @@ static void put_head(const struct tr_journal *j, struct tr_buf *out)
 	tr_jr_put(out, TR_JR_HEAD, &h);
 }
 
-static TR_RC put_job(const struct tr_journal *j, const struct tr_job *job, struct tr_buf *out,
-		     struct tr_err *err)
+/* Its record without the order; borrows from the job. */
+static struct tr_jr_command command_of(const struct tr_job *job, uint64_t position)
 {
-	tr_auto(tr_buf_done) struct tr_buf order = TR_BUF_INIT, result = TR_BUF_INIT;
-	struct tr_jr_command c = {
-		.position = job->position,
+	return (struct tr_jr_command){
+		.position = position,
 		.cmd_id = TR_VIEW_ARRAY(job->cmd_id),
 		.order_digest = TR_VIEW_ARRAY(job->order_digest),
 		.digest = TR_VIEW_ARRAY(job->digest),
@@ -68,6 +67,13 @@ static TR_RC put_job(const struct tr_journal *j, const struct tr_job *job, struc
 		.order_expires_ms = job->order_expires_ms,
 		.at_ns = job->at_ns,
 	};
+}
+
+static TR_RC put_job(const struct tr_journal *j, const struct tr_job *job, struct tr_buf *out,
+		     struct tr_err *err)
+{
+	tr_auto(tr_buf_done) struct tr_buf order = TR_BUF_INIT, result = TR_BUF_INIT;
+	struct tr_jr_command c = command_of(job, job->position);
 	struct tr_jr_state s = {
 		.position = job->position,
 		.cmd_id = TR_VIEW_ARRAY(job->cmd_id),
@@ -101,17 +107,22 @@ static void put_ack(uint64_t position, uint64_t of, struct tr_buf *out)
 	tr_jr_put(out, TR_JR_ACK, &a);
 }
 
+static struct tr_jr_refused refused_of(const struct tr_refused_one *r, uint64_t position)
+{
+	return (struct tr_jr_refused){ .position = position,
+				       .cmd_id = TR_VIEW_ARRAY(r->cmd_id),
+				       .digest = TR_VIEW_ARRAY(r->digest),
+				       .kid = TR_VIEW_ARRAY(r->kid),
+				       .code = tr_view_str(r->code),
+				       .line = r->line,
+				       .seq = r->seq,
+				       .authentic = r->authentic,
+				       .at_ns = r->at_ns };
+}
+
 static void put_refused(const struct tr_refused_one *r, struct tr_buf *out)
 {
-	const struct tr_jr_refused f = { .position = r->position,
-					 .cmd_id = TR_VIEW_ARRAY(r->cmd_id),
-					 .digest = TR_VIEW_ARRAY(r->digest),
-					 .kid = TR_VIEW_ARRAY(r->kid),
-					 .code = tr_view_str(r->code),
-					 .line = r->line,
-					 .seq = r->seq,
-					 .authentic = r->authentic,
-					 .at_ns = r->at_ns };
+	const struct tr_jr_refused f = refused_of(r, r->position);
 
 	tr_jr_put(out, TR_JR_REFUSED, &f);
 }
@@ -340,25 +351,10 @@ enum tr_journal_seen tr_journal_check(struct tr_journal *j, const struct tr_job 
 TR_RC tr_journal_receive(struct tr_journal *j, const struct tr_job *want, struct tr_view order,
 			 struct tr_job **ret, struct tr_err *err)
 {
-	const struct tr_jr_command c = {
-		.position = j->position + 1,
-		.cmd_id = TR_VIEW_ARRAY(want->cmd_id),
-		.order_digest = TR_VIEW_ARRAY(want->order_digest),
-		.digest = TR_VIEW_ARRAY(want->digest),
-		.kid = TR_VIEW_ARRAY(want->kid),
-		.line = want->line,
-		.seq = want->seq,
-		.cmd = want->cmd,
-		.kind = want->kind,
-		.issued_ms = want->issued_ms,
-		.expires_ms = want->expires_ms,
-		.not_before_ms = want->not_before_ms,
-		.order_expires_ms = want->order_expires_ms,
-		.at_ns = want->at_ns,
-		.order = order,
-	};
+	struct tr_jr_command c = command_of(want, j->position + 1);
 	enum tr_code rc = make_writable(j, err);
 
+	c.order = order;
 	if (!rc)
 		rc = j->io.reserve(j->io.arg, j->size, ROOM, err);
 	if (!rc)
@@ -394,15 +390,7 @@ TR_RC tr_journal_cancel_unknown(struct tr_journal *j, const uint8_t cmd_id[TR_CM
 
 TR_RC tr_journal_refuse(struct tr_journal *j, const struct tr_refused_one *r, struct tr_err *err)
 {
-	const struct tr_jr_refused f = { .position = j->position + 1,
-					 .cmd_id = TR_VIEW_ARRAY(r->cmd_id),
-					 .digest = TR_VIEW_ARRAY(r->digest),
-					 .kid = TR_VIEW_ARRAY(r->kid),
-					 .code = tr_view_str(r->code),
-					 .line = r->line,
-					 .seq = r->seq,
-					 .authentic = r->authentic,
-					 .at_ns = r->at_ns };
+	const struct tr_jr_refused f = refused_of(r, j->position + 1);
 
 	return put(j, TR_JR_REFUSED, &f, err);
 }

@@ -273,25 +273,32 @@ enum tr_obey_took tr_obey_take(struct tr_obey *o, struct tr_view in, bool last)
 
 /* ---- receipts ---- */
 
+/* What every receipt says beside its command: where this agent stands. */
+static void receipt_begin(const struct tr_obey *o, const uint8_t cmd_id[TR_CMD_ID_LEN], const uint8_t digest[32],
+			  struct tr_receipt *ret)
+{
+	ret->agent_id = o->scope.agent_id;
+	ret->keyset_epoch = o->scope.keyset ? o->scope.keyset->epoch : 0;
+	ret->high = tr_journal_high(o->journal);
+	ret->n_missing = tr_journal_missing(o->journal, ret->missing);
+	memcpy(ret->cmd_id, cmd_id, sizeof(ret->cmd_id));
+	memcpy(ret->command, digest, sizeof(ret->command));
+}
+
 static TR_RC sign_job(struct tr_obey *o, const struct tr_job *job, const struct tr_privkey *k,
 		      struct tr_buf *ret, struct tr_err *err)
 {
 	tr_auto(tr_buf_done) struct tr_buf result = TR_BUF_INIT;
 	struct tr_receipt r = {
-		.agent_id = o->scope.agent_id,
 		.line = job->line,
 		.seq = job->seq,
 		.state = job->state,
 		.code = tr_view_str(job->code),
 		.at_ns = job->at_ns,
 		.position = job->position,
-		.keyset_epoch = o->scope.keyset ? o->scope.keyset->epoch : 0,
-		.high = tr_journal_high(o->journal),
 	};
 
-	memcpy(r.cmd_id, job->cmd_id, sizeof(r.cmd_id));
-	memcpy(r.command, job->digest, sizeof(r.command));
-	r.n_missing = tr_journal_missing(o->journal, r.missing);
+	receipt_begin(o, job->cmd_id, job->digest, &r);
 	/* That it was done is worth telling without what it said. */
 	if (tr_journal_result(o->journal, job, &result, err))
 		tr_buf_clear(&result);
@@ -303,20 +310,15 @@ static TR_RC sign_refused(struct tr_obey *o, const struct tr_refused_one *f, con
 			  struct tr_buf *ret, struct tr_err *err)
 {
 	struct tr_receipt r = {
-		.agent_id = o->scope.agent_id,
 		.line = f->line,
 		.seq = f->seq,
 		.state = TR_CS_REFUSED,
 		.code = tr_view_str(f->code),
 		.at_ns = f->at_ns,
 		.position = f->position,
-		.keyset_epoch = o->scope.keyset ? o->scope.keyset->epoch : 0,
-		.high = tr_journal_high(o->journal),
 	};
 
-	memcpy(r.cmd_id, f->cmd_id, sizeof(r.cmd_id));
-	memcpy(r.command, f->digest, sizeof(r.command));
-	r.n_missing = tr_journal_missing(o->journal, r.missing);
+	receipt_begin(o, f->cmd_id, f->digest, &r);
 	return tr_receipt_sign(&r, k, ret, err);
 }
 
