@@ -245,6 +245,8 @@ static const struct {
 	{ "for another enrolment", TR_CMD_STATUS, COMMAND, { 0 }, PLAIN, "web-1", 3, 0, false, false, { 0 }, { 0 } },
 	{ "expired", TR_CMD_STATUS, COMMAND, { 0 }, PLAIN, "web-1", 2, 4 * MINUTE_MS, false, false, { 0 }, { 0 } },
 	{ "from the future", TR_CMD_STATUS, COMMAND, { 0 }, PLAIN, "web-1", 2, -10 * MINUTE_MS, false, false, { 0 }, { 0 } },
+	{ "a line of the future", TR_CMD_STATUS, COMMAND, { 0 }, PLAIN, "web-1", 2, 0, false, false,
+	  V("\x03\x1b\x00\x00\x01\xa1"), V("\x03\x1b\x00\x00\x01\xa3") },
 	{ "without approval", TR_CMD_NOTE, COMMAND, { 0 }, PLAIN, "web-1", 2, 0, false, false, { 0 }, { 0 } },
 	{ "one approval where two are needed", TR_CMD_RELEASE, COMMAND, { OPERATOR_B }, PLAIN, "web-1", 2, 0, false, false,
 	  { 0 }, { 0 } },

@@ -58,11 +58,26 @@ static unsigned weight_of(struct tr_view code)
 	return 0;
 }
 
+/* Somebody else has used numbers that are ours to give: above them nothing is known, on a new line everything is. */
+static void begin_line(struct tr_core *c, const struct tr_item *agent, const struct tr_command_row *row)
+{
+	struct tr_box *b = agent ? tr_box_of(c, agent->no) : NULL;
+	uint64_t now_ms = (uint64_t)tr_now_ms();
+
+	if (!b || row->line != b->line)
+		return;
+	b->line = now_ms > b->line ? now_ms : b->line + 1;
+	b->given = 0;
+	tr_log(TR_LOG_WARN, "line_begun", "agent", tr_fmt_view(row->agent), "line", tr_fmt("%llu", (unsigned long long)b->line), NULL);
+}
+
 static void tell_refused(struct saying *s, const struct tr_command_row *row)
 {
 	unsigned severity = s->effect == TR_OUT_EARLIER ? 0 : weight_of(s->m.reason);
 	bool replayed = tr_view_is(s->m.reason, tr_refusal_slug(TR_REF_REPLAYED));
 
+	if (replayed && s->effect != TR_OUT_EARLIER)
+		begin_line(s->req->core, s->req->about, row);
 	tr_command_event(s->req->core, replayed ? TR_EV_COMMAND_REPLAYED : TR_EV_COMMAND_REFUSED, severity ? severity : 4,
 			 s->req->about, row, row->id, s->m.reason, s->req->q.source, s->req->q.in,
 			 severity ? "command_refused" : NULL);

@@ -181,7 +181,11 @@ static enum tr_refusal check_signature(const struct tr_cose *c, const struct tr_
 static enum tr_refusal check_times(const struct tr_command *c, const struct tr_order *o, int64_t now_ms,
 				   struct tr_err *err)
 {
-	if (c->issued_ms > now_ms + TR_COMMAND_SKEW_S * INT64_C(1000))
+	const int64_t ahead_ms = now_ms + TR_COMMAND_SKEW_S * INT64_C(1000);
+
+	/* A line is the time when it began. One of the far future, once followed, would make every later one old: with it a
+	 * thief of the key could make agents deaf for good, beyond the key's own end. */
+	if (c->issued_ms > ahead_ms || (int64_t)c->line > ahead_ms)
 		return no(TR_REF_NOT_YET, err);
 	if (now_ms >= c->expires_ms)
 		return no(TR_REF_EXPIRED, err);

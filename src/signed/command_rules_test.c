@@ -111,6 +111,44 @@ static void no_command_is_older_than_four_hours(void **state)
 	}
 }
 
+/* Who follows a line of the far future finds every later one old. */
+static void a_line_has_begun(void **state)
+{
+	static const struct {
+		const char *label;
+		uint64_t line;
+		enum tr_refusal want;
+	} cases[] = {
+		{ "long ago", 1, TR_REF_NONE },
+		{ "in 5 minutes, for a clock that is slow", NOW_MS + 300000, TR_REF_NONE },
+		{ "later", NOW_MS + 300001, TR_REF_NOT_YET },
+		{ "at the end of time", INT64_MAX, TR_REF_NOT_YET },
+	};
+	struct tr_keyset ks = obey_keyset();
+	struct tr_command_scope s = { .trust_domain = TR_VIEW_LIT("fleet.example"),
+				      .agent_id = TR_VIEW_LIT("web-1"),
+				      .keyset = &ks,
+				      .now_ms = NOW_MS };
+
+	(void)state;
+	for (size_t i = 0; i < TR_ARRAY_LEN(cases); i++) {
+		tr_auto(made_done) struct made m = { 0 };
+		struct tr_order o = obey_order(TR_CMD_STATUS), seen_order;
+		struct tr_command c, seen;
+		uint8_t digest[32];
+		struct tr_err err;
+		bool authentic;
+
+		MUST(tr_order_encode(&o, &m.order, &must));
+		c = obey_command(&o, tr_buf_view(&m.order));
+		c.line = cases[i].line;
+		MUST(tr_command_sign(&c, obey_keys[K_COMMAND], &m.command, &must));
+		CHECK(tr_command_verify(tr_buf_view(&m.command), &s, &seen, &seen_order, digest, &authentic, &err) ==
+			      cases[i].want,
+		      cases[i].label);
+	}
+}
+
 static void the_digest_is_told_of_whatever_can_be_read(void **state)
 {
 	static const uint8_t zeros[32];
@@ -171,6 +209,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_inconsistent_command_is_not_signed),
 		cmocka_unit_test(no_command_is_older_than_four_hours),
+		cmocka_unit_test(a_line_has_begun),
 		cmocka_unit_test(the_digest_is_told_of_whatever_can_be_read),
 		cmocka_unit_test(every_refusal_has_a_slug_and_a_sentence),
 	};

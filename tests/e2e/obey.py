@@ -204,7 +204,7 @@ def why_not(f, o, s):
     if not o["cmd_name"]:
         return "unsupported"
     cls = TYPES[o["cmd_name"]][1]
-    if f["issued_ms"] > now + 5 * MIN:
+    if max(f["issued_ms"], f["line"]) > now + 5 * MIN:
         return "not_yet"
     if now >= f["expires_ms"]:
         return "expired"

@@ -149,6 +149,11 @@ def test_nothing_but_reads(place):
         refuses("approval_invalid", "note", both(stranger), text="x")
     thief.keysets = whole
 
+    # A line that begins next year would make the agent deaf to every other; the highest number ends this line at least.
+    thief.refuses("status", "not_yet", line=thief.now_ms() + 365 * DAY_MS)
+    thief.does("status", seq=2**63 - 1)
+    thief.line, thief.seq = thief.now_ms(), 0  # and the thief goes on with another
+
     # What a server may do alone, a thief of its key may: reads. That is what a stolen command key is worth.
     assert thief.does("status")["quarantined"] is False
     assert thief.does("collect-inventory")["host"] == os.uname().nodename
@@ -163,12 +168,15 @@ def test_nothing_but_reads(place):
         assert f"event=command_refused code={code} kid={kid} command={ident}" in log
         assert f"{ident}  refused: {code} (key {kid})" in journal
     assert all(ident in journal for ident in reads)
-    # The server finds that somebody else has given numbers of its line.
+    # The server finds that somebody else has given numbers, and numbers this agent's commands anew.
     place.back()
     end = place.obeyed("status")
     assert (end["state"], end["code"]) == ("refused", "replayed")
     (event,) = until(lambda: place.seen("command_replayed"))
     assert event["severity"] == 2 and place.alerts("command_refused")
+    again = place.obeyed("status")
+    assert again["state"] == "done" and again["line"] > end["line"] and again["seq"] == 1
+    assert place.obeyed("collect-inventory")["seq"] == 2
 
 
 def test_it_comes_out(place):
