@@ -493,6 +493,15 @@ static void reads_leave_room(void **state)
 	assert_int_equal(tr_journal_check(j, &w, NOW, &job), TR_SEEN_FULL);
 	w.cmd = TR_CMD_QUARANTINE;
 	assert_int_equal(tr_journal_check(j, &w, NOW, &job), TR_SEEN_NEW);
+	/* Those of a key that is revoked since make room at once, however late they would have begun. */
+	w.cmd = TR_CMD_STATUS;
+	job = tr_journal_job(j, 7);
+	assert_int_equal(tr_journal_advance(j, job, TR_CS_REFUSED, "revoked_key", tr_view(NULL, 0), tr_view(NULL, 0),
+					    NOW * 1000000, &err),
+			 TR_OK);
+	assert_int_equal(tr_journal_check(j, &w, NOW, &job), TR_SEEN_FULL); /* nobody knows yet */
+	assert_int_equal(tr_journal_ack(j, tr_journal_job(j, 7)->position, &err), TR_OK);
+	assert_int_equal(tr_journal_check(j, &w, NOW, &job), TR_SEEN_NEW);
 	tr_journal_free(j);
 	disk_done(&d);
 }

@@ -194,12 +194,24 @@ TR_RC tr_journal_rewrite(struct tr_journal *j, struct tr_err *err)
 	return TR_OK;
 }
 
+static bool was_its_key(const struct tr_job *job)
+{
+	enum tr_refusal r = tr_refusal_of(tr_view_str(job->code));
+
+	return job->state == TR_CS_REFUSED &&
+	       (r == TR_REF_REVOKED_KEY || r == TR_REF_RETIRED_KEY || r == TR_REF_UNKNOWN_KEY);
+}
+
 static bool is_past(const struct tr_job *job, int64_t now_ms)
 {
 	int64_t end = job->order_expires_ms > job->expires_ms ? job->order_expires_ms : job->expires_ms;
 
 	if (job->held || job->running || !tr_cmd_state_final(job->state))
 		return false;
+	/* It never began, and a good signature would begin it: nothing is there to remember. A thief's orders for next week go
+	 * with his key. */
+	if (was_its_key(job) && job->acked == job->position)
+		return true;
 	return now_ms > end + (job->acked == job->position ? KEEP_MS : UNACKED_MS);
 }
 
@@ -301,14 +313,6 @@ static TR_RC put(struct tr_journal *j, enum tr_jr_type type, const void *rec, st
 }
 
 /* ---- a command that came ---- */
-
-static bool was_its_key(const struct tr_job *job)
-{
-	enum tr_refusal r = tr_refusal_of(tr_view_str(job->code));
-
-	return job->state == TR_CS_REFUSED &&
-	       (r == TR_REF_REVOKED_KEY || r == TR_REF_RETIRED_KEY || r == TR_REF_UNKNOWN_KEY);
-}
 
 /* Whoever may order reads could fill it; what people approved still finds a place then. */
 static bool is_full(const struct tr_journal *j, const struct tr_job *want)
