@@ -8,8 +8,6 @@
 const struct tr_cmd_ops *tr_obey_ops(const struct tr_obey *o, uint64_t cmd);
 /* A RECEIVED one whose time has come. */
 void tr_obey_begin(struct tr_obey *o, struct tr_job *job);
-/* Writes the end down and says it in the log. */
-void tr_obey_end(struct tr_obey *o, struct tr_job *job, enum tr_cmd_state state, const char *code, struct tr_view result);
 const char *tr_obey_hex(const uint8_t *p, size_t n); /* of a tr_fmt buffer; for the log */
 
 #endif

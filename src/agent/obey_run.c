@@ -12,8 +12,9 @@ static const char *type_name(const struct tr_job *job)
 	return t ? t->name : "?";
 }
 
-void tr_obey_end(struct tr_obey *o, struct tr_job *job, enum tr_cmd_state state, const char *code,
-		 struct tr_view result)
+/* Writes the end down and says it in the log. */
+static void end_job(struct tr_obey *o, struct tr_job *job, enum tr_cmd_state state, const char *code,
+		    struct tr_view result)
 {
 	struct tr_err err = { 0 };
 	bool bad = state == TR_CS_UNKNOWN || state == TR_CS_REFUSED;
@@ -110,12 +111,12 @@ void tr_obey_begin(struct tr_obey *o, struct tr_job *job)
 	if (tr_journal_order(o->journal, job, &bytes, &err) ||
 	    tr_order_decode(tr_buf_view(&bytes), &order, &err)) {
 		tr_log_err(TR_LOG_ERROR, "order_not_read", &err, NULL);
-		tr_obey_end(o, job, TR_CS_REFUSED, tr_refusal_slug(TR_REF_UNSUPPORTED), tr_view(NULL, 0));
+		end_job(o, job, TR_CS_REFUSED, tr_refusal_slug(TR_REF_UNSUPPORTED), tr_view(NULL, 0));
 		return;
 	}
 	why = check_again(o, job, &order);
 	if (why) {
-		tr_obey_end(o, job, TR_CS_REFUSED, tr_refusal_slug(why), tr_view(NULL, 0));
+		end_job(o, job, TR_CS_REFUSED, tr_refusal_slug(why), tr_view(NULL, 0));
 		return;
 	}
 	if (!start(o, job, ops))
@@ -124,7 +125,7 @@ void tr_obey_begin(struct tr_obey *o, struct tr_job *job)
 	if (end.state == TR_CS_STARTED && job->kind == TR_KIND_ONCE)
 		job->running = true;
 	else
-		tr_obey_end(o, job, end.state, end.code, tr_buf_view(&result));
+		end_job(o, job, end.state, end.code, tr_buf_view(&result));
 }
 
 /* ---- going on ---- */
@@ -138,7 +139,7 @@ static void look_after(struct tr_obey *o, struct tr_job *job, bool same)
 	if (end.state == TR_CS_STARTED)
 		job->running = true;
 	else
-		tr_obey_end(o, job, end.state, end.code, tr_buf_view(&result));
+		end_job(o, job, end.state, end.code, tr_buf_view(&result));
 }
 
 void tr_obey_resume(struct tr_obey *o)

@@ -197,7 +197,7 @@ int tr_command_id(struct tr_cli *c, const char *digits, char ret[TR_CMD_ID_DIGIT
 						      : "no command among the newest 5000 begins with %s", digits);
 }
 
-TR_RC tr_command_order_of(tr_jnode row, struct tr_order_set *set, struct tr_err *err)
+static TR_RC order_of(tr_jnode row, struct tr_order_set *set, struct tr_err *err)
 {
 	tr_auto(tr_buf_done) struct tr_buf bytes = TR_BUF_INIT;
 	struct tr_view text = { 0 }, id = { 0 }, agent = { 0 };
@@ -232,7 +232,7 @@ int tr_command_get(struct tr_cli *c, const char *id, struct tr_order_set *set, s
 		return rc;
 	if (!tr_json_str(tr_json_get(tr_json_root(answer), "id"), &v) || !tr_view_is(v, id))
 		return tr_cli_fail(TR_CLI_EXIT_UNREACHABLE, "the server answered with another command than %s", id);
-	if (set && tr_command_order_of(tr_json_root(answer), set, &err))
+	if (set && order_of(tr_json_root(answer), set, &err))
 		return tr_cli_err(err.code == TR_E_NOTFOUND ? TR_CLI_EXIT_FILE : TR_CLI_EXIT_UNREACHABLE, &err);
 	if (ret)
 		*ret = TR_TAKE(answer);

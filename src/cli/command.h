@@ -22,8 +22,6 @@ int tr_command_order(struct tr_cli *c);
 int tr_command_id(struct tr_cli *c, const char *digits, char ret[TR_CMD_ID_DIGITS + 1]);
 /* GET /commands/{id}; its order, checked to be the one of this id, goes into set when that is not NULL. */
 int tr_command_get(struct tr_cli *c, const char *id, struct tr_order_set *set, struct tr_json **ret);
-/* The order of a row of the API. */
-TR_RC tr_command_order_of(tr_jnode row, struct tr_order_set *set, struct tr_err *err);
 
 /* ---- waiting (command_wait.c) ---- */
 
@@ -39,7 +37,5 @@ int tr_command_wait_verb(struct tr_cli *c);
 
 /* Signs with each key of --key and submits; *ret_ready: how many orders have all approvals then. */
 int tr_command_approve_set(struct tr_cli *c, const struct tr_order_set *set, uint64_t *ret_ready);
-/* POST /command-approvals. */
-int tr_command_submit(struct tr_cli *c, struct tr_view approval, uint64_t *ret_orders, uint64_t *ret_ready);
 
 #endif

@@ -11,7 +11,7 @@
 
 #define KEYS_MAX 8
 
-int tr_command_submit(struct tr_cli *c, struct tr_view approval, uint64_t *ret_orders, uint64_t *ret_ready)
+static int submit(struct tr_cli *c, struct tr_view approval, uint64_t *ret_orders, uint64_t *ret_ready)
 {
 	tr_auto(tr_buf_done) struct tr_buf text = TR_BUF_INIT, body = TR_BUF_INIT;
 	tr_auto(tr_json_free) struct tr_json *answer = NULL;
@@ -54,7 +54,7 @@ static TR_RC put(void *arg, struct tr_view approval, struct tr_err *err)
 	struct sink *s = arg;
 
 	if (s->c) {
-		s->code = tr_command_submit(s->c, approval, &s->orders, &s->ready);
+		s->code = submit(s->c, approval, &s->orders, &s->ready);
 		return s->code ? tr_err_set(err, TR_E_DENIED, "the approval was not taken", "submit") : TR_OK;
 	}
 	if (s->n == TR_ARRAY_LEN(s->blobs))

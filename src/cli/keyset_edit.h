@@ -41,8 +41,6 @@ TR_RC tr_draft_read(struct tr_view in, struct tr_buf *hold, struct tr_keyset *re
 /* ---- for people ---- */
 
 void tr_key_id_of(struct tr_view key, uint8_t ret[32]);
-/* "ed25519", "p256", "rsa2048", …; "?" when it is no key that we know. */
-void tr_key_type_of(enum tr_key_role role, struct tr_view key, char *ret, size_t size);
 /* What changes from now to next, one line each, every new or revoked key with all its digits; now may be NULL: then what
  * next holds. */
 void tr_keyset_diff(const struct tr_keyset *now, const struct tr_keyset *next, struct tr_buf *b);

@@ -8,7 +8,8 @@
 #include "codec/text.h"
 #include "crypto/x509.h"
 
-void tr_key_type_of(enum tr_key_role role, struct tr_view key, char *ret, size_t size)
+/* "ed25519", "p256", "rsa2048", …; "?" when it is no key that we know. */
+static void type_of(enum tr_key_role role, struct tr_view key, char *ret, size_t size)
 {
 	tr_auto(tr_cert_free) struct tr_cert *cert = NULL;
 	tr_auto(tr_pubkey_free) struct tr_pubkey *pub = NULL;
@@ -67,7 +68,7 @@ static void put_key(struct tr_buf *b, const char *sign, const struct tr_keyset_k
 {
 	char type[16];
 
-	tr_key_type_of(k->role, k->key, type, sizeof(type));
+	type_of(k->role, k->key, type, sizeof(type));
 	tr_buf_addf(b, "  %s %s %s (%s) ", sign, tr_key_role_name(k->role), k->role == TR_ROLE_CA ? "certificate" : "key", type);
 	put_id(b, k->key);
 }
@@ -245,7 +246,7 @@ void tr_keyset_json(const struct tr_keyset *k, struct tr_view bytes, int64_t now
 	tr_buf_adds(b, ",\"roots\":[");
 	for (size_t i = 0; i < k->n_roots; i++) {
 		tr_key_id_of(k->roots[i], hash);
-		tr_key_type_of(TR_ROLE_N, k->roots[i], type, sizeof(type));
+		type_of(TR_ROLE_N, k->roots[i], type, sizeof(type));
 		json_begin(b, i > 0, hash);
 		tr_buf_addf(b, ",\"key_type\":\"%s\"}", type);
 	}
@@ -254,7 +255,7 @@ void tr_keyset_json(const struct tr_keyset *k, struct tr_view bytes, int64_t now
 		const struct tr_keyset_key *key = &k->keys[i];
 
 		tr_key_id_of(key->key, hash);
-		tr_key_type_of(key->role, key->key, type, sizeof(type));
+		type_of(key->role, key->key, type, sizeof(type));
 		json_begin(b, i > 0, hash);
 		tr_buf_addf(b, ",\"role\":\"%s\",\"key_type\":\"%s\",\"state\":\"%s\"", tr_key_role_name(key->role), type,
 			    standing(k, key, hash, now_ms));

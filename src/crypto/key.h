@@ -72,7 +72,6 @@ typedef enum tr_code (*tr_sign_fn)(void *arg, enum tr_sig_alg alg, struct tr_vie
 				   struct tr_err *err);
 TR_RC tr_privkey_external(struct tr_pubkey *pub, tr_sign_fn sign, void (*done)(void *arg), void *arg,
 			  struct tr_privkey **ret, struct tr_err *err);
-bool tr_privkey_is_external(const struct tr_privkey *k);
 
 /* COSE algorithm number of a scheme and back (-8, -7, -37, -257); 0 / false when none. */
 int64_t tr_sig_alg_cose(enum tr_sig_alg alg);

@@ -266,8 +266,3 @@ TR_RC tr_privkey_external(struct tr_pubkey *pub, tr_sign_fn sign, void (*done)(v
 	*ret = k;
 	return TR_OK;
 }
-
-bool tr_privkey_is_external(const struct tr_privkey *k)
-{
-	return k->sign != NULL;
-}

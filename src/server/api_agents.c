@@ -232,7 +232,7 @@ void tr_api_agent_list(struct tr_core *c, struct tr_req *r)
 	tr_req_answer(r, 200, TR_CT_JSON, tr_buf_view(&b));
 }
 
-struct tr_item *tr_agent_named(struct tr_core *c, struct tr_req *r)
+static struct tr_item *named(struct tr_core *c, struct tr_req *r)
 {
 	struct tr_item *i = tr_table_get(&c->agents, r->q.arg);
 
@@ -243,7 +243,7 @@ struct tr_item *tr_agent_named(struct tr_core *c, struct tr_req *r)
 
 struct tr_item *tr_agent_named_active(struct tr_core *c, struct tr_req *r)
 {
-	struct tr_item *i = tr_agent_named(c, r);
+	struct tr_item *i = named(c, r);
 	struct tr_agent_row row;
 
 	if (!i)
@@ -258,7 +258,7 @@ struct tr_item *tr_agent_named_active(struct tr_core *c, struct tr_req *r)
 
 void tr_api_agent_get(struct tr_core *c, struct tr_req *r)
 {
-	struct tr_item *i = tr_agent_named(c, r);
+	struct tr_item *i = named(c, r);
 	tr_auto(tr_buf_done) struct tr_buf b = { .max = TR_MSG_ANSWER_MAX - 4096 };
 
 	if (!i)
@@ -324,7 +324,7 @@ static void put_bpf_items(struct tr_view list, struct tr_view released, struct t
 
 void tr_api_agent_bpf(struct tr_core *c, struct tr_req *r)
 {
-	struct tr_item *i = tr_agent_named(c, r);
+	struct tr_item *i = named(c, r);
 	const struct tr_fleet_agent *a = i ? tr_fleet_agent(c->fleet, i->no) : NULL;
 	static const struct tr_fleet_agent none = { 0 };
 	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
@@ -372,7 +372,7 @@ static void on_ended(void *arg, enum tr_code rc, const char *why)
 /* Revoked and removed differ only in what lists show: the id and the key are spent either way. */
 static void end_agent(struct tr_core *c, struct tr_req *r, const char *state, const char *action)
 {
-	struct tr_item *i = tr_agent_named(c, r);
+	struct tr_item *i = named(c, r);
 	struct tr_in_reason in = { 0 };
 	struct tr_agent_row row;
 	struct tr_req *kept;

@@ -30,7 +30,8 @@ static const struct tr_keyset_key *named_by(const struct tr_keyset *k, const str
 	return NULL;
 }
 
-uint64_t tr_keyset_named_since(const struct tr_core *c, const struct tr_skey_row *row)
+/* The oldest epoch from which on every keyset names this key; 0: the newest does not. */
+static uint64_t named_since(const struct tr_core *c, const struct tr_skey_row *row)
 {
 	struct tr_keyset *k = calloc(1, sizeof(*k));
 	const struct tr_item *i;
@@ -153,7 +154,7 @@ void tr_api_skey_adoption(struct tr_core *c, struct tr_req *r)
 	}
 	if (!in.limit || in.limit > LIST_MAX)
 		in.limit = in.limit ? LIST_MAX : LIST_DEFAULT;
-	since = tr_keyset_named_since(c, TR_ROW(&c->skeys, key));
+	since = named_since(c, TR_ROW(&c->skeys, key));
 	tr_fleet_adoption(c->fleet, &now, since, &count);
 	tr_buf_adds(&b, "{\"id\":\"");
 	tr_hex_add(&b, tr_item_key(key));
@@ -303,7 +304,7 @@ static const char *may_promote(struct tr_key_change *ch, size_t at, const struct
 		return NULL;
 	if (k->state != TR_SKEY_ACTIVE)
 		return NULL; /* tr_skeys_promote says why not */
-	since = tr_keyset_named_since(c, &k->row);
+	since = named_since(c, &k->row);
 	tr_fleet_adoption(c->fleet, &now, since, &count);
 	if (!count.behind)
 		return NULL;

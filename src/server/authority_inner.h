@@ -90,14 +90,10 @@ bool tr_authority_usable(const struct tr_core *c, struct tr_view id);
 void tr_authority_refresh_key(struct tr_core *c); /* which key signs now */
 bool tr_authority_load_keys(struct tr_core *c);   /* has `keys` open what is sealed; false: it has not answered yet */
 void tr_authority_hold(struct tr_core *c);        /* rows for what `keys` holds besides */
-void tr_authority_store_uses(struct tr_core *c);
 void tr_authority_count_uses(struct tr_core *c, const uint8_t id[32], uint64_t n);
-void tr_keys_watch_alerts(struct tr_core *c);
 void tr_keyset_release_keys(struct tr_key_change *ch, const struct tr_keyset *k); /* keyset_vkeys.c */
 bool tr_keyset_names_release(const struct tr_core *c);
 void tr_skey_json(const struct tr_core *c, const struct tr_skey_row *row, struct tr_buf *b);
-/* The oldest epoch from which on every keyset names this key; 0: the newest does not. */
-uint64_t tr_keyset_named_since(const struct tr_core *c, const struct tr_skey_row *row);
 void tr_short_id(struct tr_view id, char out[17]); /* 16 hex digits, for people */
 
 #endif

@@ -342,7 +342,6 @@ struct tr_item *tr_core_agent_of(struct tr_core *c, struct tr_req *r);
  * false: refused with 429 and answered. */
 bool tr_core_may_write(struct tr_item *i, struct tr_req *r);
 /* The agent in the path, or NULL and answered: 404, and 409 when it is not active any more. */
-struct tr_item *tr_agent_named(struct tr_core *c, struct tr_req *r);
 struct tr_item *tr_agent_named_active(struct tr_core *c, struct tr_req *r);
 /* The key in the path, by the first digits of its id, as people type them: eight are enough when they are unique. NULL and
  * answered: 409, and 404 with the sentence `missing`. */

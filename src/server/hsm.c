@@ -10,7 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-TR_RC tr_hsm_read_pin(const char *path, struct tr_buf *ret, struct tr_err *err)
+/* Without its line end; the caller wipes ret. Empty when no file is named. */
+static TR_RC read_pin(const char *path, struct tr_buf *ret, struct tr_err *err)
 {
 	if (!path)
 		return TR_OK;
@@ -63,7 +64,8 @@ void tr_hsm_done(struct tr_hsm *h)
 	h->module = tr_p11_free(h->module);
 }
 
-TR_RC tr_hsm_open(const struct tr_config_pkcs11 *p, struct tr_view pin, struct tr_hsm *ret, struct tr_err *err)
+/* Sets the environment that the library wants, loads it and finds the keys. The library runs as whoever calls. */
+static TR_RC open_module(const struct tr_config_pkcs11 *p, struct tr_view pin, struct tr_hsm *ret, struct tr_err *err)
 {
 	struct tr_hsm h = { 0 };
 
@@ -87,11 +89,11 @@ TR_RC tr_hsm_open_configured(const struct tr_config *cfg, bool unprivileged, str
 		return TR_OK;
 	if (cfg->pkcs11->pin_file)
 		tr_config_path(cfg, cfg->pkcs11->pin_file, path, sizeof(path));
-	rc = tr_hsm_read_pin(cfg->pkcs11->pin_file ? path : NULL, &pin, err);
+	rc = read_pin(cfg->pkcs11->pin_file ? path : NULL, &pin, err);
 	if (!rc && unprivileged && (tr_sandbox_harden(err) || tr_sandbox_drop_root(err)))
 		rc = err->code;
 	if (!rc)
-		rc = tr_hsm_open(cfg->pkcs11, tr_buf_view(&pin), ret, err);
+		rc = open_module(cfg->pkcs11, tr_buf_view(&pin), ret, err);
 	tr_wipe(pin.p, pin.cap);
 	return rc;
 }
@@ -120,9 +122,9 @@ TR_RC tr_hsm_open_new(const struct tr_config_pkcs11 *p, struct tr_hsm *ret, stru
 				  "--pkcs11");
 	rc = tr_config_pkcs11_check(p, err);
 	if (!rc)
-		rc = tr_hsm_read_pin(p->pin_file, &pin, err);
+		rc = read_pin(p->pin_file, &pin, err);
 	if (!rc)
-		rc = tr_hsm_open(p, tr_buf_view(&pin), ret, err);
+		rc = open_module(p, tr_buf_view(&pin), ret, err);
 	tr_wipe(pin.p, pin.cap);
 	return rc;
 }

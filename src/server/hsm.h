@@ -14,10 +14,6 @@ struct tr_hsm {
 	const char *folders[TR_HSM_FOLDERS_MAX + 1]; /* of the configuration, NULL-terminated */
 };
 
-/* The PIN without its line end; the caller wipes ret. Empty when no file is named. */
-TR_RC tr_hsm_read_pin(const char *path, struct tr_buf *ret, struct tr_err *err);
-/* Sets the environment that the library wants, loads it and finds the keys. The library runs as whoever calls. */
-TR_RC tr_hsm_open(const struct tr_config_pkcs11 *p, struct tr_view pin, struct tr_hsm *ret, struct tr_err *err);
 void tr_hsm_done(struct tr_hsm *h);
 TR_DEFINE_AUTO_DONE(struct tr_hsm, tr_hsm_done)
 /* The same for a new installation, which has no configuration yet: everything by its full path, and checked. */

@@ -127,7 +127,7 @@ static void store_uses(struct tr_core *c, struct tr_req *r)
 	tr_tx_commit(tx, on_uses, c);
 }
 
-void tr_authority_store_uses(struct tr_core *c)
+static void store_uses_sometimes(struct tr_core *c)
 {
 	struct tr_authority *a = c->authority;
 	uint64_t now = tr_mono_ms();
@@ -140,41 +140,6 @@ void tr_authority_store_uses(struct tr_core *c)
 		any |= a->uses[i].n > 0;
 	if (any)
 		tr_turn_take(c, store_uses, NULL);
-}
-
-/* ---- the clock ---- */
-
-static void tick(struct tr_core *c, struct tr_req *r)
-{
-	struct tr_key_change *ch = tr_key_change_begin(c, r, 0);
-	bool any = false;
-
-	if (!ch) {
-		tr_turn_end(c);
-		return;
-	}
-	/* A key that an earlier start of this server could not place may be named by now. */
-	tr_skeys_follow(&ch->s, &c->authority->keyset);
-	for (size_t i = 0; i < ch->s.n; i++)
-		any |= tr_skey_changed(&ch->s.keys[i]);
-	if (any)
-		tr_key_change_commit(ch);
-	else
-		tr_key_change_drop(ch);
-}
-
-void tr_authority_tick(struct tr_core *c)
-{
-	if (!c->loaded || !c->authority->imported)
-		return;
-	tr_authority_refresh_key(c);
-	tr_keys_watch_alerts(c);
-	if (!c->store_ok || !tr_turns_idle(c))
-		return;
-	tr_authority_hold(c);
-	tr_authority_store_uses(c);
-	if (tr_core_holds(c))
-		tr_turn_take(c, tick, NULL);
 }
 
 /* ---- alerts ---- */
@@ -223,7 +188,7 @@ static void watch_key(struct tr_core *c, const struct tr_skey_row *row)
 			     "it can be used, or is not needed any more");
 }
 
-void tr_keys_watch_alerts(struct tr_core *c)
+static void watch_alerts(struct tr_core *c)
 {
 	const struct tr_keyset *k = &c->authority->keyset;
 	int64_t left = k->expires_ms - tr_now_ms();
@@ -264,4 +229,39 @@ void tr_authority_measure(const struct tr_core *c, struct tr_authority_gauges *r
 		ret->keys_active += s == TR_SKEY_ACTIVE || s == TR_SKEY_PRIMARY || s == TR_SKEY_RETIRING;
 		ret->keys_unusable += s < TR_SKEY_RETIRED && !tr_authority_usable(c, row->id);
 	}
+}
+
+/* ---- the clock ---- */
+
+static void tick(struct tr_core *c, struct tr_req *r)
+{
+	struct tr_key_change *ch = tr_key_change_begin(c, r, 0);
+	bool any = false;
+
+	if (!ch) {
+		tr_turn_end(c);
+		return;
+	}
+	/* A key that an earlier start of this server could not place may be named by now. */
+	tr_skeys_follow(&ch->s, &c->authority->keyset);
+	for (size_t i = 0; i < ch->s.n; i++)
+		any |= tr_skey_changed(&ch->s.keys[i]);
+	if (any)
+		tr_key_change_commit(ch);
+	else
+		tr_key_change_drop(ch);
+}
+
+void tr_authority_tick(struct tr_core *c)
+{
+	if (!c->loaded || !c->authority->imported)
+		return;
+	tr_authority_refresh_key(c);
+	watch_alerts(c);
+	if (!c->store_ok || !tr_turns_idle(c))
+		return;
+	tr_authority_hold(c);
+	store_uses_sometimes(c);
+	if (tr_core_holds(c))
+		tr_turn_take(c, tick, NULL);
 }

@@ -161,11 +161,6 @@ struct tr_make *tr_making_at(struct tr_making *m, size_t i)
 	return &m->list[i];
 }
 
-struct tr_core *tr_making_core(const struct tr_making *m)
-{
-	return m->c;
-}
-
 struct tr_buf *tr_making_also(struct tr_making *m)
 {
 	return &m->also;

@@ -136,7 +136,6 @@ void tr_making_drop(struct tr_making *m);
 struct tr_view tr_making_keep(struct tr_making *m, struct tr_view v);
 size_t tr_making_n(const struct tr_making *m);
 struct tr_make *tr_making_at(struct tr_making *m, size_t i);
-struct tr_core *tr_making_core(const struct tr_making *m);
 /* Rows of the audit log and others, in the first transaction. */
 struct tr_buf *tr_making_also(struct tr_making *m);
 /* Signs and stores; fn hears when each is durable or has failed, then the making is freed. Takes m. */

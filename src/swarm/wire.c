@@ -27,7 +27,6 @@ struct tr_wire {
 	int epoll;
 	uint16_t port;
 	struct tr_wire_ops ops;
-	size_t out_bytes, in_bytes;
 };
 
 TR_RC tr_wire_new(uint16_t port, const char *ca_file, const struct tr_wire_ops *ops, struct tr_wire **ret, struct tr_err *err)
@@ -65,16 +64,6 @@ struct tr_wire *tr_wire_free(struct tr_wire *w)
 		free(w);
 	}
 	return NULL;
-}
-
-size_t tr_wire_out_bytes(const struct tr_wire *w)
-{
-	return w->out_bytes;
-}
-
-size_t tr_wire_in_bytes(const struct tr_wire *w)
-{
-	return w->in_bytes;
 }
 
 /* ---- one connection ---- */
@@ -179,7 +168,6 @@ static void pump(struct tr_wire_conn *c)
 			c->out_at += (size_t)n;
 			if (c->out_at < c->out.n)
 				break;
-			c->wire->out_bytes = c->out.n;
 			tr_buf_done(&c->out);
 			c->state = TR_WIRE_RECEIVING;
 			break;
@@ -196,7 +184,6 @@ static void pump(struct tr_wire_conn *c)
 			tr_buf_add(&c->in, chunk, (size_t)n);
 			if (!answer_whole(c))
 				break;
-			c->wire->in_bytes = c->in.n;
 			c->state = TR_WIRE_IDLE;
 			c->wire->ops.answered(c);
 			if (c->state == TR_WIRE_IDLE)
@@ -431,13 +418,4 @@ TR_RC tr_wire_load(const char *path, struct tr_wire_id *ret, size_t max, size_t 
 	}
 	(void)fclose(f);
 	return rc;
-}
-
-void tr_wire_id_done(struct tr_wire_id *id)
-{
-	EVP_PKEY_free(id->key);
-	X509_free(id->cert);
-	id->device = tr_privkey_free(id->device);
-	id->key = NULL;
-	id->cert = NULL;
 }
