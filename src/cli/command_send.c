@@ -282,6 +282,9 @@ static int after(struct tr_cli *c, const struct asked *a, tr_jnode answer, uint6
 	while (tr_cli_next(c, TR_OPT_KEY, &at))
 		have++;
 	rc = approve(c, a, tr_json_get(answer, "commands"), needed > 0 ? (uint64_t)needed : 0);
+	if (rc == TR_CLI_EXIT_REFUSED)
+		fputs("What was ordered waits for approvals all the same: troth command list --state waiting; then approve or cancel it\n",
+		      stderr);
 	if (!rc)
 		rc = print(c, answer, needed > 0 ? (uint64_t)needed : 0, have);
 	if (!rc && tr_cli_opt(c, TR_OPT_WAIT))

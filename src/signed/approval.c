@@ -122,7 +122,8 @@ static TR_RC check_signature(const struct tr_cose *c, const struct tr_keyset *ks
 	enum tr_code rc;
 
 	if (!key)
-		return tr_err_set(err, TR_E_DENIED, "the approval is by a key that is no operator's in the keyset",
+		return tr_err_set(err, TR_E_DENIED,
+				  "the approval is by a key that is no operator's in the keyset: name it in the next one ('troth keyset prepare --add-operator'), or approve with another",
 				  "kid");
 	rc = tr_pubkey_from_spki(key->key, &k, err);
 	if (!rc)

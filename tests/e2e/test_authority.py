@@ -537,6 +537,11 @@ def test_many_are_approved_at_once(admin, installation, host, operators):
     # A whole partition: its members are the server's choice, so people look at them first.
     assert "nobody is here to be asked" in admin.run("command", "send", "note", "--text", "x", "--all", "--key", operators[0][0],
                                                      expect=USAGE).stderr
+    # Approved by a key that no keyset names: ordered, but not approved, and people are told both.
+    stranger = admin.folder / "stranger.key"
+    admin("operator", "keygen", stranger)
+    said = admin.error(REFUSED, "command", "send", "note", "--text", "x", "--agent", more[0].node_id, "--key", stranger)
+    assert "approval_refused" in said and "--add-operator" in said and "waits for approvals all the same" in said
     for a in more:
         a.down()
 
