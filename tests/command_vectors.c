@@ -265,18 +265,6 @@ static const struct {
 	  V("\x09\x83\x41x\x41x\x41x") },
 };
 
-static void swap(struct tr_view in, struct tr_view from, struct tr_view to, struct tr_buf *out)
-{
-	const uint8_t *at = memmem(in.p, in.n, from.p, from.n);
-	size_t before;
-
-	must(at != NULL, "what is to be replaced");
-	before = (size_t)(at - in.p);
-	tr_buf_add(out, in.p, before);
-	tr_buf_addv(out, to);
-	tr_buf_add(out, at + from.n, in.n - before - from.n);
-}
-
 static void spoil(size_t i, struct tr_buf *b)
 {
 	tr_auto(tr_buf_done) struct tr_buf payload = TR_BUF_INIT, again = TR_BUF_INIT;
@@ -288,9 +276,9 @@ static void spoil(size_t i, struct tr_buf *b)
 	if (commands[i].to.n == 4 && commands[i].to.p[1] == 0x18) {
 		tr_buf_addv(&again, c.payload);
 		again.p[3]++;
-		swap(tr_buf_view(&again), commands[i].from, commands[i].to, &payload);
+		swap(commands[i].name, tr_buf_view(&again), commands[i].from, commands[i].to, &payload);
 	} else {
-		swap(c.payload, commands[i].from, commands[i].to, &payload);
+		swap(commands[i].name, c.payload, commands[i].from, commands[i].to, &payload);
 	}
 	tr_buf_clear(&again);
 	must(!tr_cose1_sign(keys[commands[i].signer], TR_COMMAND_DOMAIN, tr_buf_view(&payload), &again, &err), "signing");

@@ -346,18 +346,6 @@ static const struct {
 	{ "time 0", TIME, V("\x02\x1b\x18\xea\x39\x68\xbc\x29\x9a\x14"), V("\x02\x00") },
 };
 
-static void swap(const char *name, struct tr_view in, struct tr_view from, struct tr_view to, struct tr_buf *out)
-{
-	const uint8_t *at = memmem(in.p, in.n, from.p, from.n);
-	size_t before;
-
-	must(at != NULL, name);
-	before = (size_t)(at - in.p);
-	tr_buf_add(out, in.p, before);
-	tr_buf_addv(out, to);
-	tr_buf_add(out, at + from.n, in.n - before - from.n);
-}
-
 /* The payload of a signed object, spoiled and signed again. */
 static void resign(struct out *o, struct tr_view cose, const char *domain, size_t i, struct tr_buf *out)
 {

@@ -138,18 +138,6 @@ static const struct {
 	{ "a member left out", DELIVERY, V("\xa3\x01\x01"), V("\xa2") },
 };
 
-static void swap(const char *name, struct tr_view in, struct tr_view from, struct tr_view to, struct tr_buf *out)
-{
-	const uint8_t *at = memmem(in.p, in.n, from.p, from.n);
-	size_t before;
-
-	must(at != NULL, name);
-	before = (size_t)(at - in.p);
-	tr_buf_add(out, in.p, before);
-	tr_buf_addv(out, to);
-	tr_buf_add(out, at + from.n, in.n - before - from.n);
-}
-
 /* The good one, or its payload. */
 static void make(enum kind kind, struct tr_buf *out)
 {

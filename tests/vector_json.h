@@ -94,6 +94,19 @@ static inline struct tr_privkey *key_of(const char *sentence, uint8_t seed[32])
 	return k;
 }
 
+/* One part of something good replaced: what must be refused. name is what is said when the part is not in it. */
+static inline void swap(const char *name, struct tr_view in, struct tr_view from, struct tr_view to, struct tr_buf *out)
+{
+	const uint8_t *at = memmem(in.p, in.n, from.p, from.n);
+	size_t before;
+
+	must(at != NULL, name);
+	before = (size_t)(at - in.p);
+	tr_buf_add(out, in.p, before);
+	tr_buf_addv(out, to);
+	tr_buf_add(out, at + from.n, in.n - before - from.n);
+}
+
 static inline void start(void)
 {
 	struct tr_err err = { 0 };
