@@ -306,6 +306,8 @@ int tr_command_approve(struct tr_cli *c)
 	rc = check_keys(c);
 	if (!rc)
 		rc = file ? from_file(file, &set) : fetch(c, &set);
+	if (!rc && !set.n)
+		rc = tr_cli_fail(TR_CLI_EXIT_FILE, "there is no order to approve");
 	if (!rc && file)
 		return offline(c, &set);
 	if (!rc)
