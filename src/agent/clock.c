@@ -38,6 +38,13 @@ void tr_clock_learn(struct tr_known_time *k, int64_t server_ns, uint64_t boot_ns
 		*k = (struct tr_known_time){ .server_ns = server_ns, .boot_ns = boot_ns };
 }
 
+bool tr_clock_is_near(int64_t server_ns, int64_t wall_ns, const struct tr_known_time *anchor, uint64_t boot_ns)
+{
+	int64_t known = tr_clock_known_ns(anchor, boot_ns), t = wall_ns > known ? wall_ns : known;
+
+	return server_ns - TR_CLOCK_NEAR_NS <= t;
+}
+
 void tr_clock_rebooted(struct tr_known_time *k)
 {
 	/* The word was given before this boot: at least the machine's uptime has passed since. */

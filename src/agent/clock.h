@@ -25,6 +25,11 @@ int64_t tr_clock_effective_ns(int64_t wall_ns, const struct tr_known_time *k, ui
 /* Takes a server's word. Only forwards, measured against what is known: a late or replayed answer moves
  * nothing back. */
 void tr_clock_learn(struct tr_known_time *k, int64_t server_ns, uint64_t boot_ns);
+/* How far a server's mere word is believed: to five minutes after the wall clock or the anchor, which is what was known when
+ * this program began, or the CA's signed word since. Neither is moved by the words that are judged, so no server, and nobody
+ * who alters what one says, can push us on step by step into a time when every order has expired. */
+#define TR_CLOCK_NEAR_NS INT64_C(300000000000)
+bool tr_clock_is_near(int64_t server_ns, int64_t wall_ns, const struct tr_known_time *anchor, uint64_t boot_ns);
 /* The machine was started again since k was written: its boot clock began at 0. */
 void tr_clock_rebooted(struct tr_known_time *k);
 

@@ -63,6 +63,42 @@ static void the_known_time_only_goes_forward(void **state)
 	assert_int_equal(k.server_ns, NOW + DAY);
 }
 
+static void a_mere_word_goes_so_far(void **state)
+{
+	static const int64_t minute = 60 * INT64_C(1000000000);
+	static const struct {
+		int64_t server, wall, anchor;
+		bool near;
+	} cases[] = {
+		{ NOW, NOW, 0, true },
+		{ NOW + 5 * 60 * INT64_C(1000000000), NOW, 0, true },
+		{ NOW + 6 * 60 * INT64_C(1000000000), NOW, 0, false },
+		{ NOW - YEAR, NOW, 0, true }, /* moves nothing */
+		{ NOW, NOW - YEAR, 0, false },
+		{ NOW, NOW - YEAR, NOW, true }, /* known of before, or signed */
+		{ NOW + 50 * YEAR, NOW - YEAR, NOW, false },
+		{ NOW + 50 * YEAR, 0, 0, false },
+	};
+	struct tr_known_time known = { NOW, 1000 };
+	const struct tr_known_time anchor = known;
+
+	(void)state;
+	for (size_t i = 0; i < TR_ARRAY_LEN(cases); i++) {
+		const struct tr_known_time a = { cases[i].anchor, 1000 };
+
+		if (tr_clock_is_near(cases[i].server, cases[i].wall, &a, 1000) != cases[i].near)
+			fail_msg("case %zu", i);
+	}
+	/* Four minutes with every pulse: so often and no further. */
+	for (unsigned i = 1; i <= 100; i++) {
+		int64_t word = tr_clock_known_ns(&known, 1000 + i) + 4 * minute;
+
+		if (tr_clock_is_near(word, 0, &anchor, 1000 + i))
+			tr_clock_learn(&known, word, 1000 + i);
+	}
+	assert_true(tr_clock_known_ns(&known, 1100) <= NOW + 5 * minute + 100);
+}
+
 static void the_kernel_is_believed_about_its_clock(void **state)
 {
 	(void)state;
@@ -105,6 +141,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_effective_time_is_never_before_what_is_past),
 		cmocka_unit_test(the_known_time_only_goes_forward),
+		cmocka_unit_test(a_mere_word_goes_so_far),
 		cmocka_unit_test(the_kernel_is_believed_about_its_clock),
 		cmocka_unit_test(boot_ids_are_read_strictly),
 	};

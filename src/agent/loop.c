@@ -45,6 +45,31 @@ static TR_RC open_link(struct tr_runner *r, const char *url, struct tr_err *err)
 			    tr_buf_view(r->use_next ? &r->next.cert_pem : &r->cert_pem), err);
 }
 
+/* The CA's signed word, for what no mere word of a server's is good for. */
+static bool ask_time(struct tr_runner *r, struct tr_err *err)
+{
+	if (tr_link_ask_time(&r->link, r->link.url, err))
+		return false;
+	r->pulser.anchor = r->link.told;
+	tr_clock_learn(&r->pulser.chain.time, r->link.told.server_ns, r->link.told.boot_ns);
+	return true;
+}
+
+static void ask_about_far_time(struct tr_runner *r)
+{
+	struct tr_err err = { 0 };
+
+	if (*tr_signals_stop())
+		return;
+	if (ask_time(r, &err)) {
+		tr_log(TR_LOG_WARN, "server_time_far", "server", r->link.url, "off_ms",
+		       tr_fmt("%lld", (long long)-r->last.skew_ms), NULL);
+		tr_link_learn(&r->link, r->link.told.server_ns);
+	} else if (err.code != TR_E_BUSY) {
+		tr_log_err(TR_LOG_WARN, "signed_time_not_given", &err, "server", r->link.url, NULL);
+	}
+}
+
 static enum tr_outcome pulse_once(struct tr_runner *r, unsigned timeout_ms)
 {
 	struct tr_pulse_outcome *res = &r->last;
@@ -55,7 +80,7 @@ static enum tr_outcome pulse_once(struct tr_runner *r, unsigned timeout_ms)
 	tr_pulse_send(&r->pulser, r->link.client, tr_run_key(r), at, timeout_ms, res, &err);
 	if (res->by_date && !*tr_signals_stop()) {
 		tr_log_err(TR_LOG_WARN, "certificate_dates_disagree", &err, "server", r->link.url, NULL);
-		if (!tr_link_ask_time(&r->link, r->link.url, &err)) {
+		if (ask_time(r, &err)) {
 			tr_log(TR_LOG_WARN, "clock_not_trusted", "server", r->link.url, "off_ms",
 			       tr_fmt("%lld",
 				      (long long)(tr_now_ms() -
@@ -73,7 +98,10 @@ static enum tr_outcome pulse_once(struct tr_runner *r, unsigned timeout_ms)
 		r->status.interval_s = tr_run_interval_s(r, res->interval_s);
 		r->status.clock_skew_ms = res->skew_ms;
 		r->renew_told = res->renew;
-		tr_link_learn(&r->link, res->sent_ns);
+		if (res->far)
+			ask_about_far_time(r);
+		else
+			tr_link_learn(&r->link, res->sent_ns);
 	} else {
 		/* Cut off by our own end: no fault of anybody. */
 		if (!*tr_signals_stop())
@@ -258,6 +286,7 @@ static void start_chain(struct tr_runner *r)
 	if (!tr_boot_id(boot_id))
 		tr_log(TR_LOG_WARN, "boot_id_unknown", "path", "/proc/sys/kernel/random/boot_id", NULL);
 	tr_chain_start(c, boot_id);
+	r->pulser.anchor = c->time;
 	/* The numbers skipped now are never tried again, should this process end before its first answer. */
 	if (tr_chain_save(&r->state, c, &err))
 		tr_log_err(TR_LOG_ERROR, "chain_not_saved", &err, NULL);

@@ -99,7 +99,9 @@ static void accepted(struct attempt *a, const struct tr_pulse_answer *told, uint
 	/* What the way there and back took belongs to neither clock. */
 	r->skew_ms = ((a->wall_ns - told->received_ns) + (a->wall_ns + (int64_t)took_ns - told->sent_ns)) /
 		     2 / 1000000;
-	tr_clock_learn(&p->chain.time, told->sent_ns, tr_boot_ns());
+	r->far = !tr_clock_is_near(told->sent_ns, a->wall_ns, &p->anchor, tr_boot_ns());
+	if (!r->far)
+		tr_clock_learn(&p->chain.time, told->sent_ns, tr_boot_ns());
 	save_chain(p);
 }
 

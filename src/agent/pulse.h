@@ -18,6 +18,7 @@ struct tr_pulser {
 	uint8_t start_id[16];
 	uint64_t keyset_epoch;
 	struct tr_chain chain;
+	struct tr_known_time anchor; /* how far a server's mere word about the time is believed; set by who has the pulser */
 	struct tr_announcement announced;
 	uint64_t rtt_us; /* of the last answered exchange */
 
@@ -44,6 +45,7 @@ struct tr_pulse_outcome {
 	int64_t received_ns, sent_ns;
 	int64_t skew_ms; /* our wall clock minus the server's */
 	bool renew;
+	bool far; /* its time was not taken: only the CA's signed word goes so far */
 };
 
 /* Sends one over c, signed by the key whose certificate c presents; once more when the server asks for a

@@ -420,6 +420,18 @@ def test_pulses_are_never_late_for_it(make):
     assert server.questions and all(w <= 2 for _, w in server.questions) and server.connections == 1
 
 
+def test_a_server_cannot_push_it_out_of_time(make):
+    """A front that answers with the year 2076 has every order expire for good, if agents believe it: they ask for the CA's word."""
+    server, agent = make()
+    server.interval = 1
+    server.script = [scripted.accept(skew=50 * 365 * 86400.0)] * 2 + [scripted.accept(skew=240.0 * n) for n in range(1, 6)]
+    agent.start()
+    server.wait(9)
+    assert 1 <= len(server.times) <= 4
+    server.does("note", text="in time")
+    server.does("status")
+
+
 @pytest.mark.parametrize("what", ["forged", "known"])
 def test_a_server_cannot_keep_it_busy(make, what):
     """One that always has something, by nobody's key or the same over and over, is asked ten times a second."""
