@@ -263,8 +263,9 @@ def test_a_flood_of_garbage_is_bounded(pair):
     server, agent = pair
     server.give(*(os.urandom(200) for _ in range(400)))
     server.does("status")
-    assert len([r for r in server.receipts if r["state"] == "refused"]) <= 60
-    assert agent.log().count("command_refused") <= 60
+    # Sixty a minute, and a minute may end meanwhile.
+    assert len([r for r in server.receipts if r["state"] == "refused"]) <= 120
+    assert agent.log().count("event=command_refused") <= 120
     assert (agent.state / "journal.bin").stat().st_size < 100_000
 
 
