@@ -2,7 +2,25 @@
 /* The role `core`: the registry in memory, and every decision. One loop, no locks, no parsing of anything from outside,
  * no private keys. Memory is a mirror of what the store has committed: a handler builds a transaction from rows, and
  * the same rows change the memory only when the store says they are durable (tr_tx_commit). What must not happen twice
- * meanwhile is reserved (tr_item.inflight, .reserved, .ending). */
+ * meanwhile is reserved (tr_item.inflight, .reserved, .ending).
+ *
+ * Where what is, in this folder:
+ *
+ *   main, init, check, backup, key_import, config*   the command line, before and beside a server that runs
+ *   supervisor, role, role_*                         the processes; role_core: boot, channels and clock of core
+ *   msg, calls                                       what they say to each other, and who waits for an answer
+ *   routes, rate                                     what front may let in
+ *
+ *   core: dispatch, request, load, table             from a frame to a handler, and to a durable change; the memory
+ *         api_*                                      handlers of operators' requests, by what they are about
+ *         admit, challenge, renew, time              who becomes and stays an agent
+ *         pulse, pulse_read, recheck, steady, pace   what agents say of themselves
+ *         follow, effects, watch, nodes              the fleet (src/fleet) beside the registry, on one node or several
+ *         orders.h says which: orders, ordering, making, outbox, deliver, receipts, command_json, original
+ *         authority.h says which: keyset*, signing, skeys*
+ *
+ *   role keys: role_keys, keyring*, hsm     role appraise: role_appraise, appraise_signed
+ *   role store: role_store, store_nodes     role egress: role_egress, notify* */
 #ifndef TR_SERVER_CORE_H
 #define TR_SERVER_CORE_H
 
@@ -265,7 +283,13 @@ bool tr_core_tell_bpf_refs(struct tr_core *c); /* false: out of memory */
 void tr_core_take_ticket_key(struct tr_core *c);
 void tr_core_tell_maintenance(struct tr_core *c); /* the fleet hears of windows whenever they change */
 
-extern const tr_api_fn tr_api[TR_RT_N];
+extern const tr_api_fn tr_api[TR_RT_N]; /* dispatch.c */
+/* Frames of fronts (dispatch.c), and rows of the store (load.c). */
+void tr_core_on_request(void *arg, struct tr_chan *ch, const struct tr_frame *f);
+void tr_core_on_pulse(void *arg, struct tr_chan *ch, const struct tr_frame *f);
+void tr_core_on_rows(void *arg, struct tr_chan *ch, const struct tr_frame *f);
+void tr_core_on_load_done(void *arg, struct tr_chan *ch, const struct tr_frame *f);
+void tr_core_load(struct tr_core *c); /* asks the store for everything */
 
 /* Handlers: api_*.c by what they are about (api_says.c: an operator's word about one agent), admit.c (registration),
  * renew.c, time.c. */

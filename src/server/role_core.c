@@ -1,26 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Boot, channels and dispatch of core. What it decides is in the api_*.c files and admit.c. */
-#include "server/public_keys.h"
-#include "server/role.h"
+/* Boot, channels and clock of core. What it decides is elsewhere; core.h says where. */
 #include "server/authority.h"
 #include "server/core.h"
 #include "server/orders.h"
+#include "server/role.h"
 
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "codec/pem.h"
 #include "crypto/x509.h"
-#include "codec/text.h"
 #include "ipc/fdpass.h"
 
 #define SWEEP_EVERY_MS 5000
 #define TICK_MS 1000
 #define TELL_AGAIN_MS 3600000 /* what a receiver refused, it may want when somebody has looked at it */
 #define HUNG_AFTER_S 20 /* the longest commit on a slow disk is a few */
-
-static void on_request(void *arg, struct tr_chan *ch, const struct tr_frame *f);
-static void on_pulse(void *arg, struct tr_chan *ch, const struct tr_frame *f);
 
 /* ---- answers of other roles ---- */
 
@@ -127,164 +121,6 @@ static void on_stats(void *arg, struct tr_chan *ch, const struct tr_frame *f)
 			c->fronts[i].open = s.open;
 }
 
-/* ---- loading ---- */
-
-struct tr_table_mem *tr_core_table(struct tr_core *c, enum tr_table t)
-{
-	switch (t) {
-	case TR_T_AGENT: return &c->agents;
-	case TR_T_TOKEN: return &c->tokens;
-	case TR_T_VKEY: return &c->vkeys;
-	case TR_T_RELEASE: return &c->releases;
-	case TR_T_SETTING: return &c->settings;
-	case TR_T_SEEN: return &c->seen;
-	case TR_T_OPERATOR: return &c->operators;
-	case TR_T_MAINTENANCE: return &c->maintenance;
-	case TR_T_BPF_REF: return &c->bpf_refs;
-	case TR_T_KEYSET: return &c->keysets;
-	case TR_T_SKEY: return &c->skeys;
-	case TR_T_COMMAND: return &c->commands;
-	case TR_T_OUTBOX: return &c->outboxes;
-	default: return NULL;
-	}
-}
-
-/* Rows that core does not keep as rows: the fleet and its alerts take them in. A pulse without an agent is a leftover. */
-static bool take_in(struct tr_core *c, enum tr_table t, const union tr_any_row *row)
-{
-	struct tr_item *i;
-
-	if (t == TR_T_ALERT) {
-		tr_alerts_load(tr_fleet_alerts(c->fleet), &row->alert);
-		return true;
-	}
-	i = tr_table_get(&c->agents, row->pulse.id);
-	return !i || i->no != TR_NO_AGENT || tr_core_join(c, i, &row->pulse);
-}
-
-static bool take_row(struct tr_core *c, enum tr_table t, struct tr_view bytes, struct tr_err *err)
-{
-	struct tr_table_mem *mem = tr_core_table(c, t);
-	struct tr_item *item;
-	union tr_any_row row;
-
-	if (tr_record_decode(tr_table_def(t), bytes, &row, err))
-		return false;
-	if (!mem)
-		return take_in(c, t, &row);
-	item = tr_table_put(mem, &row);
-	if (item && mem == &c->agents)
-		item->no = TR_NO_AGENT;
-	return item != NULL;
-}
-
-static void on_rows(void *arg, struct tr_chan *ch, const struct tr_frame *f)
-{
-	struct tr_core *c = arg;
-	struct tr_msg_rows m;
-	struct tr_view list, one;
-	struct tr_err err = { 0 };
-
-	(void)ch;
-	if (tr_record_decode(&tr_msg_rows_def, f->payload, &m, &err) || m.table >= TR_T_N)
-		return;
-	list = m.rows;
-	while (tr_records_next(&list, &one)) {
-		if (take_row(c, (enum tr_table)m.table, one, &err))
-			continue;
-		tr_log_err(TR_LOG_ERROR, "row_unreadable", &err, "table", tr_table_def((enum tr_table)m.table)->name, NULL);
-		abort(); /* a registry with holes must not decide anything */
-	}
-}
-
-void tr_core_tell_ready(struct tr_core *c)
-{
-	tr_auto(tr_buf_done) struct tr_buf root = TR_BUF_INIT;
-	struct tr_err err = { 0 };
-	bool front = false;
-
-	for (size_t i = 0; i < TR_FRONTS_MAX; i++)
-		front |= c->fronts[i].up;
-	if (c->ready_told || !c->loaded || !front || !c->up[TR_UP_KEYS] || !c->up[TR_UP_APPRAISE] ||
-	    !c->up[TR_UP_STORE_RO])
-		return;
-	if (!c->ticket_kept) {
-		tr_core_keep_ticket_key(c);
-		return;
-	}
-	if (!tr_orders_ready(c))
-		return;
-	/* The keyset of `trothd init` is a row, and what is sealed is open, before anybody is answered. */
-	if (!tr_authority_ready(c))
-		return;
-	/* A key that configuration names must be in force before the first claim is judged. */
-	if (!c->seeded) {
-		tr_core_seed(c);
-		return;
-	}
-	tr_core_send_policy(c);
-	c->ready_told = true;
-	tr_hex_add(&root, TR_VIEW_ARRAY(c->root_pin));
-	tr_log(TR_LOG_INFO, "ready", "agents", tr_fmt("%zu", c->agents.n), "root", tr_buf_cstr(&root), NULL);
-	if (tr_fd_tell(c->control, TR_TAG_READY, &err))
-		tr_log_err(TR_LOG_ERROR, "supervisor_gone", &err, NULL);
-}
-
-static void on_load_done(void *arg, struct tr_chan *ch, const struct tr_frame *f)
-{
-	struct tr_core *c = arg;
-	struct tr_msg_done m = { .code = TR_OK };
-	struct tr_err err = { 0 };
-
-	(void)ch;
-	if (tr_record_decode(&tr_msg_done_def, f->payload, &m, &err) || m.code) {
-		tr_log(TR_LOG_ERROR, "load_failed", "why", tr_fmt_view(m.why), NULL);
-		tr_loop_stop(c->loop);
-		return;
-	}
-	/* The fleet needs the ticket key among the settings, and alerts and pulses need the fleet. */
-	if (f->id == TR_T_SETTING && tr_core_make_fleet(c, &err)) {
-		tr_log_err(TR_LOG_ERROR, "load_failed", &err, NULL);
-		tr_loop_stop(c->loop);
-		return;
-	}
-	if (--c->loading)
-		return;
-	/* A chain that does not verify is never served, and nothing is signed under it. */
-	if (tr_authority_loaded(c, &err)) {
-		tr_log_err(TR_LOG_ERROR, "authority_broken", &err, "pub", err.pub, NULL);
-		tr_loop_stop(c->loop);
-		return;
-	}
-	if (!tr_core_fleet_loaded(c) || !tr_orders_loaded(c)) {
-		tr_log(TR_LOG_ERROR, "load_failed", "why", "out of memory", NULL);
-		tr_loop_stop(c->loop);
-		return;
-	}
-	c->loaded = true;
-	tr_core_node_loaded(c);
-	if (c->egress_up)
-		tr_effects_egress_up(c->effects);
-	tr_core_tell_ready(c);
-}
-
-static void start_load(struct tr_core *c)
-{
-	/* The order matters: the store sends one after the other. */
-	static const enum tr_table order[] = { TR_T_SETTING, TR_T_OPERATOR, TR_T_TOKEN, TR_T_VKEY, TR_T_RELEASE, TR_T_SEEN,
-					       TR_T_MAINTENANCE, TR_T_BPF_REF, TR_T_KEYSET, TR_T_SKEY, TR_T_ALERT,
-					       TR_T_AGENT, TR_T_PULSE, TR_T_OUTBOX, TR_T_COMMAND };
-
-	tr_core_node_begin(c);
-	for (size_t i = 0; i < TR_ARRAY_LEN(order); i++) {
-		struct tr_msg_load m = { .table = order[i] };
-
-		c->loading++;
-		tr_chan_send_record(c->store, TR_M_LOAD, order[i], &tr_msg_load_def, &m);
-	}
-	tr_chan_send(c->store, TR_M_PROBE, 0, tr_view(NULL, 0));
-}
-
 /* ---- channels ---- */
 
 static struct tr_chan **helper_slot(struct tr_core *c, unsigned i)
@@ -335,15 +171,15 @@ static void on_keys_held(void *arg, struct tr_chan *ch, const struct tr_frame *f
 }
 
 static const struct tr_frame_rule front_rules[TR_FRAME_TYPE_MAX] = {
-	[TR_M_REQUEST] = { on_request, TR_MSG_REQUEST_MAX },
-	[TR_M_PULSE] = { on_pulse, TR_MSG_PULSE_MAX },
+	[TR_M_REQUEST] = { tr_core_on_request, TR_MSG_REQUEST_MAX },
+	[TR_M_PULSE] = { tr_core_on_pulse, TR_MSG_PULSE_MAX },
 	[TR_M_FRONT_STATS] = { on_stats, 256 },
 	[TR_M_HELLO] = { on_hello, 16 },
 };
 static const struct tr_frame_rule store_rules[TR_FRAME_TYPE_MAX] = {
 	[TR_M_TX_DONE] = { on_done, 1024 },
-	[TR_M_ROWS] = { on_rows, TR_MSG_ROWS_MAX },
-	[TR_M_LOAD_DONE] = { on_load_done, 1024 },
+	[TR_M_ROWS] = { tr_core_on_rows, TR_MSG_ROWS_MAX },
+	[TR_M_LOAD_DONE] = { tr_core_on_load_done, 1024 },
 	[TR_M_PROBE_DONE] = { on_probe_done, 1024 },
 	[TR_M_CHANGED] = { tr_core_on_changed, TR_MSG_TX_MAX },
 	[TR_M_LEASE] = { tr_core_on_lease, 64 },
@@ -499,7 +335,7 @@ static void on_control(void *arg)
 		case TR_TAG_STORE:
 			add_helper(c, &c->store, fd, store_rules);
 			if (c->store)
-				start_load(c);
+				tr_core_load(c);
 			break;
 		case TR_TAG_STORE_RO: add_helper(c, &c->store_ro, fd, store_ro_rules); break;
 		case TR_TAG_KEYS: add_helper(c, &c->keys, fd, keys_rules); break;
@@ -525,160 +361,6 @@ static void on_control(void *arg)
 	if (rc != TR_E_BUSY)
 		tr_loop_stop(c->loop); /* no supervisor, no server */
 }
-
-/* ---- dispatch ---- */
-
-static bool authorized(struct tr_core *c, struct tr_req *r)
-{
-	struct tr_item *i = tr_table_get_alt(&c->operators, r->q.bearer);
-	const struct tr_operator_row *op = TR_ROW(&c->operators, i);
-
-	if (!op || op->revoked_at || (op->expires_at && op->expires_at <= tr_now_ms())) {
-		tr_req_refuse(r, 401, "operator_token_invalid",
-			      "this operator token is unknown, expired or revoked; use the one trothd init wrote, or log in again");
-		return false;
-	}
-	(void)snprintf(r->actor, sizeof(r->actor), "operator:%.*s", TR_VIEW_FMT(op->name));
-	return true;
-}
-
-static bool find_front(struct tr_core *c, const struct tr_chan *ch, struct tr_req *r)
-{
-	while (r->front < TR_FRONTS_MAX && c->fronts[r->front].chan != ch)
-		r->front++;
-	if (r->front == TR_FRONTS_MAX)
-		return false;
-	r->front_gen = c->fronts[r->front].gen;
-	return true;
-}
-
-static void on_pulse(void *arg, struct tr_chan *ch, const struct tr_frame *f)
-{
-	struct tr_core *c = arg;
-	struct tr_req r = { .core = c, .id = f->id, .q.route = TR_RT_PULSE };
-	struct tr_msg_pulse m;
-	struct tr_err err = { 0 };
-
-	if (!find_front(c, ch, &r))
-		return;
-	if (tr_record_decode(&tr_msg_pulse_def, f->payload, &m, &err)) {
-		tr_log_err(TR_LOG_ERROR, "front_sent_nonsense", &err, NULL);
-		return;
-	}
-	/* No ticket under a key that the store does not have yet: a restart would make it worthless. */
-	if (!c->loaded || !c->ticket_kept) {
-		tr_req_refuse(&r, 503, "starting", "the server is starting; try again in a second");
-		return;
-	}
-	r.q.source = m.source;
-	r.q.agent_id = m.agent_id;
-	r.q.key_id = m.key_id;
-	r.q.cert_not_before = m.cert_not_before;
-	r.q.cert_not_after = m.cert_not_after;
-	tr_core_pulse(c, &r, &m);
-}
-
-static void on_request(void *arg, struct tr_chan *ch, const struct tr_frame *f)
-{
-	struct tr_core *c = arg;
-	struct tr_req r = { .core = c, .id = f->id };
-	const struct tr_route *route;
-	struct tr_err err = { 0 };
-
-	if (!find_front(c, ch, &r))
-		return;
-	if (tr_record_decode(&tr_msg_request_def, f->payload, &r.q, &err) || r.q.route >= TR_RT_N) {
-		tr_log_err(TR_LOG_ERROR, "front_sent_nonsense", &err, NULL);
-		return;
-	}
-	(void)snprintf(r.actor, sizeof(r.actor), "anonymous");
-	route = tr_route_by_id((enum tr_route_id)r.q.route);
-	/* A verifier without its policy would refuse good agents for good. */
-	if ((!c->loaded && r.q.route > TR_RT_VERSION) || (!c->ready_told && r.q.route == TR_RT_REGISTER)) {
-		tr_req_refuse(&r, 503, "starting", "the server is starting; try again in a second");
-		return;
-	}
-	if (route->auth == TR_AUTH_OPERATOR && !authorized(c, &r))
-		return;
-	if (!tr_api[route->id]) {
-		tr_req_refuse(&r, 404, "no_such_route", "this server has no such route");
-		return;
-	}
-	if (route->durable && !c->store_ok) {
-		tr_req_refuse(&r, 503, "store_unavailable",
-			      c->store_why[0] ? c->store_why : "the store cannot write; see the server's log");
-		return;
-	}
-	tr_api[route->id](c, &r);
-}
-
-const tr_api_fn tr_api[TR_RT_N] = {
-	[TR_RT_LIVEZ] = tr_api_livez,
-	[TR_RT_READYZ] = tr_api_readyz,
-	[TR_RT_METRICS] = tr_api_metrics,
-	[TR_RT_VERSION] = tr_api_version,
-	[TR_RT_KEYSET] = tr_api_keyset,
-	[TR_RT_KEYSET_CHAIN] = tr_api_keyset_chain,
-	[TR_RT_KEYSET_PUBLISH] = tr_api_keyset_publish,
-	[TR_RT_SKEY_LIST] = tr_api_skey_list,
-	[TR_RT_SKEY_CREATE] = tr_api_skey_create,
-	[TR_RT_SKEY_GET] = tr_api_skey_get,
-	[TR_RT_SKEY_PROMOTE] = tr_api_skey_promote,
-	[TR_RT_SKEY_RETIRE] = tr_api_skey_retire,
-	[TR_RT_SKEY_REVOKE] = tr_api_skey_revoke,
-	[TR_RT_SKEY_ADOPTION] = tr_api_skey_adoption,
-	[TR_RT_CHALLENGE] = tr_api_challenge,
-	[TR_RT_PUBLIC_KEY] = tr_api_public_key,
-	[TR_RT_PUBLIC_KEYS] = tr_api_public_keys,
-	[TR_RT_REGISTER] = tr_api_register,
-	[TR_RT_TIME] = tr_api_time,
-	[TR_RT_RENEW] = tr_api_renew,
-	[TR_RT_WHOAMI] = tr_api_whoami,
-	[TR_RT_AGENT_LIST] = tr_api_agent_list,
-	[TR_RT_AGENT_GET] = tr_api_agent_get,
-	[TR_RT_AGENT_REVOKE] = tr_api_agent_revoke,
-	[TR_RT_AGENT_REMOVE] = tr_api_agent_remove,
-	[TR_RT_TOKEN_LIST] = tr_api_token_list,
-	[TR_RT_TOKEN_CREATE] = tr_api_token_create,
-	[TR_RT_TOKEN_REVOKE] = tr_api_token_revoke,
-	[TR_RT_VKEY_LIST] = tr_api_vkey_list,
-	[TR_RT_VKEY_ADD] = tr_api_vkey_add,
-	[TR_RT_VKEY_RETIRE] = tr_api_vkey_retire,
-	[TR_RT_VKEY_REVOKE] = tr_api_vkey_revoke,
-	[TR_RT_RELEASE_LIST] = tr_api_release_list,
-	[TR_RT_RELEASE_ADD] = tr_api_release_add,
-	[TR_RT_RELEASE_WITHDRAW] = tr_api_release_withdraw,
-	[TR_RT_POLICY_GET] = tr_api_policy_get,
-	[TR_RT_POLICY_SET] = tr_api_policy_set,
-	[TR_RT_ATTESTATION_LIST] = tr_api_attestation_list,
-	[TR_RT_ATTESTATION_GET] = tr_api_attestation_get,
-	[TR_RT_AUDIT_LIST] = tr_api_audit_list,
-	[TR_RT_AGENT_EVENTS] = tr_api_agent_events,
-	[TR_RT_AGENT_BPF] = tr_api_agent_bpf,
-	[TR_RT_AGENT_BPF_REQUEST] = tr_api_agent_bpf_request,
-	[TR_RT_AGENT_EXPECT] = tr_api_agent_expect,
-	[TR_RT_AGENT_ACCEPT] = tr_api_agent_accept,
-	[TR_RT_AGENT_RESET] = tr_api_agent_reset,
-	[TR_RT_FLEET] = tr_api_fleet,
-	[TR_RT_EVENT_LIST] = tr_api_event_list,
-	[TR_RT_EVENT_GET] = tr_api_event_get,
-	[TR_RT_ALERT_LIST] = tr_api_alert_list,
-	[TR_RT_ALERT_GET] = tr_api_alert_get,
-	[TR_RT_ALERT_ACK] = tr_api_alert_ack,
-	[TR_RT_ALERT_RESOLVE] = tr_api_alert_resolve,
-	[TR_RT_MAINTENANCE_LIST] = tr_api_maintenance_list,
-	[TR_RT_MAINTENANCE_ADD] = tr_api_maintenance_add,
-	[TR_RT_MAINTENANCE_END] = tr_api_maintenance_end,
-	[TR_RT_COMMAND_TYPES] = tr_api_command_types,
-	[TR_RT_COMMAND_LIST] = tr_api_command_list,
-	[TR_RT_COMMAND_ORDER] = tr_api_command_order,
-	[TR_RT_COMMAND_GET] = tr_api_command_get,
-	[TR_RT_COMMAND_APPROVE] = tr_api_command_approve,
-	[TR_RT_COMMAND_CANCEL] = tr_api_command_cancel,
-	[TR_RT_COMMAND_RETRY] = tr_api_command_retry,
-	[TR_RT_AGENT_COMMANDS] = tr_api_agent_commands,
-	[TR_RT_AGENT_RECEIPTS] = tr_api_agent_receipts,
-};
 
 /* ---- life ---- */
 
