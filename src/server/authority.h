@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Under whose authority this installation speaks: the chain of keysets (keyset.c), the keys it signs with and what becomes
- * of them (skeys.c decides, keys_life.c stores), and the way to a signature (signing.c). Everything here follows the two
- * tables `keysets` and `skeys`: whoever changes a row, this node or another, the same function draws the conclusions. */
+/* Under whose authority this installation speaks. Everything here follows the two tables `keysets` and `skeys`: whoever
+ * changes a row, this node or another, the same function draws the conclusions.
+ *
+ *   keyset.c         the chain of keysets, verified and published       keyset_vkeys.c  the release keys that it names
+ *   skeys.c          decides what becomes of a signing key, pure        skeys_change.c  makes that durable, one after the other
+ *   skeys_watch.c    what becomes of keys by the clock, and alerts      signing.c       the way to a signature
+ *   api_keys.c, api_public_keys.c  what operators, and clients of the original, ask
+ *
+ * The private keys are not here: role `keys` holds them (keyring.h). */
 #ifndef TR_SERVER_AUTHORITY_H
 #define TR_SERVER_AUTHORITY_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inside keyset.c, signing.c, keys_life.c, keys_watch.c and api_keys.c only. */
+/* Inside keyset*.c, signing.c, skeys_change.c, skeys_watch.c and api_keys.c only. */
 #ifndef TR_SERVER_AUTHORITY_INNER_H
 #define TR_SERVER_AUTHORITY_INNER_H
 
@@ -47,7 +47,7 @@ void tr_turn_take(struct tr_core *c, tr_turn_fn fn, struct tr_req *r);
 void tr_turn_end(struct tr_core *c);
 bool tr_turns_idle(const struct tr_core *c);
 
-/* ---- a change of keys on its way (keys_life.c) ---- */
+/* ---- a change of keys on its way (skeys_change.c) ---- */
 
 /* What is told of a change once it is durable; by then the rows that it was made of are others. */
 struct tr_key_note {

@@ -42,7 +42,7 @@ TR_RC tr_keyring_sign(struct tr_keyring *k, const struct tr_privkey *key, const 
 /* Answers to core; arg of the channel is not used, k is. */
 void tr_keyring_on_load(struct tr_keyring *k, struct tr_chan *c, const struct tr_frame *f);
 void tr_keyring_on_make(struct tr_keyring *k, struct tr_chan *c, const struct tr_frame *f);
-void tr_keyring_on_sign(struct tr_keyring *k, struct tr_chan *c, const struct tr_frame *f); /* keys_commands.c */
-void tr_keyring_on_original(struct tr_keyring *k, struct tr_chan *c, const struct tr_frame *f); /* keys_original.c */
+void tr_keyring_on_sign(struct tr_keyring *k, struct tr_chan *c, const struct tr_frame *f); /* keyring_commands.c */
+void tr_keyring_on_original(struct tr_keyring *k, struct tr_chan *c, const struct tr_frame *f); /* keyring_original.c */
 
 #endif

@@ -2,10 +2,12 @@
 /* Orders on their way: from what an operator wants to a signed command in the store, and its end. The rows of commands that
  * are not over are in core's table; beside each stands struct tr_live, and for each agent that ever had one struct tr_box.
  *
- *   orders.c   who has which commands, which numbers were given, what the clock ends
- *   making.c   rows to be made or changed: numbered, signed, stored, in as few transactions as they fit into
- *   deliver.c  questions that wait, and what they are answered        receipts.c  what agents say
- *   api_commands.c, api_approvals.c, command_json.c  what operators ask, say and see */
+ *   orders.c    who has which commands, which numbers were given, what the clock ends
+ *   outbox.c    what may become of one command, pure
+ *   ordering.c  from a request to orders        making.c    rows of them: numbered, signed, stored, as few transactions as may be
+ *   deliver.c   questions that wait, and what they are answered        receipts.c  what agents say
+ *   api_order.c, api_commands.c, api_approvals.c, command_json.c  what operators ask, say and see
+ *   original.c  an answer in the original's form besides */
 #ifndef TR_SERVER_ORDERS_H
 #define TR_SERVER_ORDERS_H
 

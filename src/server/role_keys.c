@@ -2,7 +2,7 @@
 /* The role `keys`: holds the private keys and signs what it built itself from fields that core named. It parses nothing from
  * outside and keeps its own bounds, so that a stolen core cannot have just anything signed: only agent leaves, only in
  * its own trust domain, only for so long; the time, over a stranger's nonce, when it is near our own; and commands
- * (keys_commands.c). */
+ * (keyring_commands.c). */
 #include "server/hsm.h"
 #include "server/keyring.h"
 #include "server/role.h"
