@@ -222,6 +222,17 @@ static TR_RC store(struct tr_state *s, struct tr_authority *a, int64_t now_ms, s
 	return rc ? rc : tr_authority_save(s, a, err);
 }
 
+void tr_authority_begin(struct tr_authority *a)
+{
+	if (!a->walk.has)
+		a->walk.last = a->walk.bytes_before = 0;
+}
+
+uint64_t tr_authority_after(const struct tr_authority *a)
+{
+	return a->walk.has ? a->walk.keyset.epoch : a->walk.last;
+}
+
 TR_RC tr_authority_take(struct tr_state *s, struct tr_authority *a, struct tr_view answer, int64_t now_ms,
 			size_t *ret_n, bool *ret_moved, struct tr_err *err)
 {
@@ -229,7 +240,8 @@ TR_RC tr_authority_take(struct tr_state *s, struct tr_authority *a, struct tr_vi
 	struct tr_err later;
 	enum tr_code rc;
 
-	a->walk.last = before;
+	if (a->walk.has)
+		a->walk.last = before;
 	rc = tr_keywalk_page(&a->walk, answer, ret_n, err);
 	*ret_moved = false;
 	/* Steps that verified count, whatever came after them. */

@@ -56,6 +56,10 @@ TR_DEFINE_AUTO_DONE(struct tr_authority, tr_authority_done)
  * begins at the pin of agent.json. */
 void tr_authority_load(const struct tr_state *s, struct tr_authority *ret);
 TR_RC tr_authority_save(const struct tr_state *s, struct tr_authority *a, struct tr_err *err);
+/* Before the first page of a walk: without a keyset it begins at the first one. */
+void tr_authority_begin(struct tr_authority *a);
+/* Epoch after which the next page is to be asked for. */
+uint64_t tr_authority_after(const struct tr_authority *a);
 /* A page of the chain came. When the keyset moved, all of it is on disk afterwards; *ret_moved then. *ret_n: how many it
  * held; 0: nothing is newer, and the keyset is confirmed. */
 TR_RC tr_authority_take(struct tr_state *s, struct tr_authority *a, struct tr_view answer, int64_t now_ms, size_t *ret_n,

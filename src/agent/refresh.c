@@ -69,11 +69,12 @@ static TR_RC walk(struct tr_runner *r, struct tr_err *err)
 	bool any = false;
 	enum tr_code rc = TR_OK;
 
+	tr_authority_begin(a);
 	for (size_t n = 1; n && !rc && r->link.client;) {
 		tr_auto(tr_client_answer_done) struct tr_client_answer got = { 0 };
 		bool step = false;
 
-		rc = fetch(r, a->walk.has ? a->walk.keyset.epoch : 0, &got, err);
+		rc = fetch(r, tr_authority_after(a), &got, err);
 		if (!rc)
 			rc = tr_authority_take(&r->state, a, tr_buf_view(&got.body), tr_run_now_ms(r), &n,
 					       &step, err);
@@ -140,13 +141,13 @@ bool tr_run_refresh_from_stranger(struct tr_runner *r, const char *url)
 	r->stranger_asked_ms = mono ? mono : 1;
 	if (tr_client_new(&config, &client, &err))
 		return false;
+	tr_authority_begin(&r->authority);
 	/* It may hold newer ones back, so its word confirms nothing: only steps count. */
 	for (size_t n = 1; n;) {
 		tr_auto(tr_client_answer_done) struct tr_client_answer got = { 0 };
 		bool step = false;
 
-		if (fetch_over(client, r->authority.walk.has ? r->authority.walk.keyset.epoch : 0, 0, &got,
-			       &err) ||
+		if (fetch_over(client, tr_authority_after(&r->authority), 0, &got, &err) ||
 		    tr_authority_take(&r->state, &r->authority, tr_buf_view(&got.body), tr_run_now_ms(r), &n,
 				      &step, &err))
 			n = 0;

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import time
 
+import cbor2
 import pytest
 
 import client
@@ -403,6 +404,21 @@ def test_a_damaged_keyset_begins_at_the_pin(make):
     agent.start()
     server.does("note", text="x")
     assert (agent.state / "keyset.cose").read_bytes() == server.keysets[-1]
+
+
+def test_a_damaged_keyset_finds_its_pin_behind_others(make):
+    """The pinned roots came later, and each page holds one keyset: the walk goes on and does not begin anew with each."""
+    server, agent = make()
+    first, server.root = server.root, client.make_key("ed25519")
+    server.publish(roots=[server.root], signers=[first, server.root])
+    server.publish()
+    conf = agent.state / "agent.json"
+    conf.write_text(json.dumps({**json.loads(conf.read_text()), "root": server.fingerprint().hex()}))
+    server.on_chain = lambda after: (200, "application/cbor", cbor2.dumps(server.keysets[after:after + 1]))
+    (agent.state / "keyset.cose").write_bytes(b"not a keyset")
+    agent.start()
+    server.does("note", text="x")
+    assert (agent.state / "keyset.cose").read_bytes() == server.keysets[-1] and server.chain_asked <= 8
 
 
 # ---- the question that waits ----
