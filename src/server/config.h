@@ -113,7 +113,10 @@ TR_RC tr_store_location(const char *store, const char *password_file, struct tr_
 TR_RC tr_store_location_check(const char *store, struct tr_err *err);
 /* Whatever the kernel says of it, the operator says that the server's clock is right. */
 bool tr_config_clock_trusted(const struct tr_config *c);
+/* Is what it says possible? Also for a section that no configuration has yet. */
+TR_RC tr_config_check(const struct tr_config *c, struct tr_err *err);
 TR_RC tr_config_pkcs11_check(const struct tr_config_pkcs11 *p, struct tr_err *err);
+TR_RC tr_config_wrong(struct tr_err *err, const char *pub, const char *what, const char *value);
 bool tr_config_signs_original(const struct tr_config *c); /* compat.original_commands: sign */
 unsigned tr_config_fronts(const struct tr_config *c);
 

@@ -4,7 +4,7 @@
 #ifndef TR_SERVER_INIT_H
 #define TR_SERVER_INIT_H
 
-#include "base/err.h"
+#include "crypto/key.h"
 
 struct tr_config_pkcs11;
 
@@ -19,6 +19,9 @@ struct tr_init {
 	const struct tr_config_pkcs11 *pkcs11; /* NULL: no key is in a token; pin_file absolute */
 };
 TR_RC tr_init(const struct tr_init *i, struct tr_err *err);
+/* A fresh server key and its certificate by this CA, for these names. */
+TR_RC tr_server_cert_issue(const struct tr_privkey *ca, struct tr_view ca_der, const char *const *hosts, int64_t now,
+			   struct tr_privkey **ret_key, struct tr_buf *ret_der, struct tr_err *err);
 /* A new server certificate by the CA key of the installation; replaces tls/server.{key,crt}. hosts NULL or empty: the same
  * names as the present one. Prints the names. */
 TR_RC tr_init_renew_tls(const char *config, const char *const *hosts, struct tr_err *err);
