@@ -4,7 +4,7 @@
  *
  *   orders.c    who has which commands, which numbers were given, what the clock ends
  *   outbox.c    what may become of one command, pure
- *   ordering.c  from a request to orders        making.c    rows of them: numbered, signed, stored, as few transactions as may be
+ *   ordering.c  from a request to orders        making.c    rows of them: numbered, signed, stored
  *   deliver.c   questions that wait, and what they are answered        receipts.c  what agents say
  *   api_order.c, api_commands.c, api_approvals.c, command_json.c  what operators ask, say and see
  *   original.c  an answer in the original's form besides */
