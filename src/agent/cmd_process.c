@@ -76,8 +76,8 @@ void tr_run_restart(struct tr_runner *r)
 		return;
 	}
 	tr_buf_add8(&args, 0);
-	for (size_t at = 0; args.p && at + 1 < args.n && n < ARGS_MAX; at += strlen((char *)args.p + at) + 1)
-		argv[n++] = (char *)args.p + at;
+	for (char *at = (char *)args.p; at && at + 1 < (char *)args.p + args.n && n < ARGS_MAX; at += strlen(at) + 1)
+		argv[n++] = at;
 	tr_run_save_status(r, "restarting");
 	tr_log(TR_LOG_INFO, "agent_restarting", NULL);
 	/* The lock goes with its descriptor, signals that are blocked wait for the next image. */
