@@ -346,9 +346,14 @@ int tr_api_authority(struct tr_cli *c, struct tr_authority *ret)
 	rc = tr_keychain_fetch(fetch_as_us, c, &a.chain, &err);
 	if (rc)
 		return tr_cli_err(rc == TR_E_UNAUTH ? TR_CLI_EXIT_PIN : TR_CLI_EXIT_UNREACHABLE, &err);
-	if (tr_keychain_walk(&a.chain, c->api->root, tr_now_ms(), &a.keyset, &a.first, a.root, &why, &err))
+	/* Whether the newest has expired is not asked: people could not replace it then. */
+	if (tr_keychain_walk(&a.chain, c->api->root, 0, &a.keyset, &a.first, a.root, &why, &err))
 		return tr_cli_fail(TR_CLI_EXIT_PIN, "wrong server: %s", tr_buf_cstr(&why));
 	a.bytes = tr_keychain_at(&a.chain, a.chain.n - 1);
+	if (a.keyset.expires_ms <= tr_now_ms())
+		fprintf(stderr, "troth: keyset %llu has expired (or this clock is wrong): nobody can enrol and agents obey nothing but reads "
+			"until the next one is published: troth keyset prepare, sign, publish\n",
+			(unsigned long long)a.keyset.epoch);
 	if (memcmp(a.root, c->api->root, 32) != 0) {
 		tr_auto(tr_trust_done) struct tr_trust trust = { 0 };
 

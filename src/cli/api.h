@@ -57,7 +57,8 @@ void tr_fleet_words(struct tr_buf *b, tr_jnode fleet, bool colour);
 /* ---- keysets ---- */
 
 /* The chain of keysets of the server of the saved login, verified from its pinned root to the newest. When roots have
- * changed, the newest root takes the pin's place in the saved login: only here, and only after that. */
+ * changed, the newest root takes the pin's place in the saved login: only here, and only after that. One that has
+ * expired is given with a warning. */
 struct tr_authority {
 	struct tr_keychain chain;
 	struct tr_keyset keyset;  /* the newest; borrows from chain */

@@ -149,10 +149,11 @@ static void raise_or_end(struct tr_core *c, bool is, const char *kind, struct tr
 {
 	struct tr_alerts *alerts = tr_fleet_alerts(c->fleet);
 	struct tr_alert what = { .kind = kind, .subject = subject, .severity = severity, .summary = tr_view_str(summary) };
-	bool open = tr_alerts_find(alerts, kind, subject) != NULL;
+	const struct tr_alert_row *open = tr_alerts_find(alerts, kind, subject);
 	int64_t now = tr_core_now(c).ms;
 
-	if (is && !open)
+	/* Again when it has become worse: whoever saw the lesser thing has not seen this. */
+	if (is && (!open || (severity && severity < open->severity)))
 		tr_alerts_raise(alerts, now, &what);
 	else if (!is && open)
 		tr_alerts_resolve(alerts, now, kind, subject, over);
@@ -204,7 +205,8 @@ static void watch_alerts(struct tr_core *c)
 		(void)snprintf(what, sizeof(what), "the keyset in force (epoch %llu) expires in %lld days",
 			       (unsigned long long)k->epoch, (long long)(left / DAY_MS));
 	else
-		(void)snprintf(what, sizeof(what), "the keyset in force (epoch %llu) has expired: nobody can enrol, and agents obey nothing",
+		(void)snprintf(what, sizeof(what),
+			       "the keyset in force (epoch %llu) has expired: nobody can enrol, and agents obey nothing but reads",
 			       (unsigned long long)k->epoch);
 	raise_or_end(c, left < EXPIRING_MS, "keyset_expiring", TR_VIEW_LIT("server"), what, left <= 0 ? 1 : 0,
 		     "a newer keyset is in force");

@@ -248,6 +248,34 @@ def test_prepare_refuses_keys_that_do_not_belong(offline, installation, first, t
 
 # ---- published ----
 
+def test_an_expired_keyset_is_replaced(tmp_path, make_server):
+    """The alert gets worse when it is over, and those who were logged in make the next one as ever."""
+    server = make_server(config=CONFIG).start()
+    try:
+        p = Person(tmp_path, server)
+        p.login()
+        p("keyset", "publish", p.next("--expires", "3s", roots=[root_of(server)]))
+
+        def told():
+            return [(a["severity"], a["summary"]) for a in p.json("alert", "list")["alerts"] if a["kind"] == "keyset_expiring"]
+        deadline = time.monotonic() + 15
+        while not any(severity == 1 for severity, _ in told()):
+            assert time.monotonic() < deadline, told()
+            time.sleep(0.2)
+        assert "has expired: nobody can enrol" in told()[0][1]
+        assert "has expired" in p.run("keyset", "show").stderr
+        assert "the keyset has expired" in p.error(PIN, "login", p.url, "--token-file", server.dir / "admin.token", "--root", server.pin)
+        p("keyset", "publish", p.next("--expires", "365d", roots=[root_of(server)]))
+        assert p.run("keyset", "show").stderr == "" and epoch(p) == 3
+        p.login()
+        deadline = time.monotonic() + 10
+        while told():
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+    finally:
+        server.stop()
+
+
 def test_roots_grow_and_everybody_follows(tmp_path, make_server):
     """1 of 1 becomes 2 of 3, then the first root goes; logins and pins of every age lead to the newest."""
     server = make_server(config=CONFIG).start()
