@@ -441,9 +441,9 @@ def test_a_server_cannot_push_it_out_of_time(make):
     """A front that answers with the year 2076 has every order expire for good, if agents believe it: they ask for the CA's word."""
     server, agent = make()
     server.interval = 1
-    server.script = [scripted.accept(skew=50 * 365 * 86400.0)] * 2 + [scripted.accept(skew=240.0 * n) for n in range(1, 6)]
+    server.script = [scripted.accept(skew=50 * 365 * 86400.0)] * 2 + [scripted.accept(skew=240.0 * n) for n in (1, 2)]
     agent.start()
-    server.wait(9)
+    server.wait(5)
     assert 1 <= len(server.times) <= 4
     server.does("note", text="in time")
     server.does("status")
@@ -453,7 +453,7 @@ def test_a_server_cannot_push_it_out_of_time(make):
 def test_a_server_cannot_keep_it_busy(make, what):
     """One that always has something, by nobody's key or the same over and over, is asked ten times a second."""
     server, agent = make()
-    server.interval = 5
+    server.interval = 3
     stranger, asked = client.make_key("ed25519"), []
     known, _ = server.command("status")
 
@@ -465,7 +465,7 @@ def test_a_server_cannot_keep_it_busy(make, what):
     server.on_commands = always
     agent.start()
     server.wait(3, 15)
-    assert 5 <= len([t for t in asked if asked[0] + 5 < t < asked[0] + 9]) <= 42, len(asked)
+    assert 3 <= len([t for t in asked if asked[0] + 3 < t < asked[0] + 6]) <= 32, len(asked)
     server.on_commands = None
     server.does("note", text="still here")
 
