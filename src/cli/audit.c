@@ -7,19 +7,43 @@
 #define PAGE_MAX 500 /* the server's maximum */
 #define FOLLOW_MS 1000
 
+static void put_text(struct tr_buf *b, struct tr_buf *text, int width)
+{
+	int pad = width - (int)tr_out_width(tr_buf_view(text));
+
+	tr_buf_addf(b, "%s%*s", text->n ? tr_buf_cstr(text) : "-", pad - (text->n == 0) > 0 ? pad - (text->n == 0) : 0, "");
+	tr_buf_adds(b, "  ");
+}
+
 static void put(struct tr_buf *b, tr_jnode row, const char *member, int width)
 {
 	tr_auto(tr_buf_done) struct tr_buf text = TR_BUF_INIT;
 	uint8_t hash[32];
-	int pad;
 
 	tr_out_cell(&text, tr_json_get(row, member), TR_CELL_TEXT, true, 0);
 	/* Keys and binaries are named by hashes: their first digits, as in tables. */
 	if (tr_cli_fingerprint(tr_buf_cstr(&text), hash))
 		text.n = 12;
-	pad = width - (int)tr_out_width(tr_buf_view(&text));
-	tr_buf_addf(b, "%s%*s", text.n ? tr_buf_cstr(&text) : "-", pad - (text.n == 0) > 0 ? pad - (text.n == 0) : 0, "");
-	tr_buf_adds(b, "  ");
+	put_text(b, &text, width);
+}
+
+/* The reason, after what was ordered or what became of a key: without these, half of such a line is missing. */
+static void put_reason(struct tr_buf *b, tr_jnode row, int width)
+{
+	static const char *const what[] = { "type", "to" };
+	tr_auto(tr_buf_done) struct tr_buf text = TR_BUF_INIT;
+	tr_jnode detail = tr_json_get(row, "detail");
+	struct tr_view v;
+	bool given = tr_json_str(tr_json_get(row, "reason"), &v) && v.n;
+
+	for (size_t i = 0; i < TR_ARRAY_LEN(what); i++)
+		if (tr_json_str(tr_json_get(detail, what[i]), &v) && v.n && !text.n)
+			tr_out_cell(&text, tr_json_get(detail, what[i]), TR_CELL_TEXT, true, 0);
+	if (given || (tr_json_str(tr_json_get(detail, "reason"), &v) && v.n)) {
+		tr_buf_adds(&text, text.n ? ": " : "");
+		tr_out_cell(&text, tr_json_get(given ? row : detail, "reason"), TR_CELL_TEXT, true, 0);
+	}
+	put_text(b, &text, width);
 }
 
 /* Fixed columns, because lines that come later must stand below lines that are printed already. */
@@ -36,14 +60,14 @@ static void put_line(const struct tr_cli *c, tr_jnode row, struct tr_buf *b)
 	put(b, row, "seq", 5);
 	put(b, row, "time", 24);
 	put(b, row, "actor", 18);
-	put(b, row, "action", 16);
+	put(b, row, "action", 18);
 	(void)tr_json_str(tr_json_get(row, "outcome"), &outcome);
 	on = c->colour ? tr_out_colour(outcome) : "";
 	tr_buf_adds(b, on);
 	put(b, row, "outcome", 14);
 	tr_buf_adds(b, *on ? "\033[0m" : "");
 	put(b, row, "object", 20);
-	put(b, row, "reason", 16);
+	put_reason(b, row, 16);
 	put(b, row, "source", 0);
 	b->n -= b->failed ? 0 : 2; /* nothing follows the last column */
 	tr_buf_adds(b, "\n");

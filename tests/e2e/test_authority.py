@@ -417,7 +417,9 @@ def test_a_stolen_key_is_revoked_at_once(admin, installation, agents):
     (stolen,) = [k for k, s in command_keys(admin).items() if s == "primary"]
     assert "--reason TEXT is needed" in admin.error(USAGE, "key", "revoke", stolen)
     assert "key_in_use" in admin.error(REFUSED, "key", "retire", stolen)
-    assert "is revoked" in admin("key", "revoke", stolen[:12], "--reason", "laptop stolen")
+    said = admin("key", "revoke", stolen[:12], "--reason", "laptop stolen")
+    assert "is revoked" in said and f"--revoke {stolen[:12]}" in said
+    assert f"{stolen[:12]}          revoked: laptop stolen" in admin("audit", "tail")
     assert command_keys(admin)[stolen] == "revoked" and command_keys(admin)[new] == "primary"
     path = admin.next("--revoke", stolen, "--drop", stolen, roots=[root_of(installation)])
     said = admin("keyset", "publish", path)
