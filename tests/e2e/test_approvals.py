@@ -11,26 +11,8 @@ import pytest
 import client
 import keyset
 import obey
-from commanded import Authority, Obedient, Orders, now_ms, until
+from commanded import CONFIG, Authority, Obedient, Orders, now_ms, until
 from harness import Server, call, context
-
-CONFIG = "clock:\n  source: trusted\nattestation:\n  mode: audit\n"
-
-
-@pytest.fixture(scope="module")
-def authority():
-    server = Server(config=CONFIG).start()
-    try:
-        yield Authority(server)
-        server.stop()
-        assert "role_died" not in server.read_log() and "Sanitizer" not in server.read_log(), server.read_log()
-    finally:
-        server.destroy()
-
-
-@pytest.fixture(scope="module")
-def orders(authority):
-    return Orders(authority.server)
 
 
 @pytest.fixture(scope="module")

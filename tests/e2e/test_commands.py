@@ -1,34 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Commands over the real wire: what operators may order, how agents get it, what their receipts change."""
 
-import json
 import time
 
 import pytest
 
 import client
 import obey
-from commanded import HOUR, Authority, Obedient, Orders, now_ms, raw_command, until
+from commanded import CONFIG, HOUR, Authority, Obedient, now_ms, raw_command, until
 from harness import Server
 from world import name
-
-CONFIG = "clock:\n  source: trusted\nattestation:\n  mode: audit\n"
-
-
-@pytest.fixture(scope="module")
-def authority():
-    server = Server(config=CONFIG).start()
-    try:
-        yield Authority(server)
-        server.stop()
-        assert "role_died" not in server.read_log() and "Sanitizer" not in server.read_log(), server.read_log()
-    finally:
-        server.destroy()
-
-
-@pytest.fixture(scope="module")
-def orders(authority):
-    return Orders(authority.server)
 
 
 @pytest.fixture(scope="module")
@@ -290,7 +271,7 @@ def test_receipts_that_are_none(orders, agent):
             (agent.receipt(got, "done", result="[1]"), 422, "malformed")):
         r = agent.send(body)
         assert (r.status, r.json()["code"]) == (status, code), r
-    assert orders.state(c["id"]) == "sent"
+    assert until(lambda: orders.state(c["id"]) == "sent")
     agent.said(got, "failed", "x" * 64, result='{"html":"</script>\\u2028"}')
     end = orders.get(c["id"])
     assert end["code"] == "x" * 32 and end["result"] == {"html": "</script>\u2028"}
