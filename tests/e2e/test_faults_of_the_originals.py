@@ -17,12 +17,11 @@ import client
 import keyset
 import obey
 import pulse
-from commanded import Authority, Obedient, Orders, until
-from harness import ROOT, AgentProgram, Server
+from commanded import CONFIG, Authority, Obedient, Orders, until
+from harness import ROOT, AgentProgram
 from ordering import DAY_MS, HOUR, MIN, PROBLEM, Ordering, notes
 from world import name
 
-CONFIG = "clock:\n  source: trusted\nattestation:\n  mode: audit\n"
 PAGE = ROOT / "docs" / "faults-of-the-originals.md"
 # Printed in a design document, with its private half: see docs/kept-and-replaced.md.
 PRINTED = "792d68d1c31f6c6a7820033720fb80d54bf22a8aab0382efd5deacc5122a5947"
@@ -331,21 +330,6 @@ def test_a_pin_that_is_none_is_not_passed_over(make):
 
 
 # ---- the real server ----
-
-@pytest.fixture(scope="module")
-def authority():
-    server = Server(config=CONFIG).start()
-    try:
-        yield Authority(server)
-        server.stop()
-    finally:
-        server.destroy()
-
-
-@pytest.fixture(scope="module")
-def orders(authority):
-    return Orders(authority.server)
-
 
 @pytest.fixture
 def agent(authority):
