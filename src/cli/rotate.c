@@ -11,6 +11,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -258,13 +259,27 @@ static int publish(struct rotation *r, enum step step)
 	return rc;
 }
 
-/* An agent that came back in this very moment may be behind again: then it is waited for, too. */
-static bool not_adopted(const struct rotation *r, int status, const struct tr_json *answer)
+static bool refused_as(int status, const struct tr_json *answer, const char *slug)
 {
 	struct tr_view code;
 
-	return r->wait_ms && status == 409 && tr_json_str(tr_json_get(tr_json_root(answer), "code"), &code) &&
-	       tr_view_is(code, "not_adopted");
+	return status == 409 && tr_json_str(tr_json_get(tr_json_root(answer), "code"), &code) && tr_view_is(code, slug);
+}
+
+/* Revoked meanwhile, or past its time, the old key gives way to this one without us. */
+static int is_primary_already(struct rotation *r, int status, const struct tr_json *answer)
+{
+	char id[65];
+	int rc;
+
+	memcpy(id, r->next->id, sizeof(id)); /* looking again overwrites it */
+	rc = look(r);
+	if (rc)
+		return rc;
+	if (!r->primary || strcmp(r->primary->id, id) != 0)
+		return tr_api_refused(status, answer);
+	say(r, "switched command key %.12s signs already: the one before it was revoked, or its time was over\n", id);
+	return TR_CLI_EXIT_OK;
 }
 
 static int promote(struct rotation *r)
@@ -288,7 +303,10 @@ static int promote(struct rotation *r)
 			return rc;
 		if (status == 200)
 			break;
-		if (!not_adopted(r, status, answer))
+		if (refused_as(status, answer, "not_active"))
+			return is_primary_already(r, status, answer);
+		/* An agent that came back in this very moment may be behind again: then it is waited for, too. */
+		if (!r->wait_ms || !refused_as(status, answer, "not_adopted"))
 			return tr_api_refused(status, answer);
 	}
 	say(r, "promoted command key %.12s: it signs from now on; %lld agents know it, %lld are not heard\n", r->next->id,
