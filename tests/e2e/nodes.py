@@ -15,6 +15,8 @@ import time
 from OpenSSL import SSL
 
 from harness import Server, call, free_port, program
+from pg import CONFIG
+from world import World
 
 
 class Node(Server):
@@ -68,6 +70,40 @@ def events(server, *kinds):
 def alerts(server, **query):
     q = "&".join(f"{k}={v}" for k, v in query.items())
     return server.api("GET", f"/api/v1/alerts?{q}").json()["alerts"]
+
+
+# Kinds of events that accuse an agent of something.
+ACCUSING = ("forked", "restored", "chain_conflict", "replay", "relayed", "binary_changed")
+
+
+class Pair:
+    """Two nodes on one new database, and the agents of the first."""
+
+    def __init__(self, pg, make_server, config=CONFIG):
+        self.pg = pg
+        self.db = pg.database()
+        self.a = make_server(config=config, init=("--store", pg.location(self.db))).start()
+        self.b = Node(self.a).start()
+        self.world = World(self.a)
+
+    def close(self):
+        for s in (self.a, self.b):
+            s.stop()
+        for s in (self.a, self.b):
+            log = s.read_log()
+            assert "role_died" not in log and "nonsense" not in log and "Sanitizer" not in log, log
+        self.b.destroy()
+
+    def at(self, server, agent):
+        """The same agent, speaking to this server from now on."""
+        agent.server = server
+        return agent
+
+    def accused(self):
+        return events(self.a if self.a.process.poll() is None else self.b, *ACCUSING)
+
+    def holder(self):
+        return next((s for s in (self.a, self.b) if s.process.poll() is None and holds(s)), None)
 
 
 class Hook:

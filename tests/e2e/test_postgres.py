@@ -12,13 +12,6 @@ from pg import CONFIG, Beating, eventually
 from world import World, name
 
 
-@pytest.fixture(scope="module")
-def pg():
-    p = postgres.server_or_skip()
-    yield p
-    p.destroy()
-
-
 @pytest.fixture
 def world(pg, make_server):
     db = pg.database()

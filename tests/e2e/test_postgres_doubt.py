@@ -9,17 +9,9 @@ import time
 
 import pytest
 
-import pg as postgres
 from harness import free_port
 from pg import CONFIG, Asking, Beating, eventually, notes, writable
 from world import World
-
-
-@pytest.fixture(scope="module")
-def pg():
-    p = postgres.server_or_skip()
-    yield p
-    p.destroy()
 
 
 @pytest.fixture

@@ -6,19 +6,11 @@ import time
 
 import pytest
 
-import pg as postgres
 from harness import call
 from pg import CONFIG, Asking, Beating, eventually, notes, writable
 from world import World
 
 OUTAGE_S = int(os.environ.get("TROTH_OUTAGE_S", "20"))
-
-
-@pytest.fixture(scope="module")
-def pg():
-    p = postgres.server_or_skip()
-    yield p
-    p.destroy()
 
 
 @pytest.fixture

@@ -9,49 +9,10 @@ import time
 
 import pytest
 
-import pg as postgres
 from client import make_key
-from nodes import Node, alerts, events, holds, ready, verdict
+from nodes import ACCUSING, Node, Pair, events, ready, verdict
 from pg import CONFIG, eventually
 from world import World, name
-
-ACCUSING = ("forked", "restored", "chain_conflict", "replay", "relayed", "binary_changed")
-
-
-@pytest.fixture(scope="module")
-def pg():
-    p = postgres.server_or_skip()
-    yield p
-    p.destroy()
-
-
-class Pair:
-    def __init__(self, pg, make_server, config=CONFIG):
-        self.pg = pg
-        self.db = pg.database()
-        self.a = make_server(config=config, init=("--store", pg.location(self.db))).start()
-        self.b = Node(self.a).start()
-        self.world = World(self.a)
-
-    def close(self):
-        for s in (self.a, self.b):
-            s.stop()
-        for s in (self.a, self.b):
-            log = s.read_log()
-            assert "role_died" not in log and "nonsense" not in log and "Sanitizer" not in log, log
-        self.b.destroy()
-
-    def at(self, server, agent):
-        """The same agent, speaking to this server from now on."""
-        agent.server = server
-        return agent
-
-    def accused(self):
-        return events(self.a if self.a.process.poll() is None else self.b, *ACCUSING)
-
-    def holder(self):
-        return next((s for s in (self.a, self.b) if s.process.poll() is None and holds(s)), None)
-
 
 @pytest.fixture
 def pair(pg, make_server):

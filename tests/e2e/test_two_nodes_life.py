@@ -7,9 +7,8 @@ import time
 
 import pytest
 
-from nodes import Hook, Roamer, alerts, events, holds, ready, verdict
+from nodes import ACCUSING, Hook, Pair, Roamer, alerts, events, holds, ready, verdict
 from pg import CONFIG, eventually
-from test_two_nodes import ACCUSING, Pair, pg  # noqa: F401
 
 OTHER = bytes([9]) * 32
 
@@ -22,7 +21,7 @@ def hook():
 
 
 @pytest.fixture
-def pair(pg, make_server, hook):  # noqa: F811
+def pair(pg, make_server, hook):
     p = Pair(pg, make_server, config=CONFIG + hook.config())
     yield p
     p.close()

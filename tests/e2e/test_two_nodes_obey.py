@@ -9,10 +9,10 @@ import time
 
 import pytest
 
+from nodes import Pair
 from obeying import Host, Operators, server_commands
 from pg import eventually
 from test_obey_storm import Orderer, Watcher, settle
-from test_two_nodes import Pair, pg  # noqa: F401
 
 LONG = os.environ.get("TROTH_LONG") == "1"
 COMMANDS = int(os.environ.get("TROTH_COMMANDS", 1000 if LONG else 100))
@@ -47,7 +47,7 @@ class Rotation(threading.Thread):
 
 
 @pytest.fixture
-def field(pg, make_server, tmp_path):  # noqa: F811
+def field(pg, make_server, tmp_path):
     pair = Pair(pg, make_server, config=CONFIG)
     hosts = []
     try:
