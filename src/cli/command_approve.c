@@ -112,6 +112,8 @@ static int ask(const struct tr_cli *c, const struct tr_order_set *set)
 	tr_auto(tr_buf_done) struct tr_buf text = TR_BUF_INIT;
 	char question[80];
 
+	if (!set->n)
+		return tr_cli_fail(TR_CLI_EXIT_FILE, "there is no order to approve");
 	if (tr_order_set_class(set) == TR_CLASS_READ)
 		return tr_cli_fail(TR_CLI_EXIT_USAGE, "what only reads needs no approval");
 	/* Two installations may have agents of one name. */
@@ -126,9 +128,13 @@ static int ask(const struct tr_cli *c, const struct tr_order_set *set)
 static int is_of_here(struct tr_cli *c, const struct tr_order_set *set)
 {
 	tr_auto(tr_authority_done) struct tr_authority a = { 0 };
-	struct tr_view theirs = set->items[0].order.trust_domain; /* there is one in a set */
-	int rc = tr_api_authority(c, &a);
+	struct tr_view theirs;
+	int rc;
 
+	if (!set->n)
+		return TR_CLI_EXIT_OK; /* the question is not asked of nothing */
+	theirs = set->items[0].order.trust_domain; /* there is one in a set */
+	rc = tr_api_authority(c, &a);
 	if (rc || tr_view_eq(theirs, a.keyset.trust_domain))
 		return rc;
 	return tr_cli_fail(TR_CLI_EXIT_PIN, "the server's order is one of trust domain %.*s and not of %.*s; it was not approved",
@@ -306,8 +312,6 @@ int tr_command_approve(struct tr_cli *c)
 	rc = check_keys(c);
 	if (!rc)
 		rc = file ? from_file(file, &set) : fetch(c, &set);
-	if (!rc && !set.n)
-		rc = tr_cli_fail(TR_CLI_EXIT_FILE, "there is no order to approve");
 	if (!rc && file)
 		return offline(c, &set);
 	if (!rc)
