@@ -37,7 +37,7 @@ class Cli:
 
     def run(self, *args, expect=OK, stdin="", env=None):
         r = subprocess.run([program("troth"), *map(str, args)], input=stdin, capture_output=True, text=True, timeout=60,
-                           env=dict(self.env, **(env or {})))
+                           env=dict(self.env, **(env or {})), cwd=self.folder)
         assert r.returncode == expect, (args, r.returncode, r.stdout, r.stderr)
         return r
 
