@@ -338,7 +338,7 @@ static const struct {
 	{ "unknown kind", LIST, V("\x03\x03\x04"), V("\x03\x04\x04") },
 	{ "interval 0", ANSWER, V("\x03\x18\x1e"), V("\x03\x00") },
 	{ "resync as a number", ANSWER, V("\x02\xf4"), V("\x02\x00") },
-	{ "unknown key", ANSWER, V("\x0a\x00"), V("\x0b\x00") },
+	{ "a member left out", ANSWER, V("\x09\x01\x0a\x00"), V("\x0a\x00\x0b\x00") },
 	{ "a wait of 61 seconds", ANSWER, V("\x0a\x00"), V("\x0a\x18\x3d") },
 	{ "ticket of 39 bytes", ANSWER, V("\x58\x28\x71"), V("\x58\x27") },
 	{ "another nonce", TIME, V("\x77\x02"), V("\x78\x02") },

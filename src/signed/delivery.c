@@ -3,6 +3,7 @@
 #include "signed/receipt.h"
 
 enum { KEY_KEYSET = 1, KEY_WAIT, KEY_COMMANDS, KEY_N };
+#define MEMBERS_MAX 16
 
 static bool is_good(const struct tr_delivery *d)
 {
@@ -43,18 +44,22 @@ TR_RC tr_delivery_get(struct tr_view in, struct tr_delivery *ret, struct tr_err 
 	struct tr_cbor r = tr_cbor_reader(in);
 	struct tr_delivery d = { .n = 0 };
 	struct tr_cbor_map m;
+	unsigned seen = 0;
 	int64_t key;
 
-	if (tr_cbor_map(&r, &m, KEY_N) != KEY_N - 1)
-		tr_cbor_fail(&r, "a delivery has exactly three members");
+	(void)tr_cbor_map(&r, &m, MEMBERS_MAX);
 	while (tr_cbor_key_int(&r, &m, &key)) {
+		if (key >= KEY_KEYSET && key < KEY_N)
+			seen |= 1u << key;
 		switch (key) {
 		case KEY_KEYSET: d.keyset_epoch = tr_cbor_uint(&r); break;
 		case KEY_WAIT: d.wait_s = tr_cbor_uint(&r); break;
 		case KEY_COMMANDS: read_commands(&r, &d); break;
-		default: tr_cbor_fail(&r, "unknown member of a delivery");
+		default: (void)tr_cbor_any(&r); /* a newer server's */
 		}
 	}
+	if (!r.error && seen != (1u << KEY_N) - 2)
+		tr_cbor_fail(&r, "a delivery lacks a member");
 	if (!r.error && !is_good(&d))
 		tr_cbor_fail(&r, "a member of the delivery is out of range");
 	if (tr_cbor_end(&r, err))

@@ -83,7 +83,8 @@ TR_RC tr_pulse_check(const struct tr_pulse *p, struct tr_err *err);
 void tr_pulse_encode(const struct tr_pulse *p, struct tr_buf *b);
 TR_RC tr_pulse_decode(struct tr_view in, struct tr_pulse *ret, struct tr_err *err);
 
-/* The answer (CBOR map, unsigned: it comes over the TLS connection that was checked). */
+/* The answer (CBOR map, unsigned: it comes over the TLS connection that was checked). It may grow: members that the reader
+ * does not know are passed over, and wait_s, which older servers do not say, is 0 then. */
 struct tr_pulse_answer {
 	struct tr_view ticket;      /* TR_TICKET_LEN */
 	bool resync;                /* not accepted yet: send again at once with this ticket, enclosing the old one */

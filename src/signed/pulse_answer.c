@@ -5,6 +5,7 @@
 enum { K_TICKET = 1, K_RESYNC, K_INTERVAL, K_RECEIVED, K_SENT, K_RENEW, K_WANT_LIST, K_PENDING, K_KEYSET_EPOCH,
        K_WAIT };
 #define MEMBERS 10
+#define MEMBERS_MAX 32
 
 static bool is_good(const struct tr_pulse_answer *a)
 {
@@ -46,11 +47,13 @@ TR_RC tr_pulse_answer_get(struct tr_view in, struct tr_pulse_answer *ret, struct
 	struct tr_cbor r = tr_cbor_reader(in);
 	struct tr_pulse_answer a = { .resync = false };
 	struct tr_cbor_map m;
+	unsigned seen = 0;
 	int64_t key;
 
-	if (tr_cbor_map(&r, &m, MEMBERS) != MEMBERS)
-		tr_cbor_fail(&r, "the answer to a pulse has exactly ten members");
+	(void)tr_cbor_map(&r, &m, MEMBERS_MAX);
 	while (tr_cbor_key_int(&r, &m, &key)) {
+		if (key >= K_TICKET && key <= K_WAIT)
+			seen |= 1u << key;
 		switch (key) {
 		case K_TICKET: a.ticket = tr_cbor_bytes(&r); break;
 		case K_RESYNC: a.resync = tr_cbor_bool(&r); break;
@@ -62,9 +65,12 @@ TR_RC tr_pulse_answer_get(struct tr_view in, struct tr_pulse_answer *ret, struct
 		case K_PENDING: a.pending = tr_cbor_uint(&r); break;
 		case K_KEYSET_EPOCH: a.keyset_epoch = tr_cbor_uint(&r); break;
 		case K_WAIT: a.wait_s = tr_cbor_uint(&r); break;
-		default: tr_cbor_fail(&r, "unknown member of the answer to a pulse");
+		default: (void)tr_cbor_any(&r); /* a newer server's */
 		}
 	}
+	/* An older server says nothing of waiting. */
+	if (!r.error && (seen | 1u << K_WAIT) != (2u << K_WAIT) - 2)
+		tr_cbor_fail(&r, "the answer to a pulse lacks a member");
 	if (!r.error && !is_good(&a))
 		tr_cbor_fail(&r, "a member of the answer to a pulse is out of range");
 	if (tr_cbor_end(&r, err))

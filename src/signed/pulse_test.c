@@ -441,6 +441,27 @@ static void an_answer_comes_back_as_it_was_put(void **state)
 	assert_int_equal(tr_pulse_answer_get(tr_buf_view(&b), &out, &err), TR_E_INVALID);
 }
 
+/* Server and agent are not upgraded at once: an older server says nothing of waiting, a newer one says more. */
+static void a_neighbouring_versions_answer_is_read(void **state)
+{
+	static const struct tr_view end = TR_VIEW_LIT("\x0a\x18\x19");
+	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT, other = TR_BUF_INIT;
+	struct tr_pulse_answer a = sample_answer(), out;
+	struct tr_err err;
+
+	(void)state;
+	tr_pulse_answer_put(&a, &b);
+	assert_memory_equal(b.p + b.n - end.n, end.p, end.n);
+	tr_buf_add8(&other, 0xa9);
+	tr_buf_add(&other, b.p + 1, b.n - 1 - end.n);
+	assert_int_equal(tr_pulse_answer_get(tr_buf_view(&other), &out, &err), TR_OK);
+	assert_true(out.wait_s == 0 && out.keyset_epoch == 3);
+	b.p[0] = 0xab;
+	tr_buf_adds(&b, "\x0b\x61x");
+	assert_int_equal(tr_pulse_answer_get(tr_buf_view(&b), &out, &err), TR_OK);
+	assert_true(out.wait_s == 25);
+}
+
 static void an_answer_out_of_range_is_refused(void **state)
 {
 	static const struct {
@@ -536,6 +557,7 @@ int main(void)
 		cmocka_unit_test(a_list_must_be_one),
 		cmocka_unit_test(the_digest_is_of_the_signed_bytes),
 		cmocka_unit_test(an_answer_comes_back_as_it_was_put),
+		cmocka_unit_test(a_neighbouring_versions_answer_is_read),
 		cmocka_unit_test(an_answer_out_of_range_is_refused),
 		cmocka_unit_test(every_state_has_a_name_of_its_own),
 	};

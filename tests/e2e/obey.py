@@ -53,8 +53,10 @@ def put(names, fields):
     return encode({numbers[n]: v for n, v in fields.items() if v is not None and v != "" and v != b""})
 
 
-def get(names, required, data, what):
+def get(names, required, data, what, may_grow=False):
     m = decode(data)
+    if may_grow and isinstance(m, dict):
+        m = {k: v for k, v in m.items() if k in names}
     need(isinstance(m, dict) and set(required) <= set(m) <= set(names), f"keys of the {what}")
     return {names[k]: v for k, v in m.items()}
 
@@ -269,7 +271,7 @@ def delivery(f):
 
 
 def read_delivery(data):
-    f = get(DELIVERY_KEYS, DELIVERY_KEYS, data, "delivery")
+    f = get(DELIVERY_KEYS, DELIVERY_KEYS, data, "delivery", may_grow=True)
     need(is_uint(f["keyset_epoch"], U63) and is_uint(f["wait_s"], 61) and isinstance(f["commands"], list) and
          len(f["commands"]) <= 16 and all(isinstance(c, bytes) and 0 < len(c) <= 24576 for c in f["commands"]), "delivery")
     return f

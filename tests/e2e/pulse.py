@@ -225,7 +225,8 @@ def verify(data, key):
 
 def parse_answer(data):
     m = decode(data)
-    need(isinstance(m, dict) and set(m) == set(ANSWER), "keys of the answer")
+    need(isinstance(m, dict) and set(ANSWER) - {10} <= set(m), "keys of the answer")
+    m = {10: 0, **{k: v for k, v in m.items() if k in ANSWER}}  # an older server's, a newer one's
     need(is_bytes(m[1], 40) and all(type(m[k]) is bool for k in (2, 6, 7)), "answer")
     need(is_uint(m[3], 86401, 1) and is_uint(m[4], U63, 1) and is_uint(m[5], U63, 1) and is_uint(m[8], U32) and
          is_uint(m[9], U63) and is_uint(m[10], 61), "numbers of the answer")
