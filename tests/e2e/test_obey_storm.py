@@ -2,6 +2,7 @@
 """kill -9 of agents, roles and the whole server while commands of every kind are on their way (CK-7, CK-8). 100 kills here;
 with TROTH_LONG=1 a thousand (script/prove obey)."""
 
+import http.client
 import os
 import random
 import signal
@@ -63,7 +64,7 @@ class Watcher(threading.Thread):
         while not self.stopping.is_set():
             try:
                 self.look()
-            except (OSError, AssertionError):  # it is being killed
+            except (OSError, AssertionError, http.client.HTTPException):  # it is being killed
                 pass
             time.sleep(1)
 
