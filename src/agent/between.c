@@ -265,7 +265,7 @@ int tr_run_between(struct tr_runner *r, uint64_t ms)
 
 		if (*tr_signals_stop())
 			return *tr_signals_stop();
-		if (!left || r->pulse_now || r->restart)
+		if (!left || r->pulse_now || tr_run_may_restart(r))
 			return 0;
 		due = until_due(r, left);
 		wait_s = due > MARGIN_MS ? (due - MARGIN_MS) / 1000 : 0;

@@ -62,6 +62,11 @@ static const char *program(char path[PATH_MAX])
 		       : "/proc/self/exe";
 }
 
+bool tr_run_may_restart(const struct tr_runner *r)
+{
+	return r->restart && !(r->in_touch && (r->rotate_asked || r->next.key));
+}
+
 void tr_run_restart(struct tr_runner *r)
 {
 	tr_auto(tr_buf_done) struct tr_buf args = TR_BUF_INIT;

@@ -251,7 +251,7 @@ static int loop(struct tr_runner *r)
 			break;
 		if (!again)
 			sig = tr_run_between(r, wait_after(r, what, began));
-		if (r->restart)
+		if (tr_run_may_restart(r))
 			tr_run_restart(r);
 		stopped_ms = tr_mono_ms();
 		if (sig == SIGTERM || sig == SIGINT)

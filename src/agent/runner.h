@@ -98,6 +98,8 @@ int tr_run_between(struct tr_runner *r, uint64_t ms);
 void tr_run_set_scope(struct tr_runner *r);
 
 /* ---- cmd_process.c ---- */
+/* It was ordered, and no new key is on its way with a server that answers: a restart would undo that. */
+bool tr_run_may_restart(const struct tr_runner *r);
 /* Begins this program anew in this process. Returns only when that failed. */
 void tr_run_restart(struct tr_runner *r);
 /* ---- cmd_settings.c ---- */

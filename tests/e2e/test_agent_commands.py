@@ -743,6 +743,15 @@ def test_every_kind_from_the_api_to_the_host_and_back(real, tmp_path):
         assert obeyed("restart-agent", 1) == {"pid": agent.process.pid}
         before = ours(agent)["identity"]["key_id"]
         assert obeyed("rotate-agent-key", 1)["key_id"] == ours(agent)["identity"]["key_id"] != before
+        # Both at once: the restart waits for the new key instead of undoing it.
+        agent.process.send_signal(signal.SIGSTOP)
+        both = [orders.order(kind, ident)["id"] for kind in ("rotate-agent-key", "restart-agent")]
+        for c in both:
+            assert authority.approve(authority.operators[0], orders.bytes(c)).status in (200, 201)
+        agent.process.send_signal(signal.SIGCONT)
+        for c in both:
+            until(lambda: orders.get(c)["ended_at"], 15)
+            assert orders.state(c) == "done", (orders.get(c), agent.log()[-3000:])
         assert obeyed("quarantine", 2) == {"quarantined": True}
         obeyed("note", 1, "refused", text="no")
         assert obeyed("release", 2) == {"quarantined": False}
