@@ -16,6 +16,8 @@ import subprocess
 import tempfile
 import time
 
+import pytest
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("TROTH_BUILD", ROOT / "build" / "dev"))
 
@@ -24,6 +26,17 @@ def program(name):
     path = BUILD / name
     assert path.exists(), f"{path} is not built; run script/build dev"
     return str(path)
+
+
+# The library alone: its wrapper keeps a semaphore under its process id, and fails when an earlier one was killed under it.
+_faketime = next(iter(sorted(pathlib.Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
+needs_faketime = pytest.mark.skipif(not _faketime, reason="faketime is not installed")
+
+
+def faketime(when):
+    """Environment of a program whose time of day is wrong ("-10m") or another one ("@2026-01-01 00:00:00"). No monotonic
+    clock is bent."""
+    return {"LD_PRELOAD": str(_faketime), "FAKETIME": when, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
 
 
 def free_port():

@@ -2,7 +2,6 @@
 """The program troth-agent and the server's judgement of it: copies, old states, new keys, wrong clocks, planned silence."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -10,11 +9,8 @@ import time
 
 import pytest
 
-from harness import AgentProgram, program
+from harness import AgentProgram, faketime, needs_faketime, program
 from world import World, name
-
-needs_faketime = pytest.mark.skipif(not shutil.which("faketime"), reason="faketime is not installed")
-
 
 class Host(AgentProgram):
     def __init__(self, world, folder, agent_id=None):
@@ -228,16 +224,14 @@ def test_killed_while_the_key_changes(host, world, when):
 def test_a_wrong_clock_is_that_and_nothing_else(host, offset):
     h = host(start=False)
     with h.log_path.open("ab") as log:
-        h.process = subprocess.Popen(["faketime", "-m", "-f", offset, str(h.binary), "run", "--debug"], stderr=log,
-                                     env=dict(h.env, FAKETIME_DONT_FAKE_MONOTONIC="1"), start_new_session=True)
+        h.process = subprocess.Popen([str(h.binary), "run", "--debug"], stderr=log, env=dict(h.env, **faketime(offset)))
     try:
         row = h.until(40, clock="desync", reachability="live")
         assert row["verdict"] == "clock_desync" and row["security"] is False and row["authenticity"] == "ok"
         row = h.beats(3)
         assert row["reachability"] == "live" and row["integrity"] == "ok"
     finally:
-        os.killpg(h.process.pid, signal.SIGKILL)
-        h.process.wait()
+        h.kill()
     h.start()
     h.until(40, clock="ok")
 

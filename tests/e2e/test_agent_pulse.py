@@ -3,7 +3,6 @@
 
 import hashlib
 import json
-import os
 import pathlib
 import signal
 import shutil
@@ -14,11 +13,10 @@ import time
 import pytest
 
 import client as c
+from harness import faketime, needs_faketime
 from scripted import Scripted, accept, drop, garbage, refuse, resync
 
 ZERO = bytes(32)
-needs_faketime = pytest.mark.skipif(not shutil.which("faketime"), reason="faketime is not installed")
-
 
 @pytest.fixture
 def make(tmp_path):
@@ -301,14 +299,11 @@ class Faked:
     def start(self):
         a = self.agent
         with a.log_path.open("ab") as log:
-            # No monotonic clock is bent: what is wrong is the time of day.
-            a.process = subprocess.Popen(["faketime", "-m", "-f", self.offset, str(a.binary), "run", "--debug"],
-                                         env=dict(a.env, FAKETIME_DONT_FAKE_MONOTONIC="1"), stderr=log,
-                                         start_new_session=True)
+            a.process = subprocess.Popen([str(a.binary), "run", "--debug"], env=dict(a.env, **faketime(self.offset)),
+                                         stderr=log)
 
     def stop(self):
-        os.killpg(self.agent.process.pid, signal.SIGKILL)
-        self.agent.process.wait()
+        self.agent.kill()
 
 
 @needs_faketime

@@ -21,7 +21,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization as ser
 
 import client
-from harness import ROOT, Server, call, free_port, program
+from harness import ROOT, Server, call, faketime, free_port, needs_faketime, program
 
 FIXTURES = sorted((ROOT / "tests" / "upgrade").glob("*/facts.json"))
 SECRET = ("*.key", "admin.token", "troth.db", "agent.json")
@@ -189,10 +189,10 @@ def test_agent_state_loads(fixture, tmp_path):
     assert (folder / "device.key").read_bytes() == (fixture / "agent" / "device.key").read_bytes()
 
 
-@pytest.mark.skipif(not shutil.which("faketime"), reason="faketime is not installed")
+@needs_faketime
 def test_agent_certificate_is_read_at_its_time(fixture, tmp_path):
     folder = copy(fixture / "agent", tmp_path / "agent")
-    r = subprocess.run(["faketime", issued_at(fixture), program("troth-agent"), "status"], capture_output=True, text=True,
-                       env=dict(os.environ, TROTH_AGENT_STATE=str(folder), TZ="UTC"))
+    r = subprocess.run([program("troth-agent"), "status"], capture_output=True, text=True,
+                       env=dict(os.environ, TROTH_AGENT_STATE=str(folder), TZ="UTC", **faketime("@" + issued_at(fixture))))
     assert r.returncode == 0 and "fixture-1" in r.stdout, r
     assert not re.search("expired", r.stdout), r.stdout
