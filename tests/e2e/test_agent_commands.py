@@ -648,10 +648,10 @@ def test_a_full_disk(make):
     agent.start()
     server.wait(1)
     size = (agent.state / "journal.bin").stat().st_size
-    limit = size + 6000
+    limit = size + 36000  # one command takes room for 32 KiB beforehand, where the file system knows how
     resource.prlimit(agent.process.pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     states = []
-    for _ in range(40):
+    for _ in range(200):
         r = server.said(server.order("note", text="fill " * 40))
         states.append((r["state"], r["code"]))
         if r["code"] == "journal":
