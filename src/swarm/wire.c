@@ -27,6 +27,7 @@ struct tr_wire {
 	int epoll;
 	uint16_t port;
 	struct tr_wire_ops ops;
+	size_t out_bytes, in_bytes;
 };
 
 TR_RC tr_wire_new(uint16_t port, const char *ca_file, const struct tr_wire_ops *ops, struct tr_wire **ret, struct tr_err *err)
@@ -64,6 +65,16 @@ struct tr_wire *tr_wire_free(struct tr_wire *w)
 		free(w);
 	}
 	return NULL;
+}
+
+size_t tr_wire_out_bytes(const struct tr_wire *w)
+{
+	return w->out_bytes;
+}
+
+size_t tr_wire_in_bytes(const struct tr_wire *w)
+{
+	return w->in_bytes;
 }
 
 /* ---- one connection ---- */
@@ -168,6 +179,7 @@ static void pump(struct tr_wire_conn *c)
 			c->out_at += (size_t)n;
 			if (c->out_at < c->out.n)
 				break;
+			c->wire->out_bytes = c->out.n;
 			tr_buf_done(&c->out);
 			c->state = TR_WIRE_RECEIVING;
 			break;
@@ -184,6 +196,7 @@ static void pump(struct tr_wire_conn *c)
 			tr_buf_add(&c->in, chunk, (size_t)n);
 			if (!answer_whole(c))
 				break;
+			c->wire->in_bytes = c->in.n;
 			c->state = TR_WIRE_IDLE;
 			c->wire->ops.answered(c);
 			if (c->state == TR_WIRE_IDLE)

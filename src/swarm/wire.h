@@ -50,6 +50,9 @@ void tr_wire_request(struct tr_wire_conn *c, const char *method, const char *pat
 		     struct tr_view body);
 /* One round of events; false when nothing came within the time. */
 bool tr_wire_round(struct tr_wire *w, int timeout_ms);
+/* Of the last request and of its answer. */
+size_t tr_wire_out_bytes(const struct tr_wire *w);
+size_t tr_wire_in_bytes(const struct tr_wire *w);
 
 /* ---- fleets ---- */
 
@@ -59,5 +62,6 @@ TR_RC tr_wire_enrol(uint16_t port, const char *ca_file, const char *token, const
 /* Keys and certificates in one PEM file, and back (at most max). */
 TR_RC tr_wire_save(const char *path, const struct tr_wire_id *ids, size_t n, struct tr_err *err);
 TR_RC tr_wire_load(const char *path, struct tr_wire_id *ret, size_t max, size_t *ret_n, struct tr_err *err);
+void tr_wire_id_done(struct tr_wire_id *id);
 
 #endif
