@@ -30,23 +30,6 @@ static struct tr_view spki(enum who w)
 
 /* ---- keys and keysets ---- */
 
-static void put_keys(struct out *o)
-{
-	tr_buf_adds(&o->b, "\"keys\": {");
-	for (unsigned i = 0; i < WHO_N; i++) {
-		char sentence[96];
-		uint8_t seed[32];
-
-		(void)snprintf(sentence, sizeof(sentence), "troth: the public %s key of the command vectors", who_name[i]);
-		keys[i] = key_of(sentence, seed);
-		tr_buf_addf(&o->b, "%s\"%s\": {", i ? ", " : "", who_name[i]);
-		hex(o, "seed", TR_VIEW_ARRAY(seed));
-		hex(o, "spki", spki((enum who)i));
-		close_object(o);
-	}
-	tr_buf_adds(&o->b, "}");
-}
-
 static void make_keyset(enum which w)
 {
 	static const enum tr_key_role roles[] = { TR_ROLE_COMMAND, TR_ROLE_COMMAND, TR_ROLE_OPERATOR, TR_ROLE_OPERATOR };
@@ -389,7 +372,7 @@ int main(int argc, char **argv)
 	must(argc == 2, "usage: command_vectors --print | FILE, which");
 	start();
 	tr_buf_adds(&o.b, "{\n");
-	put_keys(&o);
+	put_named_keys(&o, "command", who_name, WHO_N, keys);
 	put_keysets(&o);
 	put_orders(&o);
 	put_approvals(&o);

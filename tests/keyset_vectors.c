@@ -24,19 +24,8 @@ static struct tr_view spki(enum who w)
 
 static void put_keys(struct out *o)
 {
-	tr_buf_adds(&o->b, "\"keys\": {");
-	for (unsigned i = 0; i < WHO_N; i++) {
-		char sentence[96];
-		uint8_t seed[32];
-
-		(void)snprintf(sentence, sizeof(sentence), "troth: the public %s key of the keyset vectors", who_name[i]);
-		keys[i] = key_of(sentence, seed);
-		tr_buf_addf(&o->b, "%s\"%s\": {", i ? ", " : "", who_name[i]);
-		hex(o, "seed", TR_VIEW_ARRAY(seed));
-		hex(o, "spki", spki((enum who)i));
-		close_object(o);
-	}
-	tr_buf_adds(&o->b, "}, ");
+	put_named_keys(o, "keyset", who_name, WHO_N, keys);
+	tr_buf_adds(&o->b, ", ");
 	big(o, "now_ms", NOW_MS);
 	o->b.n -= 2;
 }

@@ -94,6 +94,24 @@ static inline struct tr_privkey *key_of(const char *sentence, uint8_t seed[32])
 	return k;
 }
 
+/* The keys that a file of vectors goes by, as its object "keys"; each is made from what (of which vectors) and its name. */
+static inline void put_named_keys(struct out *o, const char *what, const char *const *names, size_t n, struct tr_privkey **ret)
+{
+	tr_buf_adds(&o->b, "\"keys\": {");
+	for (size_t i = 0; i < n; i++) {
+		char sentence[96];
+		uint8_t seed[32];
+
+		(void)snprintf(sentence, sizeof(sentence), "troth: the public %s key of the %s vectors", names[i], what);
+		ret[i] = key_of(sentence, seed);
+		tr_buf_addf(&o->b, "%s\"%s\": {", i ? ", " : "", names[i]);
+		hex(o, "seed", TR_VIEW_ARRAY(seed));
+		hex(o, "spki", tr_pubkey_spki(tr_privkey_pub(ret[i])));
+		close_object(o);
+	}
+	tr_buf_adds(&o->b, "}");
+}
+
 /* One part of something good replaced: what must be refused. name is what is said when the part is not in it. */
 static inline void swap(const char *name, struct tr_view in, struct tr_view from, struct tr_view to, struct tr_buf *out)
 {
