@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -39,10 +40,27 @@ def faketime(when):
     return {"LD_PRELOAD": str(_faketime), "FAKETIME": when, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
 
 
+_ports = {}
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port of this run's own: below those that the kernel gives to connections, so that none of them sits on it when its
+    server starts anew, and kept from other runs on this machine by an abstract socket of its number."""
+    for _ in range(1000):
+        port = random.randrange(10240, 32768)
+        if port in _ports:
+            continue
+        held = socket.socket(socket.AF_UNIX)
+        try:
+            held.bind(f"\0troth-e2e-port-{port}")
+            with socket.socket() as s:
+                s.bind(("127.0.0.1", port))
+        except OSError:
+            held.close()
+            continue
+        _ports[port] = held
+        return port
+    raise AssertionError("no free port between 10240 and 32767")
 
 
 class Answer:
