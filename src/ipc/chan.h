@@ -14,7 +14,7 @@
 
 #define TR_FRAME_HEAD 16
 #define TR_IPC_VERSION 1
-#define TR_FRAME_TYPE_MAX 64
+#define TR_FRAME_TYPE_MAX 128
 
 struct tr_chan;
 

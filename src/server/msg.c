@@ -2,6 +2,7 @@
 #include "server/msg.h"
 
 #include "crypto/x509.h"
+#include "server/routes.h"
 #include "signed/pulse.h"
 #include "signed/time.h"
 
@@ -23,9 +24,17 @@ static const struct tr_field request_fields[] = {
 	F(T, route, U64, 0),	  F(T, source, TEXT, 64),	 F(T, agent_id, IDENT, 64),
 	F(T, key_id, BYTES, 32),  F(T, cert_not_before, I64, 0), F(T, cert_not_after, I64, 0),
 	F(T, exporter, BYTES, 32), F(T, bearer, BYTES, 32),	 F(T, arg, IDENT, 64),
-	F(T, in, BYTES, 100000),
+	F(T, in, BYTES, 525312), F(T, hub, BYTES, 4096),
 };
 TR_RECORD(tr_msg_request_def, T, request_fields);
+#undef T
+#define T tr_msg_hub
+static const struct tr_field hub_fields[] = {
+	F(T, method, TEXT, 8), F(T, target, TEXT, 1024), F(T, agent, IDENT, 64), F(T, signature, TEXT, 1400),
+	F(T, timestamp, TEXT, 20), F(T, nonce, TEXT, 64), F(T, body_sha256, BYTES, 32), F(T, quote_sha256, BYTES, 32),
+	F(T, key_sha256, BYTES, 32), F(T, bad_base64, BOOL, 0),
+};
+TR_RECORD(tr_msg_hub_def, T, hub_fields);
 #undef T
 #define T tr_msg_answer
 static const struct tr_field answer_fields[] = {
@@ -86,7 +95,7 @@ TR_RECORD(tr_msg_policy_def, T, policy_fields);
 #undef T
 #define T tr_msg_appraise
 static const struct tr_field appraise_fields[] = {
-	F(T, body, BYTES, TR_REGISTRATION_MAX), F(T, exporter, BYTES, 32), F(T, now, I64, 0),
+	F(T, body, BYTES, TR_HUB_REGISTRATION_MAX), F(T, exporter, BYTES, 32), F(T, now, I64, 0),
 };
 TR_RECORD(tr_msg_appraise_def, T, appraise_fields);
 #undef T

@@ -41,16 +41,24 @@ enum tr_msg {
 	/* core → store: who this node is; then, that everything is loaded, so that others' changes may come. store → core: how
 	 * long this node does what one of them must do, and how many there are */
 	TR_M_LISTEN, TR_M_LEASE,
+	/* core → appraise and back: evidence. TEE_STATE (policies and bundle) has no answer */
+	TR_M_TEE_STATE, TR_M_ATTEST, TR_M_ATTESTED, TR_M_REPLAY, TR_M_REPLAYED, TR_M_READ_TEE_POLICY, TR_M_TEE_POLICY_READ,
+	TR_M_READ_BUNDLE, TR_M_BUNDLE_READ, TR_M_TPM_CREDENTIAL, TR_M_TPM_CREDENTIAL_MADE,
+	/* core → appraise and back: is this request, pre-key or envelope by whom it says it is? */
+	TR_M_VERIFY_REQUEST, TR_M_REQUEST_VERIFIED, TR_M_READ_PREKEY, TR_M_PREKEY_READ, TR_M_READ_ENVELOPE,
+	TR_M_ENVELOPE_READ,
+	/* core → keys and back: a result token */
+	TR_M_SIGN_RESULT, TR_M_RESULT_SIGNED,
 	/* any role → core, empty: confined and serving; one that dies of its files never says it */
 	TR_M_HELLO,
 	TR_M_N
 };
 
-#define TR_MSG_REQUEST_MAX 131072 /* a keyset */
+#define TR_MSG_REQUEST_MAX (528u << 10) /* a collateral bundle */
 #define TR_MSG_PULSE_MAX (4u << 16) /* a pulse with a BPF list, raw and decoded */
 #define TR_MSG_PULSE_FRAME_MAX 98304 /* decoded, its BPF list as records */
 #define TR_MSG_PULSE_REFUSED_RAW 2048 /* what is kept of a message that failed */
-#define TR_MSG_ROW_MAX (2u << 16)
+#define TR_MSG_ROW_MAX (528u << 10) /* a collateral bundle */
 #define TR_MSG_ANSWER_MAX (2u << 20)
 #define TR_MSG_ROWS_MAX (1u << 20)
 #define TR_MSG_TX_MAX (1u << 20)
@@ -69,6 +77,14 @@ struct tr_msg_request {
 	struct tr_view bearer;   /* SHA-256 of the bearer secret; empty without one */
 	struct tr_view arg;      /* the path's {id} */
 	struct tr_view in;       /* encoded record of the route's input, or the raw body */
+	struct tr_view hub;      /* encoded tr_msg_hub where the route says so; else empty */
+};
+
+/* Headers of requests to the hub, as sent and bounded; empty: absent. target: path with its query, for the signature.
+ * quote_sha256, key_sha256: of the decoded base64 of X-Attestation-Quote and X-Public-Key, which must equal the body's. */
+struct tr_msg_hub {
+	struct tr_view method, target, agent, signature, timestamp, nonce, body_sha256, quote_sha256, key_sha256;
+	bool bad_base64; /* one of both is no base64 */
 };
 
 enum tr_ctype { TR_CT_NONE, TR_CT_JSON, TR_CT_PROBLEM, TR_CT_CBOR, TR_CT_COSE, TR_CT_TEXT, TR_CT_METRICS, TR_CT_N };
@@ -203,6 +219,7 @@ struct tr_msg_store_state { bool away; struct tr_view why; };
 struct tr_msg_listen { struct tr_view node; bool loaded; };
 struct tr_msg_lease { uint64_t until, nodes; }; /* until: tr_mono_ms, 0: not this node */
 
+extern const struct tr_record tr_msg_hub_def;
 extern const struct tr_record tr_msg_sign_original_def, tr_msg_original_signed_def;
 extern const struct tr_record tr_msg_keys_load_def, tr_msg_keys_loaded_def, tr_msg_make_key_def, tr_msg_key_made_def,
 	tr_msg_held_def, tr_msg_keys_held_def, tr_msg_to_sign_def, tr_msg_sign_commands_def, tr_msg_signed_def,

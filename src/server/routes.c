@@ -160,6 +160,39 @@ TR_RECORD(tr_in_approval_def, tr_in_approval, approval_fields);
 static const struct tr_field wait_fields[] = { F(tr_in_wait, wait, U64, 0, 0) };
 TR_RECORD(tr_in_wait_def, tr_in_wait, wait_fields);
 
+static const struct tr_field tee_policy_fields[] = { F(tr_in_tee_policy, text, TEXT, 65536, TR_FIELD_REQUIRED) };
+TR_RECORD(tr_in_tee_policy_def, tr_in_tee_policy, tee_policy_fields);
+static const struct tr_field tee_activate_fields[] = {
+	F(tr_in_tee_activate, version, U64, 0, 0),
+	F(tr_in_tee_activate, reason, TEXT, 256, 0),
+	F(tr_in_tee_activate, force, BOOL, 0, 0),
+};
+TR_RECORD(tr_in_tee_activate_def, tr_in_tee_activate, tee_activate_fields);
+static const struct tr_field verdicts_fields[] = {
+	F(tr_in_verdicts, agent, IDENT, 64, 0),
+	F(tr_in_verdicts, outcome, IDENT, 16, 0),
+	F(tr_in_verdicts, before, U64, 0, 0),
+	F(tr_in_verdicts, after, U64, 0, 0),
+	F(tr_in_verdicts, limit, U64, 0, 0),
+};
+TR_RECORD(tr_in_verdicts_def, tr_in_verdicts, verdicts_fields);
+static const struct tr_field discover_fields[] = {
+	F(tr_in_discover, capability, IDENT, 64, 0),
+	F(tr_in_discover, agent_type, IDENT, 64, 0),
+	F(tr_in_discover, cursor, IDENT, 64, 0),
+	F(tr_in_discover, limit, U64, 0, 0),
+};
+TR_RECORD(tr_in_discover_def, tr_in_discover, discover_fields);
+static const struct tr_field mail_ack_fields[] = { F(tr_in_mail_ack, ids, TEXT, 4096, TR_FIELD_REQUIRED) };
+TR_RECORD(tr_in_mail_ack_def, tr_in_mail_ack, mail_ack_fields);
+static const struct tr_field mail_fetch_fields[] = {
+	F(tr_in_mail_fetch, wait, U64, 0, 0),
+	F(tr_in_mail_fetch, after, U64, 0, 0),
+};
+TR_RECORD(tr_in_mail_fetch_def, tr_in_mail_fetch, mail_fetch_fields);
+static const struct tr_field revocations_fields[] = { F(tr_in_revocations, after, U64, 0, 0) };
+TR_RECORD(tr_in_revocations_def, tr_in_revocations, revocations_fields);
+
 static const struct tr_route routes[] = {
 	{ TR_RT_LIVEZ, "GET", "/livez", BOTH, TR_AUTH_NONE, TR_IN_NONE, NULL, 0, 600, false },
 	{ TR_RT_READYZ, "GET", "/readyz", BOTH, TR_AUTH_NONE, TR_IN_NONE, NULL, 0, 600, false },
@@ -169,7 +202,7 @@ static const struct tr_route routes[] = {
 	{ TR_RT_CHALLENGE, "GET", "/api/v1/challenge", AGENTS, TR_AUTH_NONE, TR_IN_NONE, NULL, 0, 6000,
 	  false },
 	{ TR_RT_REGISTER, "POST", "/api/v1/agents/register", AGENTS, TR_AUTH_TOKEN, TR_IN_RAW, NULL,
-	  TR_REGISTRATION_MAX, 3000, true },
+	  TR_HUB_REGISTRATION_MAX, 3000, true },
 	{ TR_RT_REGISTER, "POST", "/agent/register", AGENTS, TR_AUTH_TOKEN, TR_IN_RAW, NULL,
 	  TR_REGISTRATION_MAX, 3000, true },
 	{ TR_RT_PULSE, "POST", "/api/v1/pulse", AGENTS, TR_AUTH_AGENT, TR_IN_PULSE, NULL, TR_PULSE_MAX, 60000,
@@ -294,6 +327,40 @@ static const struct tr_route routes[] = {
 	  60000, false },
 	{ TR_RT_AGENT_RECEIPTS, "POST", "/api/v1/agent/receipts", AGENTS, TR_AUTH_AGENT, TR_IN_RAW, NULL, 12288, 60000,
 	  true },
+	{ TR_RT_TPM_CREDENTIAL, "POST", "/api/v1/agent/tpm-credential", AGENTS, TR_AUTH_AGENT, TR_IN_RAW, NULL, 16384, 3000,
+	  false },
+	{ TR_RT_AGENT_ATTESTATION, "GET", "/api/v1/agents/{id}/attestation", BOTH, TR_AUTH_NONE, TR_IN_NONE, NULL, 0, 6000,
+	  false },
+	{ TR_RT_JWKS, "GET", "/.well-known/jwks.json", BOTH, TR_AUTH_NONE, TR_IN_NONE, NULL, 0, 6000, false },
+	{ TR_RT_VERDICT_LIST, "GET", "/api/v1/verdicts", OPS, TR_AUTH_OPERATOR, TR_IN_QUERY, &tr_in_verdicts_def, 0, 600, false },
+	{ TR_RT_VERDICT_GET, "GET", "/api/v1/verdicts/{id}", OPS, TR_AUTH_OPERATOR, TR_IN_NONE, NULL, 0, 600, false },
+	{ TR_RT_VERDICT_REPLAY, "POST", "/api/v1/verdicts/{id}/replay", OPS, TR_AUTH_OPERATOR, TR_IN_NONE, NULL, 0, 600, false },
+	{ TR_RT_TEE_POLICY_LIST, "GET", "/api/v1/attestation-policies", OPS, TR_AUTH_OPERATOR, TR_IN_NONE, NULL, 0, 600, false },
+	{ TR_RT_TEE_POLICY_ADD, "POST", "/api/v1/attestation-policies", OPS, TR_AUTH_OPERATOR, TR_IN_JSON,
+	  &tr_in_tee_policy_def, 140000, 600, true },
+	{ TR_RT_TEE_POLICY_TEST, "POST", "/api/v1/attestation-policy-tests", OPS, TR_AUTH_OPERATOR, TR_IN_JSON,
+	  &tr_in_tee_policy_def, 140000, 60, false },
+	{ TR_RT_TEE_POLICY_GET, "GET", "/api/v1/attestation-policies/{id}", OPS, TR_AUTH_OPERATOR, TR_IN_NONE, NULL, 0, 600,
+	  false },
+	{ TR_RT_TEE_POLICY_ACTIVATE, "POST", "/api/v1/attestation-policies/{id}/activate", OPS, TR_AUTH_OPERATOR, TR_IN_JSON,
+	  &tr_in_tee_activate_def, 2048, 600, true },
+	{ TR_RT_TEE_POLICY_RETIRE, "POST", "/api/v1/attestation-policies/{id}/retire", OPS, TR_AUTH_OPERATOR, TR_IN_JSON,
+	  &tr_in_tee_activate_def, 2048, 600, true },
+	{ TR_RT_COLLATERAL_LIST, "GET", "/api/v1/collateral", OPS, TR_AUTH_OPERATOR, TR_IN_NONE, NULL, 0, 600, false },
+	{ TR_RT_COLLATERAL_ADD, "POST", "/api/v1/collateral", OPS, TR_AUTH_OPERATOR, TR_IN_RAW, NULL, 525312, 60, true },
+	{ TR_RT_COLLATERAL_GET, "GET", "/api/v1/collateral/{id}", BOTH, TR_AUTH_NONE, TR_IN_NONE, NULL, 0, 600, false },
+	{ TR_RT_SECURITY_HEALTH, "GET", "/api/v1/security/health", OPS, TR_AUTH_OPERATOR, TR_IN_NONE, NULL, 0, 600, false },
+	{ TR_RT_DISCOVER, "GET", "/api/v1/agents/discovery", BOTH, TR_AUTH_NONE, TR_IN_QUERY, &tr_in_discover_def, 0, 6000,
+	  false },
+	{ TR_RT_DISCOVER_ONE, "GET", "/api/v1/agents/discovery/{id}", BOTH, TR_AUTH_NONE, TR_IN_NONE, NULL, 0, 60000, false },
+	{ TR_RT_PREKEY, "PUT", "/api/v1/agent/prekey", AGENTS, TR_AUTH_AGENT, TR_IN_RAW, NULL, 1024, 3000, true },
+	{ TR_RT_REVOCATIONS, "GET", "/api/v1/agent/revocations", AGENTS, TR_AUTH_AGENT, TR_IN_QUERY, &tr_in_revocations_def, 0,
+	  60000, false },
+	{ TR_RT_MAIL_SEND, "POST", "/api/v1/mailbox/{id}", AGENTS, TR_AUTH_AGENT, TR_IN_RAW, NULL, 73728, 60000, true },
+	{ TR_RT_MAIL_FETCH, "GET", "/api/v1/mailbox", AGENTS, TR_AUTH_AGENT, TR_IN_QUERY, &tr_in_mail_fetch_def, 0, 60000,
+	  false },
+	{ TR_RT_MAIL_ACK, "POST", "/api/v1/mailbox-acks", AGENTS, TR_AUTH_AGENT, TR_IN_JSON, &tr_in_mail_ack_def, 6000, 60000,
+	  true },
 };
 
 /* Segment by segment; "{id}" takes one non-empty segment of at most 64 bytes of the narrow grammar. */
@@ -344,4 +411,9 @@ const struct tr_route *tr_route_by_id(enum tr_route_id id)
 		if (routes[i].id == id)
 			return &routes[i];
 	return NULL;
+}
+
+bool tr_route_is_hub(enum tr_route_id id)
+{
+	return id == TR_RT_REGISTER || id == TR_RT_DISCOVER || id == TR_RT_DISCOVER_ONE || id == TR_RT_AGENT_ATTESTATION;
 }

@@ -27,12 +27,25 @@ enum tr_route_id {
 	TR_RT_COMMAND_TYPES, TR_RT_COMMAND_LIST, TR_RT_COMMAND_ORDER, TR_RT_COMMAND_GET, TR_RT_COMMAND_APPROVE,
 	TR_RT_COMMAND_CANCEL, TR_RT_COMMAND_RETRY,
 	TR_RT_AGENT_COMMANDS, TR_RT_AGENT_RECEIPTS,
+	/* evidence: what agents send, and what people ask about it */
+	TR_RT_TPM_CREDENTIAL, TR_RT_AGENT_ATTESTATION, TR_RT_JWKS,
+	TR_RT_VERDICT_LIST, TR_RT_VERDICT_GET, TR_RT_VERDICT_REPLAY,
+	TR_RT_TEE_POLICY_LIST, TR_RT_TEE_POLICY_ADD, TR_RT_TEE_POLICY_GET, TR_RT_TEE_POLICY_ACTIVATE, TR_RT_TEE_POLICY_RETIRE,
+	TR_RT_TEE_POLICY_TEST,
+	TR_RT_COLLATERAL_LIST, TR_RT_COLLATERAL_ADD, TR_RT_COLLATERAL_GET,
+	TR_RT_SECURITY_HEALTH,
+	/* the hub */
+	TR_RT_DISCOVER, TR_RT_DISCOVER_ONE, TR_RT_PREKEY, TR_RT_REVOCATIONS,
+	TR_RT_MAIL_SEND, TR_RT_MAIL_FETCH, TR_RT_MAIL_ACK,
 	TR_RT_N
 };
 
 /* Which listener serves it. */
 #define TR_ON_AGENTS 1u
 #define TR_ON_OPERATORS 2u
+
+/* A registration with evidence: base64 of an evidence set, and what stands around it. Claims alone: TR_REGISTRATION_MAX. */
+#define TR_HUB_REGISTRATION_MAX 147456
 
 enum tr_route_auth {
 	TR_AUTH_NONE,
@@ -68,6 +81,8 @@ struct tr_route {
 const struct tr_route *tr_route_find(struct tr_view method, struct tr_view path, unsigned listener,
 				     struct tr_view *ret_arg, bool *ret_path_known);
 const struct tr_route *tr_route_by_id(enum tr_route_id id);
+/* Do X-Attestation-Quote … X-Nonce go along (tr_msg_request.hub: encoded tr_msg_hub)? */
+bool tr_route_is_hub(enum tr_route_id id);
 
 /* Inputs. */
 struct tr_in_reason { struct tr_view reason; bool force; };
@@ -86,6 +101,17 @@ struct tr_in_why { struct tr_view reason; };
 struct tr_in_expect { struct tr_view hash, reason; uint64_t minutes; };
 /* Either minutes from `from` (now), or until. */
 struct tr_in_maintenance { struct tr_view scope, target, reason; uint64_t minutes; int64_t from, until; };
+/* ---- evidence and the hub ---- */
+/* POST /attestation-policies; dry: only say what it would do. */
+struct tr_in_tee_policy { struct tr_view text; };
+struct tr_in_tee_activate { uint64_t version; struct tr_view reason; bool force; }; /* force: although agents would fail */
+struct tr_in_verdicts { struct tr_view agent, outcome; uint64_t before, after, limit; };
+struct tr_in_discover { struct tr_view capability, agent_type, cursor; uint64_t limit; };
+struct tr_in_mail_ack { struct tr_view ids; };         /* joined by commas */
+struct tr_in_mail_fetch { uint64_t wait, after; };      /* seconds; numbers above */
+struct tr_in_revocations { uint64_t after; };
+extern const struct tr_record tr_in_tee_policy_def, tr_in_tee_activate_def, tr_in_verdicts_def,
+	tr_in_discover_def, tr_in_mail_ack_def, tr_in_mail_fetch_def, tr_in_revocations_def;
 /* ---- keys and commands ---- */
 struct tr_in_chain { uint64_t after; };                /* epochs above this */
 struct tr_in_keyset { struct tr_view keyset; };
@@ -135,6 +161,13 @@ union tr_any_in {
 	struct tr_in_commands commands;
 	struct tr_in_approval approval;
 	struct tr_in_wait wait;
+	struct tr_in_tee_policy tee_policy;
+	struct tr_in_tee_activate tee_activate;
+	struct tr_in_verdicts verdicts;
+	struct tr_in_discover discover;
+	struct tr_in_mail_ack mail_ack;
+	struct tr_in_mail_fetch mail_fetch;
+	struct tr_in_revocations revocations;
 };
 
 #endif

@@ -326,6 +326,98 @@ static const struct tr_field outbox_fields[] = {
 };
 TR_RECORD(tr_outbox_def, tr_outbox_row, outbox_fields);
 
+static const struct tr_field attested_fields[] = {
+	F(tr_attested_row, id, IDENT, 64, 0),
+	F(tr_attested_row, key_id, HEX, 32, 0),
+	F(tr_attested_row, spki, BYTES, 1200, 0),
+	F(tr_attested_row, state, IDENT, 16, 0),
+	F(tr_attested_row, kind, IDENT, 16, 0),
+	F(tr_attested_row, policy, IDENT, 64, 0),
+	F(tr_attested_row, policy_version, U64, 0, 0),
+	F(tr_attested_row, tcb_status, TEXT, 48, 0),
+	F(tr_attested_row, tier, TEXT, 16, 0),
+	F(tr_attested_row, image, TEXT, 64, 0),
+	F(tr_attested_row, simulated, BOOL, 0, 0),
+	F(tr_attested_row, verified_at, TIME_MS, 0, 0),
+	F(tr_attested_row, expires_at, TIME_MS, 0, 0),
+	F(tr_attested_row, verdict, IDENT, 16, 0),
+	F(tr_attested_row, agent_type, IDENT, 64, 0),
+	F(tr_attested_row, capabilities, TEXT, 2048, 0),
+	F(tr_attested_row, endpoint, TEXT, 512, 0),
+	F(tr_attested_row, attestation_endpoint, TEXT, 512, 0),
+	F(tr_attested_row, prekey, BYTES, 1024, 0),
+	F(tr_attested_row, token, TEXT, 8192, 0),
+	F(tr_attested_row, ak_name, HEX, 66, 0),
+	F(tr_attested_row, ak_trust, U64, 0, 0),
+	F(tr_attested_row, ak_resets, U64, 0, 0),
+	F(tr_attested_row, ak_restarts, U64, 0, 0),
+	F(tr_attested_row, ak_clock, U64, 0, 0),
+	F(tr_attested_row, reason, TEXT, 48, 0),
+	F(tr_attested_row, failed_at, TIME_MS, 0, 0),
+	F(tr_attested_row, failures, U64, 0, 0),
+};
+TR_RECORD(tr_attested_def, tr_attested_row, attested_fields);
+
+static const struct tr_field verdict_fields[] = {
+	F(tr_verdict_row, seq, U64, 0, 0),
+	F(tr_verdict_row, time, TIME_MS, 0, 0),
+	F(tr_verdict_row, id, IDENT, 16, 0),
+	F(tr_verdict_row, agent, IDENT, 64, 0),
+	F(tr_verdict_row, kind, IDENT, 16, 0),
+	F(tr_verdict_row, policy, IDENT, 64, 0),
+	F(tr_verdict_row, policy_version, U64, 0, 0),
+	F(tr_verdict_row, outcome, IDENT, 16, 0),
+	F(tr_verdict_row, reason, TEXT, 48, 0),
+	F(tr_verdict_row, tcb_status, TEXT, 48, 0),
+	F(tr_verdict_row, tier, TEXT, 16, 0),
+	F(tr_verdict_row, bundle, HEX, 32, 0),
+	F(tr_verdict_row, build, TEXT, 64, 0),
+	F(tr_verdict_row, expires_at, TIME_MS, 0, 0),
+	F(tr_verdict_row, source, TEXT, 64, 0),
+	F(tr_verdict_row, digest, HEX, 32, 0),
+	F(tr_verdict_row, context, BYTES, 8192, 0),
+	F(tr_verdict_row, verdict, RAW, 65536, 0),
+	F(tr_verdict_row, evidence, BYTES, 98304, 0),
+};
+TR_RECORD(tr_verdict_row_def, tr_verdict_row, verdict_fields);
+
+static const struct tr_field bundle_fields[] = {
+	F(tr_bundle_row, id, IDENT, 64, 0),
+	F(tr_bundle_row, version, U64, 0, 0),
+	F(tr_bundle_row, bytes, BYTES, 525312, 0),
+	F(tr_bundle_row, key_id, HEX, 32, 0),
+	F(tr_bundle_row, made_at, TIME_MS, 0, 0),
+	F(tr_bundle_row, imported_at, TIME_MS, 0, 0),
+	F(tr_bundle_row, imported_by, TEXT, 80, 0),
+};
+TR_RECORD(tr_bundle_row_def, tr_bundle_row, bundle_fields);
+
+static const struct tr_field tee_policy_fields[] = {
+	F(tr_tee_policy_row, id, TEXT, 72, 0),
+	F(tr_tee_policy_row, name, IDENT, 64, 0),
+	F(tr_tee_policy_row, version, U64, 0, 0),
+	F(tr_tee_policy_row, state, IDENT, 16, 0),
+	F(tr_tee_policy_row, text, TEXT, 65536, 0),
+	F(tr_tee_policy_row, digest, HEX, 32, 0),
+	F(tr_tee_policy_row, agent_types, TEXT, 2048, 0),
+	F(tr_tee_policy_row, created_at, TIME_MS, 0, 0),
+	F(tr_tee_policy_row, activated_at, TIME_MS, 0, 0),
+	F(tr_tee_policy_row, ended_at, TIME_MS, 0, 0),
+	F(tr_tee_policy_row, created_by, TEXT, 80, 0),
+};
+TR_RECORD(tr_tee_policy_row_def, tr_tee_policy_row, tee_policy_fields);
+
+static const struct tr_field mail_fields[] = {
+	F(tr_mail_row, id, IDENT, 32, 0),
+	F(tr_mail_row, number, U64, 0, 0),
+	F(tr_mail_row, recipient, IDENT, 64, 0),
+	F(tr_mail_row, sender, IDENT, 64, 0),
+	F(tr_mail_row, envelope, BYTES, 73728, 0),
+	F(tr_mail_row, received_at, TIME_MS, 0, 0),
+	F(tr_mail_row, expires_at, TIME_MS, 0, 0),
+};
+TR_RECORD(tr_mail_def, tr_mail_row, mail_fields);
+
 const struct tr_record *tr_table_def(enum tr_table t)
 {
 	static const struct tr_record *const defs[TR_T_N] = {
@@ -338,6 +430,9 @@ const struct tr_record *tr_table_def(enum tr_table t)
 		[TR_T_MAINTENANCE] = &tr_maintenance_def, [TR_T_BPF_REF] = &tr_bpf_ref_def,
 		[TR_T_KEYSET] = &tr_keyset_row_def, [TR_T_SKEY] = &tr_skey_def,
 		[TR_T_COMMAND] = &tr_command_row_def, [TR_T_OUTBOX] = &tr_outbox_def,
+		[TR_T_ATTESTED] = &tr_attested_def, [TR_T_VERDICT] = &tr_verdict_row_def,
+		[TR_T_BUNDLE] = &tr_bundle_row_def, [TR_T_TEE_POLICY] = &tr_tee_policy_row_def,
+		[TR_T_MAIL] = &tr_mail_def,
 	};
 
 	return (unsigned)t < TR_T_N ? defs[t] : NULL;

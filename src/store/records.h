@@ -233,6 +233,82 @@ struct tr_outbox_row {
 	int64_t quarantined_at;  /* by its receipt of a quarantine; 0: it is not, by its receipt of a release */
 };
 
+/* What the hub knows of an agent that sent TEE or TPM evidence: its newest verdict. */
+struct tr_attested_row {
+	struct tr_view id;           /* agent id */
+	struct tr_view key_id, spki; /* that the evidence speaks for: the agent's identity key */
+	struct tr_view state;        /* "verified", "failed"; an expired one is found by expires_at, never by its state */
+	struct tr_view kind, policy; /* "tdx", …; name of the policy */
+	uint64_t policy_version;
+	struct tr_view tcb_status, tier, image;
+	bool simulated;
+	int64_t verified_at, expires_at;
+	struct tr_view verdict;      /* id of its row in verdicts */
+	struct tr_view agent_type;
+	struct tr_view capabilities; /* identifiers joined by commas, sorted */
+	struct tr_view endpoint, attestation_endpoint;
+	struct tr_view prekey;       /* signed/prekey.h, as the agent sent it; empty: none */
+	struct tr_view token;        /* result token (JWT); empty: none yet */
+	struct tr_view ak_name;      /* TPM: Name of its attestation key, kept while the agent lives */
+	uint64_t ak_trust;           /* enum tr_tpm_ak_trust */
+	uint64_t ak_resets, ak_restarts, ak_clock; /* of its last quote: they only rise */
+	struct tr_view reason;       /* of a failure: slug of the first check */
+	int64_t failed_at;
+	uint64_t failures;           /* since the last good one */
+};
+
+/* A verdict with all that it was made from, so that it can be made again. Append-only. */
+struct tr_verdict_row {
+	uint64_t seq;
+	int64_t time;
+	struct tr_view id;           /* 16 hex digits */
+	struct tr_view agent, kind, policy;
+	uint64_t policy_version;
+	struct tr_view outcome;      /* "verified", "failed" */
+	struct tr_view reason;       /* slug of the first check that failed; empty */
+	struct tr_view tcb_status, tier;
+	struct tr_view bundle;       /* SHA-256 of the collateral bundle; empty: none was there */
+	struct tr_view build;        /* of the verifier */
+	int64_t expires_at;
+	struct tr_view source;
+	struct tr_view digest;       /* SHA-256 of `verdict` */
+	struct tr_view context;      /* record (server/verdict_context.h): challenge, key, certificate, what was known of the AK */
+	struct tr_view verdict;      /* JSON made by ourselves (tr_tee_verdict_json) */
+	struct tr_view evidence;     /* evidence/set.h */
+};
+
+/* A collateral bundle that was imported; the highest version is in force. */
+struct tr_bundle_row {
+	struct tr_view id;           /* SHA-256 of `bytes`, hex */
+	uint64_t version;
+	struct tr_view bytes;        /* signed/collateral.h */
+	struct tr_view key_id;       /* config key that signed it */
+	int64_t made_at, imported_at;
+	struct tr_view imported_by;
+};
+
+/* A version of an appraisal policy for evidence (appraise/tee.h). One of a name is active at a time. */
+struct tr_tee_policy_row {
+	struct tr_view id;           /* name ":" version in six digits */
+	struct tr_view name;
+	uint64_t version;
+	struct tr_view state;        /* "draft", "active", "retired" */
+	struct tr_view text;         /* as it was sent */
+	struct tr_view digest;       /* SHA-256 of text */
+	struct tr_view agent_types;  /* joined by commas */
+	int64_t created_at, activated_at, ended_at;
+	struct tr_view created_by;
+};
+
+/* A message in the mailbox: sealed (signed/message.h), the hub can read sender, recipient and expiry. */
+struct tr_mail_row {
+	struct tr_view id;           /* 32 hex digits: SHA-256 of the envelope, first 16 bytes */
+	uint64_t number;             /* order of arrival at this recipient */
+	struct tr_view recipient, sender;
+	struct tr_view envelope;
+	int64_t received_at, expires_at;
+};
+
 /* Room for a row of any table. */
 union tr_any_row {
 	struct tr_agent_row agent;
@@ -253,16 +329,23 @@ union tr_any_row {
 	struct tr_skey_row skey;
 	struct tr_command_row command;
 	struct tr_outbox_row outbox;
+	struct tr_attested_row attested;
+	struct tr_verdict_row verdict;
+	struct tr_bundle_row bundle;
+	struct tr_tee_policy_row tee_policy;
+	struct tr_mail_row mail;
 };
 
 extern const struct tr_record tr_agent_def, tr_token_def, tr_vkey_def, tr_release_def, tr_setting_def, tr_seen_def,
 	tr_operator_def, tr_audit_def, tr_attestation_def, tr_pulse_row_def, tr_event_def, tr_alert_def,
-	tr_maintenance_def, tr_bpf_ref_def, tr_keyset_row_def, tr_skey_def, tr_command_row_def, tr_outbox_def;
+	tr_maintenance_def, tr_bpf_ref_def, tr_keyset_row_def, tr_skey_def, tr_command_row_def, tr_outbox_def,
+	tr_attested_def, tr_verdict_row_def, tr_bundle_row_def, tr_tee_policy_row_def, tr_mail_def;
 
 /* Tables: the wire number never changes. */
 enum tr_table { TR_T_AGENT = 1, TR_T_TOKEN, TR_T_VKEY, TR_T_RELEASE, TR_T_SETTING, TR_T_SEEN, TR_T_OPERATOR,
 		TR_T_AUDIT, TR_T_ATTESTATION, TR_T_PULSE, TR_T_EVENT, TR_T_ALERT, TR_T_MAINTENANCE, TR_T_BPF_REF,
-		TR_T_KEYSET, TR_T_SKEY, TR_T_COMMAND, TR_T_OUTBOX, TR_T_N };
+		TR_T_KEYSET, TR_T_SKEY, TR_T_COMMAND, TR_T_OUTBOX,
+		TR_T_ATTESTED, TR_T_VERDICT, TR_T_BUNDLE, TR_T_TEE_POLICY, TR_T_MAIL, TR_T_N };
 const struct tr_record *tr_table_def(enum tr_table t); /* NULL when out of range */
 
 #endif

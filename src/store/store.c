@@ -42,6 +42,11 @@ static const struct table {
 	[TR_T_COMMAND] = { .name = "commands", .order = "ended_at", .match = "agent", .outcome = "state",
 			   .expires = "ended_at", .live = "ended_at", .batch = "batch" },
 	[TR_T_OUTBOX] = { .name = "outboxes" },
+	[TR_T_ATTESTED] = { .name = "attested" },
+	[TR_T_VERDICT] = { .name = "verdicts", .order = "seq", .match = "agent", .outcome = "outcome", .expires = "time" },
+	[TR_T_BUNDLE] = { .name = "bundles" },
+	[TR_T_TEE_POLICY] = { .name = "tee_policies" },
+	[TR_T_MAIL] = { .name = "mails", .expires = "expires_at" },
 };
 
 struct tr_store {
