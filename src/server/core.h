@@ -61,7 +61,8 @@ struct tr_core {
 	struct tr_calls *calls;
 
 	struct tr_table_mem agents, tokens, vkeys, releases, settings, seen, operators, maintenance, bpf_refs, keysets, skeys,
-		commands, outboxes; /* commands: those that are not over */
+		commands, outboxes, /* commands: those that are not over */
+		attested, bundles, tee_policies, mails; /* evidence of TEEs, and the hub */
 	struct tr_authority *authority; /* what keysets and skeys say (authority.h) */
 	struct tr_orders *orders;       /* what commands and outboxes say (orders.h) */
 	bool loaded, ready_told, stopping;

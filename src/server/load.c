@@ -25,6 +25,10 @@ struct tr_table_mem *tr_core_table(struct tr_core *c, enum tr_table t)
 	case TR_T_SKEY: return &c->skeys;
 	case TR_T_COMMAND: return &c->commands;
 	case TR_T_OUTBOX: return &c->outboxes;
+	case TR_T_ATTESTED: return &c->attested;
+	case TR_T_BUNDLE: return &c->bundles;
+	case TR_T_TEE_POLICY: return &c->tee_policies;
+	case TR_T_MAIL: return &c->mails;
 	default: return NULL;
 	}
 }
@@ -153,7 +157,8 @@ void tr_core_load(struct tr_core *c)
 	/* The order matters: the store sends one after the other. */
 	static const enum tr_table order[] = { TR_T_SETTING, TR_T_OPERATOR, TR_T_TOKEN, TR_T_VKEY, TR_T_RELEASE, TR_T_SEEN,
 					       TR_T_MAINTENANCE, TR_T_BPF_REF, TR_T_KEYSET, TR_T_SKEY, TR_T_ALERT,
-					       TR_T_AGENT, TR_T_PULSE, TR_T_OUTBOX, TR_T_COMMAND };
+					       TR_T_AGENT, TR_T_PULSE, TR_T_OUTBOX, TR_T_COMMAND, TR_T_BUNDLE,
+					       TR_T_TEE_POLICY, TR_T_ATTESTED, TR_T_MAIL };
 
 	tr_core_node_begin(c);
 	for (size_t i = 0; i < TR_ARRAY_LEN(order); i++) {

@@ -495,7 +495,11 @@ static bool make_tables(struct tr_core *c)
 	       tr_table_init(&c->keysets, &tr_keyset_row_def, 0, seed) && tr_table_init(&c->skeys, &tr_skey_def, 0, seed) &&
 	       tr_table_init(&c->bpf_refs, &tr_bpf_ref_def, 0, seed) &&
 	       tr_table_init(&c->commands, &tr_command_row_def, offsetof(struct tr_command_row, digest), seed) &&
-	       tr_table_init(&c->outboxes, &tr_outbox_def, 0, seed) && (c->orders = tr_orders_new()) != NULL;
+	       tr_table_init(&c->outboxes, &tr_outbox_def, 0, seed) &&
+	       tr_table_init(&c->attested, &tr_attested_def, offsetof(struct tr_attested_row, key_id), seed) &&
+	       tr_table_init(&c->bundles, &tr_bundle_row_def, 0, seed) &&
+	       tr_table_init(&c->tee_policies, &tr_tee_policy_row_def, 0, seed) &&
+	       tr_table_init(&c->mails, &tr_mail_def, 0, seed) && (c->orders = tr_orders_new()) != NULL;
 }
 
 TR_RC tr_role_core(const struct tr_config *cfg, struct tr_err *err)
