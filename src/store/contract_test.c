@@ -92,7 +92,8 @@ static void every_field_of_every_table_comes_back(void **state)
 
 	for (unsigned t = TR_T_AGENT; t < TR_T_N; t++) {
 		const struct tr_record *def = tr_table_def((enum tr_table)t);
-		bool appends = t == TR_T_AUDIT || t == TR_T_ATTESTATION || t == TR_T_EVENT;
+		bool appends = t == TR_T_AUDIT || t == TR_T_ATTESTATION || t == TR_T_EVENT ||
+			       t == TR_T_VERDICT;
 
 		for (unsigned how = FILL_SOME; how <= FILL_LEAST; how++) {
 			struct expected e = { .def = def, .row = &f.row, .from = appends ? 1 : 0 };

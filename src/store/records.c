@@ -337,7 +337,7 @@ static const struct tr_field attested_fields[] = {
 	F(tr_attested_row, tcb_status, TEXT, 48, 0),
 	F(tr_attested_row, tier, TEXT, 16, 0),
 	F(tr_attested_row, image, TEXT, 64, 0),
-	F(tr_attested_row, simulated, BOOL, 0, 0),
+	F(tr_attested_row, simulated, U64, 0, 0),
 	F(tr_attested_row, verified_at, TIME_MS, 0, 0),
 	F(tr_attested_row, expires_at, TIME_MS, 0, 0),
 	F(tr_attested_row, verdict, IDENT, 16, 0),

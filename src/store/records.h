@@ -241,7 +241,7 @@ struct tr_attested_row {
 	struct tr_view kind, policy; /* "tdx", …; name of the policy */
 	uint64_t policy_version;
 	struct tr_view tcb_status, tier, image;
-	bool simulated;
+	uint64_t simulated;          /* 1: its root is one that the policy calls simulated */
 	int64_t verified_at, expires_at;
 	struct tr_view verdict;      /* id of its row in verdicts */
 	struct tr_view agent_type;

@@ -18,7 +18,7 @@
 
 #define APPLICATION_ID 0x54724f74 /* "TrOt"; file(1) and we know our own by it */
 #define BUSY_MS 2000              /* somebody's sqlite3 shell; a trothd never waits for another */
-#define ROW_MAX (256 * 1024)      /* ten times the largest row of records.c */
+#define ROW_MAX (640 << 10) /* bytes: a collateral bundle and its row */
 
 #define DAMAGED "the store's file is damaged; stop trothd and restore the store from a backup"
 

@@ -344,7 +344,7 @@ static void flipped_bytes_never_crash(void **state)
 		struct tr_err err = { 0 };
 
 		(void)unlink(f->db);
-		make_store(f, 300);
+		make_store(f, 600);
 		size = size_of(f->db);
 		for (unsigned k = 0; k < sizeof(junk); k++)
 			junk[k] = (uint8_t)(i * 37 + k * 101);

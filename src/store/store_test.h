@@ -66,7 +66,7 @@ static inline void folder_remove(const struct folder *f)
 /* A row with the memory its views need. */
 struct filled {
 	union tr_any_row row;
-	uint8_t mem[80000];
+	uint8_t mem[800000];
 };
 
 enum fill { FILL_SOME, FILL_MOST, FILL_LEAST };
