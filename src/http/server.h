@@ -19,7 +19,7 @@ struct tr_http_conn; /* a TLS connection */
 struct tr_http_req;  /* a request, valid until tr_http_respond returns or `gone` was called */
 
 struct tr_http_limits {
-	size_t pool;              /* bytes of memory per connection (headers must fit): 4096 agents, 32768 operators */
+	size_t pool;              /* bytes of memory per connection (headers must fit): 16384 agents, 32768 operators */
 	unsigned connections;     /* in all */
 	unsigned per_source;      /* per IP address; 0: no limit */
 	unsigned headers;         /* count, e.g. 64 */

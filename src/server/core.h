@@ -9,7 +9,7 @@
  *   main, init, check, backup, key_import, config*   the command line, before and beside a server that runs
  *   supervisor, role, role_*                         the processes; role_core: boot, channels and clock of core
  *   msg, calls                                       what they say to each other, and who waits for an answer
- *   routes, rate                                     what front may let in
+ *   routes, rate, front_hub                          what front may let in
  *
  *   core: dispatch, request, load, table             from a frame to a handler, and to a durable change; the memory
  *         api_*                                      handlers of operators' requests, by what they are about

@@ -33,6 +33,7 @@ static const struct tr_field hub_fields[] = {
 	F(T, method, TEXT, 8), F(T, target, TEXT, 1024), F(T, agent, IDENT, 64), F(T, signature, TEXT, 1400),
 	F(T, timestamp, TEXT, 20), F(T, nonce, TEXT, 64), F(T, body_sha256, BYTES, 32), F(T, quote_sha256, BYTES, 32),
 	F(T, key_sha256, BYTES, 32), F(T, bad_base64, BOOL, 0),
+	F(T, wants_jwt, BOOL, 0),
 };
 TR_RECORD(tr_msg_hub_def, T, hub_fields);
 #undef T

@@ -85,6 +85,7 @@ struct tr_msg_request {
 struct tr_msg_hub {
 	struct tr_view method, target, agent, signature, timestamp, nonce, body_sha256, quote_sha256, key_sha256;
 	bool bad_base64; /* one of both is no base64 */
+	bool wants_jwt;  /* Accept: application/eat+jwt */
 };
 
 enum tr_ctype { TR_CT_NONE, TR_CT_JSON, TR_CT_PROBLEM, TR_CT_CBOR, TR_CT_COSE, TR_CT_TEXT, TR_CT_METRICS, TR_CT_N };

@@ -12,6 +12,7 @@
 #include "crypto/x509.h"
 #include "http/problem.h"
 #include "http/server.h"
+#include "server/front_hub.h"
 #include "server/pulse_read.h"
 #include "server/rate.h"
 #include "server/routes.h"
@@ -70,7 +71,7 @@ struct front {
 	struct tr_msg_front_stats counted; /* since the last report */
 	struct tr_http_stats last[2];
 	struct tr_watch *stats_timer;
-	struct tr_buf scratch, arena, list;
+	struct tr_buf scratch, arena, list, hub;
 	unsigned refused_told; /* in this second */
 	unsigned closing;
 };
@@ -393,7 +394,9 @@ static void on_request(void *arg, void *conn, struct tr_http_req *r, const struc
 		return;
 	}
 	tr_buf_clear(&f->scratch);
-	if (read_input(f, a->route, h, body, &f->scratch, &err)) {
+	tr_buf_clear(&f->hub);
+	if (read_input(f, a->route, h, body, &f->scratch, &err) ||
+	    (tr_route_is_hub(a->route->id) && tr_front_hub(r, h, body, &f->hub, &err))) {
 		struct tr_problem p = tr_problem_of(&err);
 		tr_auto(tr_buf_done) struct tr_buf extra = TR_BUF_INIT;
 
@@ -407,6 +410,7 @@ static void on_request(void *arg, void *conn, struct tr_http_req *r, const struc
 		return;
 	}
 	q.in = tr_buf_view(&f->scratch);
+	q.hub = tr_buf_view(&f->hub);
 	q.bearer = read_bearer(r, bearer);
 	if (peer) {
 		q.exporter = TR_VIEW_ARRAY(peer->exporter);
@@ -553,7 +557,8 @@ static TR_RC listen_on(struct front *f, struct listener *l, int fd, struct tr_vi
 		.ticket_key = ticket,
 		.request_client_cert = agents,
 		.limits = {
-			.pool = agents ? 4096 : 32768,
+			/* A quote may stand in a header too (X-Attestation-Quote). */
+			.pool = agents ? 16384 : 32768,
 			/* Each front has its share; the kernel spreads connections by source port. */
 			.connections = total / fronts + 1,
 			.per_source = lim->connections_per_source / fronts + 1,
@@ -617,5 +622,6 @@ TR_RC tr_role_front(const struct tr_config *cfg, struct tr_err *err)
 	tr_buf_done(&f.scratch);
 	tr_buf_done(&f.arena);
 	tr_buf_done(&f.list);
+	tr_buf_done(&f.hub);
 	return rc;
 }

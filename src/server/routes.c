@@ -168,6 +168,8 @@ static const struct tr_field tee_activate_fields[] = {
 	F(tr_in_tee_activate, force, BOOL, 0, 0),
 };
 TR_RECORD(tr_in_tee_activate_def, tr_in_tee_activate, tee_activate_fields);
+static const struct tr_field agent_attestation_fields[] = { F(tr_in_agent_attestation, evidence, U64, 0, 0) };
+TR_RECORD(tr_in_agent_attestation_def, tr_in_agent_attestation, agent_attestation_fields);
 static const struct tr_field verdicts_fields[] = {
 	F(tr_in_verdicts, agent, IDENT, 64, 0),
 	F(tr_in_verdicts, outcome, IDENT, 16, 0),
@@ -329,8 +331,8 @@ static const struct tr_route routes[] = {
 	  true },
 	{ TR_RT_TPM_CREDENTIAL, "POST", "/api/v1/agent/tpm-credential", AGENTS, TR_AUTH_AGENT, TR_IN_RAW, NULL, 16384, 3000,
 	  false },
-	{ TR_RT_AGENT_ATTESTATION, "GET", "/api/v1/agents/{id}/attestation", BOTH, TR_AUTH_NONE, TR_IN_NONE, NULL, 0, 6000,
-	  false },
+	{ TR_RT_AGENT_ATTESTATION, "GET", "/api/v1/agents/{id}/attestation", BOTH, TR_AUTH_NONE, TR_IN_QUERY,
+	  &tr_in_agent_attestation_def, 0, 6000, false },
 	{ TR_RT_JWKS, "GET", "/.well-known/jwks.json", BOTH, TR_AUTH_NONE, TR_IN_NONE, NULL, 0, 6000, false },
 	{ TR_RT_VERDICT_LIST, "GET", "/api/v1/verdicts", OPS, TR_AUTH_OPERATOR, TR_IN_QUERY, &tr_in_verdicts_def, 0, 600, false },
 	{ TR_RT_VERDICT_GET, "GET", "/api/v1/verdicts/{id}", OPS, TR_AUTH_OPERATOR, TR_IN_NONE, NULL, 0, 600, false },

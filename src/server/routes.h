@@ -105,12 +105,13 @@ struct tr_in_maintenance { struct tr_view scope, target, reason; uint64_t minute
 /* POST /attestation-policies; dry: only say what it would do. */
 struct tr_in_tee_policy { struct tr_view text; };
 struct tr_in_tee_activate { uint64_t version; struct tr_view reason; bool force; }; /* force: although agents would fail */
+struct tr_in_agent_attestation { uint64_t evidence; }; /* 1: with what the verdict was made from */
 struct tr_in_verdicts { struct tr_view agent, outcome; uint64_t before, after, limit; };
 struct tr_in_discover { struct tr_view capability, agent_type, cursor; uint64_t limit; };
 struct tr_in_mail_ack { struct tr_view ids; };         /* joined by commas */
 struct tr_in_mail_fetch { uint64_t wait, after; };      /* seconds; numbers above */
 struct tr_in_revocations { uint64_t after; };
-extern const struct tr_record tr_in_tee_policy_def, tr_in_tee_activate_def, tr_in_verdicts_def,
+extern const struct tr_record tr_in_tee_policy_def, tr_in_tee_activate_def, tr_in_agent_attestation_def, tr_in_verdicts_def,
 	tr_in_discover_def, tr_in_mail_ack_def, tr_in_mail_fetch_def, tr_in_revocations_def;
 /* ---- keys and commands ---- */
 struct tr_in_chain { uint64_t after; };                /* epochs above this */
@@ -164,6 +165,7 @@ union tr_any_in {
 	struct tr_in_tee_policy tee_policy;
 	struct tr_in_tee_activate tee_activate;
 	struct tr_in_verdicts verdicts;
+	struct tr_in_agent_attestation agent_attestation;
 	struct tr_in_discover discover;
 	struct tr_in_mail_ack mail_ack;
 	struct tr_in_mail_fetch mail_fetch;
