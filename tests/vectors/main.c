@@ -281,7 +281,7 @@ static void add_folder(struct run *r, const char *root, const char *rel, unsigne
 /* ---- recognition ---- */
 
 static bool (*const json_kinds[])(struct run *, const struct item *, const json_t *) = {
-	wycheproof, ed25519_cases, json_formats, cbor_examples, cose_examples, limbo, no_product_json,
+	wycheproof, ed25519_cases, json_formats, cbor_examples, cose_examples, limbo, hpke_vectors, no_product_json,
 };
 
 static bool (*const text_kinds[])(struct run *, const struct item *) = { http_cases, pem_files, no_product_text };

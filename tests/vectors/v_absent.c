@@ -5,7 +5,6 @@
 #include <ctype.h>
 #include <stdio.h>
 
-#define NO_HPKE "no product code before the release with encrypted messages (HPKE)"
 #define NO_MERKLE "no product code before the release with the transparency log (Merkle proofs)"
 #define NO_TLOG "no product code before the release with the transparency log (checkpoints, tiles)"
 #define NO_TUF "no product code before the release with signed updates (TUF metadata)"
@@ -26,9 +25,7 @@ bool no_product_json(struct run *r, const struct item *it, const json_t *j)
 					   "security-level", "measurements", "manifests", "BUNDLE" };
 	const json_t *first = json_is_array(j) ? json_array_get(j, 0) : j;
 
-	if (json_object_get(first, "kem_id") && json_object_get(first, "kdf_id")) {
-		skip(set_of(r, it, "HPKE (RFC 9180)", true), json_is_array(j) ? json_array_size(j) : 1, NO_HPKE);
-	} else if (json_object_get(j, "wantErr") && (json_object_get(j, "leafIdx") || json_object_get(j, "size1"))) {
+	if (json_object_get(j, "wantErr") && (json_object_get(j, "leafIdx") || json_object_get(j, "size1"))) {
 		one(r, it, "RFC 6962 proofs", NO_MERKLE);
 	} else if (jstr(json_object_get(j, "signed"), "_type").p) {
 		one(r, it, "TUF metadata", NO_TUF);

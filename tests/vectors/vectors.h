@@ -59,6 +59,7 @@ bool ed25519_cases(struct run *r, const struct item *it, const json_t *j);
 bool json_formats(struct run *r, const struct item *it, const json_t *j);
 bool cbor_examples(struct run *r, const struct item *it, const json_t *j);
 bool cose_examples(struct run *r, const struct item *it, const json_t *j);
+bool hpke_vectors(struct run *r, const struct item *it, const json_t *j);
 bool limbo(struct run *r, const struct item *it, const json_t *j);
 bool no_product_json(struct run *r, const struct item *it, const json_t *j);
 bool pem_files(struct run *r, const struct item *it);
