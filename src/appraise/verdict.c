@@ -102,6 +102,26 @@ static const struct tr_reason_info infos[TR_R_N] = {
 		"The server has reached a limit of agents or requests. Try again later; the header "
 		"Retry-After says when.",
 	},
+	[TR_R_EVIDENCE_NOT_AUTHENTIC] = {
+		"evidence_not_authentic", 403, "Evidence is not authentic",
+		"No chain of signatures leads from a root that the policy trusts to this evidence. The "
+		"verdict names the check that failed ('troth attestation explain').",
+	},
+	[TR_R_EVIDENCE_NOT_CURRENT] = {
+		"evidence_not_current", 403, "Evidence is not current",
+		"The evidence is authentic, but something it rests on is revoked, out of date or missing. "
+		"Update the platform, or import the vendor's newest collateral.",
+	},
+	[TR_R_EVIDENCE_WRONG_SOFTWARE] = {
+		"evidence_wrong_software", 403, "Not the software that the policy demands",
+		"The evidence is authentic, but debug is on, an attribute is not accepted, or what was "
+		"measured is none of the policy's reference values.",
+	},
+	[TR_R_EVIDENCE_NOT_FRESH] = {
+		"evidence_not_fresh", 401, "Evidence of another challenge or key",
+		"The evidence was not made for this challenge and this key. Ask for a challenge, quote "
+		"with it, and send the quote at once.",
+	},
 };
 
 const struct tr_reason_info *tr_reason_info(enum tr_reason r)

@@ -27,6 +27,11 @@ enum tr_reason {
 	TR_R_RELEASE_EXPIRED,
 	TR_R_AGENT_REVOKED,      /* the agent or its device key was revoked */
 	TR_R_LIMIT,              /* no memory to judge it; rates are refused by front, before */
+	/* Classes of refused TEE and TPM evidence, one per question; the verdict's code says which check. */
+	TR_R_EVIDENCE_NOT_AUTHENTIC,
+	TR_R_EVIDENCE_NOT_CURRENT,
+	TR_R_EVIDENCE_WRONG_SOFTWARE,
+	TR_R_EVIDENCE_NOT_FRESH,
 	TR_R_N
 };
 

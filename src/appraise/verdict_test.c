@@ -30,6 +30,10 @@ static const struct {
 	{ TR_R_RELEASE_EXPIRED, 17, "release_expired", 403 },
 	{ TR_R_AGENT_REVOKED, 18, "agent_revoked", 403 },
 	{ TR_R_LIMIT, 19, "limit", 429 },
+	{ TR_R_EVIDENCE_NOT_AUTHENTIC, 20, "evidence_not_authentic", 403 },
+	{ TR_R_EVIDENCE_NOT_CURRENT, 21, "evidence_not_current", 403 },
+	{ TR_R_EVIDENCE_WRONG_SOFTWARE, 22, "evidence_wrong_software", 403 },
+	{ TR_R_EVIDENCE_NOT_FRESH, 23, "evidence_not_fresh", 401 },
 };
 
 static void every_reason_has_its_row(void **state)
