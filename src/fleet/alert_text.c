@@ -55,6 +55,17 @@ static const struct tr_alert_kind kinds[] = {
 	{ "command_expired", 3, "command",
 	  "the agent did not begin in time: see `troth agent explain ID`, and order it again with `troth command retry` if it "
 	  "is still wanted" },
+	{ "attestation_failed", 2, "attestation",
+	  "see every check with `troth attestation explain ID`: wrong measurements or debug mean other software than you published, "
+	  "a revoked platform is not to be trusted at all" },
+	{ "tpm_cloned", 1, "attestation",
+	  "the agent's state was copied to a machine with another TPM: find the copy by the sources in `troth agent events ID`; "
+	  "if the machine's TPM was replaced by you, `troth agent reset-identity ID`" },
+	{ "message_forged", 2, "attestation",
+	  "somebody sent messages in another agent's name: see `troth agent events ID` for where they came from" },
+	{ "collateral_expiring", 3, "attestation",
+	  "fetch the vendors' newest files, make a bundle and bring it in: `troth collateral import`, `sign`, `push`; without it "
+	  "evidence is refused when the old one ends" },
 	{ "front_lied", 1, "server",
 	  "a front process passed a pulse that does not verify; it was replaced: save the journal and check"
 	  " the server for tampering" },

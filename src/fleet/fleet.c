@@ -508,6 +508,13 @@ const char *tr_event_name(enum tr_event_kind k)
 		[TR_EV_COMMAND_UNKNOWN] = "command_unknown",
 		[TR_EV_COMMAND_GAP] = "command_gap",
 		[TR_EV_APPROVAL_REFUSED] = "approval_refused",
+		[TR_EV_REGISTERED] = "agent_registration_success",
+		[TR_EV_REGISTRATION_REFUSED] = "agent_registration_failure",
+		[TR_EV_EVIDENCE_REFUSED] = "attestation_verification_failed",
+		[TR_EV_ATTESTATION_EXPIRED] = "attestation_expired",
+		[TR_EV_TPM_CLONED] = "tpm_cloned",
+		[TR_EV_DISCOVERY_REFUSED] = "discovery_refused",
+		[TR_EV_MESSAGE_REFUSED] = "message_refused",
 	};
 
 	return k < TR_EV_N ? names[k] : "unknown";
