@@ -28,7 +28,8 @@ struct tr_message {
 	struct tr_view answers;         /* 11: id of the message that this answers or acknowledges; empty */
 };
 /* The envelope: CBOR array [1, sender, recipient, expires, prekey id, enc, ciphertext]; the first five as encoded are the
- * AAD; info is "troth/message/v1" 00 fleet 00 prekey id. */
+ * AAD; info is "troth/message/v1" 00 fleet 00 prekey id. Sealed is: length of the COSE_Sign1 (4 bytes, big endian), itself,
+ * zeros to the next multiple of TR_MESSAGE_PAD. */
 struct tr_envelope {
 	struct tr_view sender, recipient;
 	int64_t expires;
@@ -37,6 +38,9 @@ struct tr_envelope {
 };
 TR_RC tr_message_seal(const struct tr_message *m, const struct tr_privkey *identity, const uint8_t prekey[32],
 		      struct tr_buf *ret, struct tr_err *err);
+/* The same with the sender's ephemeral key given: for vectors only. NULL: fresh. */
+TR_RC tr_message_seal_by(const struct tr_message *m, const struct tr_privkey *identity, const uint8_t prekey[32],
+			 const struct tr_secret *ephemeral, struct tr_buf *ret, struct tr_err *err);
 TR_RC tr_envelope_parse(struct tr_view in, struct tr_envelope *ret, struct tr_err *err);
 /* Opens, then verifies with the sender's key, then compares inside and outside. storage holds what *ret borrows. Time, window
  * and whether the sender is to be trusted are the caller's. TR_E_DENIED: does not open or verify. */
