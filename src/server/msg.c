@@ -13,7 +13,7 @@ const char *tr_ctype_name(enum tr_ctype t)
 {
 	static const char *const names[TR_CT_N] = {
 		NULL, "application/json", "application/problem+json", "application/cbor", "application/cose",
-		"text/plain; charset=utf-8", "text/plain; version=0.0.4; charset=utf-8",
+		"text/plain; charset=utf-8", "text/plain; version=0.0.4; charset=utf-8", "application/eat+jwt",
 	};
 
 	return (unsigned)t < TR_CT_N ? names[t] : NULL;
@@ -103,7 +103,7 @@ TR_RECORD(tr_msg_appraise_def, T, appraise_fields);
 #define T tr_msg_appraised
 static const struct tr_field appraised_fields[] = {
 	F(T, reason, U64, 0),	       F(T, tier, U64, 0),	   F(T, native, BOOL, 0),
-	F(T, admitted, BOOL, 0),       F(T, vouched, BOOL, 0),	   F(T, node_id, IDENT, 64),
+	F(T, admitted, BOOL, 0),       F(T, vouched, BOOL, 0),	   F(T, evidence, BOOL, 0),	   F(T, node_id, IDENT, 64),
 	F(T, version, TEXT, 64),       F(T, binary_hash, BYTES, 32), F(T, claim_digest, BYTES, 32),
 	F(T, challenge, BYTES, 32),    F(T, vkey_id, BYTES, 32),   F(T, release_name, TEXT, 64),
 	F(T, platform, TEXT, 64),      F(T, device_spki, BYTES, 1200), F(T, device_key_type, TEXT, 16),

@@ -43,7 +43,7 @@ enum tr_msg {
 	TR_M_LISTEN, TR_M_LEASE,
 	/* core → appraise and back: evidence. TEE_STATE (policies and bundle) has no answer */
 	TR_M_TEE_STATE, TR_M_ATTEST, TR_M_ATTESTED, TR_M_REPLAY, TR_M_REPLAYED, TR_M_READ_TEE_POLICY, TR_M_TEE_POLICY_READ,
-	TR_M_READ_BUNDLE, TR_M_BUNDLE_READ, TR_M_TPM_CREDENTIAL, TR_M_TPM_CREDENTIAL_MADE,
+	TR_M_READ_REGISTRATION, TR_M_REGISTRATION_READ, TR_M_READ_BUNDLE, TR_M_BUNDLE_READ, TR_M_TPM_CREDENTIAL, TR_M_TPM_CREDENTIAL_MADE,
 	/* core → appraise and back: is this request, pre-key or envelope by whom it says it is? */
 	TR_M_VERIFY_REQUEST, TR_M_REQUEST_VERIFIED, TR_M_READ_PREKEY, TR_M_PREKEY_READ, TR_M_READ_ENVELOPE,
 	TR_M_ENVELOPE_READ,
@@ -88,7 +88,7 @@ struct tr_msg_hub {
 	bool wants_jwt;  /* Accept: application/eat+jwt */
 };
 
-enum tr_ctype { TR_CT_NONE, TR_CT_JSON, TR_CT_PROBLEM, TR_CT_CBOR, TR_CT_COSE, TR_CT_TEXT, TR_CT_METRICS, TR_CT_N };
+enum tr_ctype { TR_CT_NONE, TR_CT_JSON, TR_CT_PROBLEM, TR_CT_CBOR, TR_CT_COSE, TR_CT_TEXT, TR_CT_METRICS, TR_CT_EAT_JWT, TR_CT_N };
 const char *tr_ctype_name(enum tr_ctype t); /* NULL for TR_CT_NONE */
 
 struct tr_msg_answer {
@@ -149,6 +149,7 @@ struct tr_msg_appraise { struct tr_view body, exporter; int64_t now; };
 struct tr_msg_appraised {
 	uint64_t reason, tier;
 	bool native, admitted, vouched;
+	bool evidence; /* it is a registration with evidence (TR_M_READ_REGISTRATION): nothing else was looked at */
 	struct tr_view node_id, version, binary_hash, claim_digest, challenge, vkey_id, release_name, platform;
 	struct tr_view device_spki, device_key_type, disk_path, checks;
 	int64_t claim_time, skew;

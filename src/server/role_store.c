@@ -392,6 +392,11 @@ static bool on_listed(void *arg, const void *row)
 
 		e.evidence = tr_view(NULL, 0);
 		tr_records_add(&s->rows, &tr_event_def, &e);
+	} else if (s->table == TR_T_VERDICT && s->brief) {
+		struct tr_verdict_row v = *(const struct tr_verdict_row *)row;
+
+		v.evidence = v.context = v.verdict = tr_view(NULL, 0);
+		tr_records_add(&s->rows, &tr_verdict_row_def, &v);
 	} else if (s->table == TR_T_COMMAND && s->brief) {
 		struct tr_command_row c = *(const struct tr_command_row *)row;
 

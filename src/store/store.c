@@ -8,7 +8,7 @@
 
 /* List statements differ by what bounds them: 2 orders, with or without each filter; prepared when first asked for. */
 enum { LIST_OLDEST = 1, LIST_MATCH = 2, LIST_OUTCOME = 4, LIST_BATCH = 8, LIST_CURSOR = 16, LIST_N = 32 };
-enum query { Q_PUT, Q_INSERT, Q_DELETE, Q_APPEND, Q_EXPIRE, Q_EACH, Q_ALL, Q_ONE, Q_MANY, Q_LIST, Q_N = Q_LIST + LIST_N };
+enum query { Q_PUT, Q_INSERT, Q_DELETE, Q_APPEND, Q_EXPIRE, Q_EACH, Q_ALL, Q_ONE, Q_MANY, Q_NAMED, Q_LIST, Q_N = Q_LIST + LIST_N };
 
 enum scope { SCOPE_OPEN, SCOPE_KEEP, SCOPE_UNDO, SCOPE_N };
 
@@ -19,6 +19,7 @@ static const struct table {
 	const char *match, *outcome; /* the columns of tr_list_query's filters */
 	const char *expires;         /* tables that forget: the time that counts */
 	const char *live;            /* tables of which only some rows are loaded: those that have 0 here */
+	const char *named;           /* append-only tables whose rows have a name too (tr_list_query.id) */
 	const char *batch;           /* the column of tr_list_query.batch; such a table is listed by order and key */
 } tables[TR_T_N] = {
 	[TR_T_AGENT] = { .name = "agents" },
@@ -43,7 +44,8 @@ static const struct table {
 			   .expires = "ended_at", .live = "ended_at", .batch = "batch" },
 	[TR_T_OUTBOX] = { .name = "outboxes" },
 	[TR_T_ATTESTED] = { .name = "attested" },
-	[TR_T_VERDICT] = { .name = "verdicts", .order = "seq", .match = "agent", .outcome = "outcome", .expires = "time" },
+	[TR_T_VERDICT] = { .name = "verdicts", .order = "seq", .match = "agent", .outcome = "outcome", .expires = "time",
+			   .named = "id" },
 	[TR_T_BUNDLE] = { .name = "bundles" },
 	[TR_T_TEE_POLICY] = { .name = "tee_policies" },
 	[TR_T_MAIL] = { .name = "mails", .expires = "expires_at" },
@@ -166,6 +168,10 @@ static void add_query(struct tr_buf *b, enum tr_table table, unsigned q)
 	case Q_ONE:
 		add_select(b, t, def);
 		tr_buf_addf(b, " WHERE \"%s\" = $1", key);
+		break;
+	case Q_NAMED:
+		add_select(b, t, def);
+		tr_buf_addf(b, " WHERE \"%s\" = $1", t->named);
 		break;
 	case Q_MANY:
 		add_select(b, t, def);
@@ -714,7 +720,7 @@ TR_RC tr_store_list(struct tr_store *s, enum tr_table t, const struct tr_list_qu
 	enum tr_code rc;
 
 	if (!tr_table_def(t) || !tables[t].order || (q->seq && !appends(t)) ||
-	    ((q->id.n || q->batch.n || q->cursor.n) && !tables[t].batch))
+	    (q->id.n && !tables[t].batch && !tables[t].named) || ((q->batch.n || q->cursor.n) && !tables[t].batch))
 		return tr_err_set(err, TR_E_INVALID, TR_DB_OUR_BUG, "list of table %d", (int)t);
 	if (q->limit < 1 || q->limit > TR_LIST_MAX)
 		return tr_err_set(err, TR_E_INVALID, "limit must be between 1 and 500", "limit %llu",
@@ -724,7 +730,7 @@ TR_RC tr_store_list(struct tr_store *s, enum tr_table t, const struct tr_list_qu
 	how |= q->outcome.n ? LIST_OUTCOME : 0;
 	how |= q->batch.n ? LIST_BATCH : 0;
 	how |= q->cursor.n && q->before ? LIST_CURSOR : 0;
-	rc = prepared(s, t, q->seq || q->id.n ? Q_ONE : Q_LIST + how, &st, err);
+	rc = prepared(s, t, q->id.n && tables[t].named ? Q_NAMED : q->seq || q->id.n ? Q_ONE : Q_LIST + how, &st, err);
 	if (rc)
 		return rc;
 	rc = q->seq    ? bind_number(s, st, 1, q->seq, "seq", err)

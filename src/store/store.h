@@ -73,7 +73,7 @@ struct tr_list_query {
 	uint64_t limit;       /* 1..500 */
 	struct tr_view match; /* node_id (attestation), object (audit), agent (event, command) or id (alert); empty: all */
 	struct tr_view outcome; /* events, alerts: kind; commands: state; empty: all */
-	struct tr_view id;      /* commands: exactly this one, over or not; empty: not used */
+	struct tr_view id;      /* commands, verdicts: exactly this one, over or not; empty: not used */
 	struct tr_view batch;   /* commands: only these; empty: all */
 	struct tr_view cursor;  /* commands: with `before`, of those that ended in that very ms too, keys below this */
 	uint64_t seq;         /* exactly this one; 0: not used */
