@@ -3,6 +3,7 @@
 
 #include "appraise/tee.h"
 #include "server/routes.h"
+#include "signed/keyset.h"
 #include "signed/prekey.h"
 #include "signed/result_token.h"
 
