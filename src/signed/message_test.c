@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "signed/signed_test.h"
 
-#include "signed/fields.h"
-#include "signed/message.h"
+#include "signed/message_sample.h"
 
 #define NOW INT64_C(1795310523)
 #define FLEET TR_VIEW_LIT("fleet.example")
@@ -165,46 +164,21 @@ static void no_flipped_bit_opens(void **state)
 /* Whoever holds the recipient's public key can seal; what is inside must still be the sender's. */
 static void reseal(struct tr_view plain, const char *sender, const char *recipient, int64_t expires, struct tr_buf *ret)
 {
-	tr_auto(tr_buf_done) struct tr_buf info = TR_BUF_INIT, head = TR_BUF_INIT, ct = TR_BUF_INIT;
-	uint8_t id[16], enc[32];
 	struct tr_err err;
 
-	tr_prekey_id(keys.pub, id);
-	tr_buf_add(&info, TR_MESSAGE_DOMAIN, sizeof(TR_MESSAGE_DOMAIN));
-	tr_buf_addv(&info, FLEET);
-	tr_buf_add8(&info, 0);
-	tr_buf_add(&info, id, sizeof(id));
-	tr_cbor_put_int(&head, 1);
-	tr_cbor_put_text(&head, tr_view_str(sender));
-	tr_cbor_put_text(&head, tr_view_str(recipient));
-	tr_cbor_put_int(&head, expires);
-	tr_cbor_put_bytes(&head, TR_VIEW_ARRAY(id));
-	assert_int_equal(tr_hpke_seal(keys.pub, tr_buf_view(&info), tr_buf_view(&head), plain, enc, &ct, &err), TR_OK);
-	tr_cbor_put_array(ret, 7);
-	tr_buf_addv(ret, tr_buf_view(&head));
-	tr_cbor_put_bytes(ret, TR_VIEW_ARRAY(enc));
-	tr_cbor_put_bytes(ret, tr_buf_view(&ct));
+	assert_int_equal(sample_seal(plain, FLEET, keys.pub, NULL, tr_view_str(sender), tr_view_str(recipient), expires, ret, &err),
+			 TR_OK);
 }
 
-/* The padded inner object of a good message. */
 static void inner_of(const struct tr_message *m, struct tr_buf *ret)
 {
-	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT, info = TR_BUF_INIT, head = TR_BUF_INIT;
+	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
 	struct tr_envelope e;
 	struct tr_err err;
 
 	seal(m, &b);
 	assert_int_equal(tr_envelope_parse(tr_buf_view(&b), &e, &err), TR_OK);
-	tr_buf_add(&info, TR_MESSAGE_DOMAIN, sizeof(TR_MESSAGE_DOMAIN));
-	tr_buf_addv(&info, FLEET);
-	tr_buf_add8(&info, 0);
-	tr_buf_add(&info, e.prekey_id, sizeof(e.prekey_id));
-	tr_cbor_put_int(&head, 1);
-	tr_cbor_put_text(&head, e.sender);
-	tr_cbor_put_text(&head, e.recipient);
-	tr_cbor_put_int(&head, e.expires);
-	tr_cbor_put_bytes(&head, TR_VIEW_ARRAY(e.prekey_id));
-	assert_int_equal(tr_hpke_open(keys.prekey, e.enc, tr_buf_view(&info), tr_buf_view(&head), e.ciphertext, ret, &err), TR_OK);
+	assert_int_equal(sample_open(&e, FLEET, keys.prekey, ret, &err), TR_OK);
 }
 
 static void a_message_sealed_again_by_another_is_refused(void **state)

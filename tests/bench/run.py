@@ -160,6 +160,15 @@ class Bench:
                  f"command of {got['command_bytes']} bytes with two approvals {got['command_verify_us']} us, signing it "
                  f"{got['command_sign_us']} us")
 
+    # ---- messages, by themselves ----
+
+    def message(self):
+        got = json.loads(subprocess.run([self.build / "bench_message"], check=True, stdout=subprocess.PIPE, text=True).stdout)
+        self.put("hpke_seal_us", got["hpke_seal_us"], "us", None,
+                 f"1024 bytes; with the sender's Ed25519 signature {got['message_seal_us']} us, {got['envelope_bytes']} bytes")
+        self.put("hpke_open_us", got["hpke_open_us"], "us", None,
+                 f"the same; with the signature's check {got['message_open_us']} us")
+
     # ---- one BPF snapshot ----
 
     def snapshot(self):
@@ -356,6 +365,7 @@ class Bench:
             server.start()
             self.pulse()
             self.keyset()
+            self.message()
             self.snapshot()
             self.registry()
             self.register(server, fleet)
