@@ -134,7 +134,7 @@ static const struct tr_pulse_answer answers[] = {
 	  .sent_ns = INT64_C(1795310523456989012), .keyset_epoch = 1 },
 	{ .ticket = TR_VIEW_ARRAY(sample_old), .resync = true, .interval_s = 86400, .received_ns = 1, .sent_ns = INT64_MAX,
 	  .renew = true, .want_bpf_list = true, .pending = UINT32_MAX, .keyset_epoch = INT64_MAX,
-	  .wait_s = 25 },
+	  .wait_s = 25, .revocation = INT64_MAX },
 };
 
 static void put_answers(struct out *o)
@@ -158,6 +158,7 @@ static void put_answers(struct out *o)
 		number(o, "pending", a->pending);
 		big(o, "keyset_epoch", a->keyset_epoch);
 		number(o, "wait_s", a->wait_s);
+		big(o, "revocation", a->revocation);
 		hex(o, "cbor", tr_buf_view(&b));
 		close_object(o);
 	}
@@ -338,7 +339,7 @@ static const struct {
 	{ "unknown kind", LIST, V("\x03\x03\x04"), V("\x03\x04\x04") },
 	{ "interval 0", ANSWER, V("\x03\x18\x1e"), V("\x03\x00") },
 	{ "resync as a number", ANSWER, V("\x02\xf4"), V("\x02\x00") },
-	{ "a member left out", ANSWER, V("\x09\x01\x0a\x00"), V("\x0a\x00\x0b\x00") },
+	{ "a member left out", ANSWER, V("\x09\x01\x0a\x00\x0b\x00"), V("\x0a\x00\x0b\x00\x0c\x00") },
 	{ "a wait of 61 seconds", ANSWER, V("\x0a\x00"), V("\x0a\x18\x3d") },
 	{ "ticket of 39 bytes", ANSWER, V("\x58\x28\x71"), V("\x58\x27") },
 	{ "another nonce", TIME, V("\x77\x02"), V("\x78\x02") },

@@ -18,6 +18,7 @@
  *         follow, effects, watch, nodes              the fleet (src/fleet) beside the registry, on one node or several
  *         orders.h says which: orders, ordering, making, outbox, deliver, receipts, command_json, original
  *         authority.h says which: keyset*, signing, skeys*
+ *         hub.h says which: hub, discovery, mailbox, prekey, security
  *
  *   role keys: role_keys, keyring*, hsm     role appraise: role_appraise, appraise_signed
  *   role store: role_store, store_nodes     role egress: role_egress, notify* */
@@ -65,6 +66,7 @@ struct tr_core {
 		attested, bundles, tee_policies, mails; /* evidence of TEEs, and the hub */
 	struct tr_authority *authority; /* what keysets and skeys say (authority.h) */
 	struct tr_orders *orders;       /* what commands and outboxes say (orders.h) */
+	struct tr_hub *hub;             /* what attested and mails say (hub.h) */
 	bool loaded, ready_told, stopping;
 	unsigned loading; /* tables still to come */
 	bool store_ok;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a front's frame to the handler of its route: who asks, and whether core can answer at all. */
 #include "server/core.h"
+#include "server/hub.h"
 #include "server/public_keys.h"
 
 #include "base/clock.h"
@@ -156,4 +157,12 @@ const tr_api_fn tr_api[TR_RT_N] = {
 	[TR_RT_COMMAND_RETRY] = tr_api_command_retry,
 	[TR_RT_AGENT_COMMANDS] = tr_api_agent_commands,
 	[TR_RT_AGENT_RECEIPTS] = tr_api_agent_receipts,
+	[TR_RT_DISCOVER] = tr_api_discover,
+	[TR_RT_DISCOVER_ONE] = tr_api_discover_one,
+	[TR_RT_PREKEY] = tr_api_prekey,
+	[TR_RT_REVOCATIONS] = tr_api_revocations,
+	[TR_RT_MAIL_SEND] = tr_api_mail_send,
+	[TR_RT_MAIL_FETCH] = tr_api_mail_fetch,
+	[TR_RT_MAIL_ACK] = tr_api_mail_ack,
+	[TR_RT_SECURITY_HEALTH] = tr_api_security_health,
 };

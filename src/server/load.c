@@ -2,6 +2,7 @@
 /* What the store holds, into core's memory, and the moment from which core is ready. */
 #include "server/authority.h"
 #include "server/core.h"
+#include "server/hub.h"
 #include "server/orders.h"
 #include "server/role.h"
 
@@ -140,7 +141,7 @@ void tr_core_on_load_done(void *arg, struct tr_chan *ch, const struct tr_frame *
 		tr_loop_stop(c->loop);
 		return;
 	}
-	if (!tr_core_fleet_loaded(c) || !tr_orders_loaded(c)) {
+	if (!tr_core_fleet_loaded(c) || !tr_orders_loaded(c) || !tr_hub_loaded(c)) {
 		tr_log(TR_LOG_ERROR, "load_failed", "why", "out of memory", NULL);
 		tr_loop_stop(c->loop);
 		return;

@@ -3,6 +3,7 @@
  * reaches the store by the sweep, what it proves by the effects. */
 #include "server/core.h"
 #include "server/deliver.h"
+#include "server/hub.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -164,6 +165,7 @@ static void answer(struct tr_core *c, struct tr_req *r, const struct tr_item *i,
 
 	a->pending = tr_deliver_pending(c, i, now);
 	a->wait_s = tr_deliver_wait_s(c, i);
+	a->revocation = c->hub->revocations;
 	/* Agents renew by themselves around half-life, each at its own moment; this reminds the one that has not. */
 	a->renew = r->q.cert_not_after - now->wall_ns / 1000000 < (r->q.cert_not_after - r->q.cert_not_before) * 2 / 5;
 	tr_pulse_answer_put(a, &b);

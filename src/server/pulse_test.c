@@ -2,6 +2,7 @@
 /* Core's side of pulses with everybody else played by the test: a front that sends frames, a store, an appraise and a
  * supervisor at the other ends of socket pairs. */
 #include "server/core.h"
+#include "server/hub.h"
 #include "server/orders.h"
 
 #include "base/clock.h"
@@ -101,6 +102,8 @@ static int set_up(void **state)
 	assert_true(tr_table_init(&w.c.bpf_refs, &tr_bpf_ref_def, 0, seed));
 	assert_true(tr_table_init(&w.c.releases, &tr_release_def, 0, seed));
 	w.c.orders = tr_orders_new();
+	w.c.hub = tr_hub_new();
+	assert_non_null(w.c.hub);
 	assert_non_null(w.c.orders);
 	assert_int_equal(tr_core_make_fleet(&w.c, &err), TR_OK);
 	tr_table_put(&w.c.agents, &row)->no = TR_NO_AGENT;
@@ -137,6 +140,7 @@ static int tear_down(void **state)
 	tr_table_done(&w.c.maintenance);
 	tr_table_done(&w.c.bpf_refs);
 	w.c.orders = tr_orders_free(w.c.orders);
+	w.c.hub = tr_hub_free(w.c.hub);
 	tr_table_done(&w.c.releases);
 	w.c.effects = tr_effects_free(w.c.effects);
 	free(w.c.writes);

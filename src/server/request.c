@@ -2,6 +2,7 @@
 /* A request under way in core, and the transaction that makes its effect durable before it is answered. */
 #include "server/authority.h"
 #include "server/core.h"
+#include "server/hub.h"
 #include "server/orders.h"
 
 #include "base/clock.h"
@@ -233,6 +234,7 @@ static void put_agent(struct tr_core *c, const struct tr_agent_row *row)
 	i = tr_table_put(&c->agents, row);
 	if (!i || !tr_core_follow(c, i, &was))
 		give_up("agent");
+	tr_hub_agent_put(c, i, &was);
 }
 
 /* The rows that have just become durable, applied to memory by the same path as at load. */
@@ -264,6 +266,11 @@ void tr_core_apply(struct tr_core *c, struct tr_view ops, bool foreign)
 		if (t == &c->commands || t == &c->outboxes) {
 			if (t == &c->commands ? !tr_orders_follow(c, (enum tr_op)m.op, &row.command)
 					      : !tr_orders_numbered(c, &row.outbox))
+				give_up(t->def->name);
+			continue;
+		}
+		if (t == &c->mails) {
+			if (!tr_hub_mail(c, (enum tr_op)m.op, &row.mail))
 				give_up(t->def->name);
 			continue;
 		}

@@ -11,6 +11,7 @@
 #include "codec/pem.h"
 #include "codec/text.h"
 #include "crypto/x509.h"
+#include "server/appraise_hub.h"
 #include "server/appraise_signed.h"
 #include "server/pulse_read.h"
 #include "signed/keyset.h"
@@ -354,6 +355,9 @@ static void on_read_keyset(void *arg, struct tr_chan *c, const struct tr_frame *
 static const struct tr_frame_rule rules[TR_FRAME_TYPE_MAX] = {
 	[TR_M_READ_APPROVAL] = { tr_appraise_approval, 80000 },
 	[TR_M_READ_RECEIPT] = { tr_appraise_receipt, 14000 },
+	[TR_M_VERIFY_REQUEST] = { tr_appraise_request, 8192 },
+	[TR_M_READ_PREKEY] = { tr_appraise_prekey, 4096 },
+	[TR_M_READ_ENVELOPE] = { tr_appraise_envelope, 80000 },
 	[TR_M_RECHECK] = { on_recheck, TR_MSG_PULSE_MAX },
 	[TR_M_POLICY] = { on_policy, TR_MSG_POLICY_MAX },
 	[TR_M_APPRAISE] = { on_appraise, 20000 },

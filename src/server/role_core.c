@@ -2,6 +2,8 @@
 /* Boot, channels and clock of core. What it decides is elsewhere; core.h says where. */
 #include "server/authority.h"
 #include "server/core.h"
+#include "server/hub.h"
+#include "server/msg_hub.h"
 #include "server/orders.h"
 #include "server/role.h"
 
@@ -35,6 +37,9 @@ static void end_call(struct tr_core *c, struct tr_chan *ch, const struct tr_reco
 		struct tr_msg_original_signed original;
 		struct tr_msg_approval_read approval;
 		struct tr_msg_receipt_read receipt;
+		struct tr_msg_request_verified request;
+		struct tr_msg_prekey_read prekey;
+		struct tr_msg_envelope_read envelope;
 	} m;
 	struct tr_err err = { 0 };
 
@@ -55,6 +60,9 @@ static void on_release_read(void *arg, struct tr_chan *ch, const struct tr_frame
 static void on_time(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_time_signed_def, f); }
 static void on_approval_read(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_approval_read_def, f); }
 static void on_receipt_read(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_receipt_read_def, f); }
+static void on_request_verified(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_request_verified_def, f); }
+static void on_prekey_read(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_prekey_read_def, f); }
+static void on_envelope_read(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_envelope_read_def, f); }
 static void on_keys_loaded(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_keys_loaded_def, f); }
 static void on_key_made(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_key_made_def, f); }
 static void on_signed(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_commands_signed_def, f); }
@@ -210,6 +218,9 @@ static const struct tr_frame_rule appraise_rules[TR_FRAME_TYPE_MAX] = {
 	[TR_M_RECHECKED] = { on_done, 1024 },
 	[TR_M_APPROVAL_READ] = { on_approval_read, 8192 },
 	[TR_M_RECEIPT_READ] = { on_receipt_read, 12288 },
+	[TR_M_REQUEST_VERIFIED] = { on_request_verified, 1024 },
+	[TR_M_PREKEY_READ] = { on_prekey_read, 2048 },
+	[TR_M_ENVELOPE_READ] = { on_envelope_read, 1024 },
 	[TR_M_HELLO] = { on_hello, 16 },
 };
 static const struct tr_frame_rule egress_rules[TR_FRAME_TYPE_MAX] = {
@@ -499,7 +510,8 @@ static bool make_tables(struct tr_core *c)
 	       tr_table_init(&c->attested, &tr_attested_def, offsetof(struct tr_attested_row, key_id), seed) &&
 	       tr_table_init(&c->bundles, &tr_bundle_row_def, 0, seed) &&
 	       tr_table_init(&c->tee_policies, &tr_tee_policy_row_def, 0, seed) &&
-	       tr_table_init(&c->mails, &tr_mail_def, 0, seed) && (c->orders = tr_orders_new()) != NULL;
+	       tr_table_init(&c->mails, &tr_mail_def, 0, seed) && (c->orders = tr_orders_new()) != NULL &&
+	       (c->hub = tr_hub_new()) != NULL;
 }
 
 TR_RC tr_role_core(const struct tr_config *cfg, struct tr_err *err)

@@ -84,7 +84,7 @@ void tr_pulse_encode(const struct tr_pulse *p, struct tr_buf *b);
 TR_RC tr_pulse_decode(struct tr_view in, struct tr_pulse *ret, struct tr_err *err);
 
 /* The answer (CBOR map, unsigned: it comes over the TLS connection that was checked). It may grow: members that the reader
- * does not know are passed over, and wait_s, which older servers do not say, is 0 then. */
+ * does not know are passed over; wait_s and revocation, which older servers do not say, are 0 then. */
 struct tr_pulse_answer {
 	struct tr_view ticket;      /* TR_TICKET_LEN */
 	bool resync;                /* not accepted yet: send again at once with this ticket, enclosing the old one */
@@ -95,6 +95,8 @@ struct tr_pulse_answer {
 	uint64_t pending;           /* commands waiting for this agent */
 	uint64_t keyset_epoch;      /* the server's */
 	uint64_t wait_s;            /* how long a question for commands may wait; 0: none, the next answer tells */
+	uint64_t revocation;        /* how many revocations of agents there are: another number than the agent's own says
+				     * that its list is old */
 };
 void tr_pulse_answer_put(const struct tr_pulse_answer *a, struct tr_buf *out);
 TR_RC tr_pulse_answer_get(struct tr_view in, struct tr_pulse_answer *ret, struct tr_err *err);

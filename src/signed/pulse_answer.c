@@ -3,15 +3,15 @@
 #include "signed/pulse.h"
 
 enum { K_TICKET = 1, K_RESYNC, K_INTERVAL, K_RECEIVED, K_SENT, K_RENEW, K_WANT_LIST, K_PENDING, K_KEYSET_EPOCH,
-       K_WAIT };
-#define MEMBERS 10
+       K_WAIT, K_REVOCATION };
+#define MEMBERS 11
 #define MEMBERS_MAX 32
 
 static bool is_good(const struct tr_pulse_answer *a)
 {
 	return a->ticket.n == TR_TICKET_LEN && a->interval_s >= 1 && a->interval_s <= TR_PULSE_INTERVAL_MAX_S &&
 	       a->received_ns > 0 && a->sent_ns > 0 && a->pending <= UINT32_MAX && a->keyset_epoch <= INT64_MAX &&
-	       a->wait_s <= TR_PULSE_WAIT_MAX_S;
+	       a->revocation <= INT64_MAX && a->wait_s <= TR_PULSE_WAIT_MAX_S;
 }
 
 void tr_pulse_answer_put(const struct tr_pulse_answer *a, struct tr_buf *out)
@@ -40,6 +40,8 @@ void tr_pulse_answer_put(const struct tr_pulse_answer *a, struct tr_buf *out)
 	tr_cbor_put_uint(out, a->keyset_epoch);
 	tr_cbor_put_int(out, K_WAIT);
 	tr_cbor_put_uint(out, a->wait_s);
+	tr_cbor_put_int(out, K_REVOCATION);
+	tr_cbor_put_uint(out, a->revocation);
 }
 
 TR_RC tr_pulse_answer_get(struct tr_view in, struct tr_pulse_answer *ret, struct tr_err *err)
@@ -65,6 +67,7 @@ TR_RC tr_pulse_answer_get(struct tr_view in, struct tr_pulse_answer *ret, struct
 		case K_PENDING: a.pending = tr_cbor_uint(&r); break;
 		case K_KEYSET_EPOCH: a.keyset_epoch = tr_cbor_uint(&r); break;
 		case K_WAIT: a.wait_s = tr_cbor_uint(&r); break;
+		case K_REVOCATION: a.revocation = tr_cbor_uint(&r); break;
 		default: (void)tr_cbor_any(&r); /* a newer server's */
 		}
 	}

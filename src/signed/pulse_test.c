@@ -416,7 +416,8 @@ static struct tr_pulse_answer sample_answer(void)
 					 .want_bpf_list = true,
 					 .pending = 2,
 					 .keyset_epoch = 3,
-					 .wait_s = 25 };
+					 .wait_s = 25,
+					 .revocation = 7 };
 }
 
 static void an_answer_comes_back_as_it_was_put(void **state)
@@ -431,7 +432,7 @@ static void an_answer_comes_back_as_it_was_put(void **state)
 	assert_int_equal(tr_pulse_answer_get(tr_buf_view(&b), &out, &err), TR_OK);
 	assert_true(out.resync && !out.renew && out.want_bpf_list && out.interval_s == 30 && out.pending == 2);
 	assert_true(out.received_ns == in.received_ns && out.sent_ns == in.sent_ns && out.keyset_epoch == 3 &&
-		    out.wait_s == 25);
+		    out.wait_s == 25 && out.revocation == 7);
 	assert_true(tr_view_eq(out.ticket, in.ticket));
 	tr_pulse_answer_put(&out, &again);
 	assert_true(tr_view_eq(tr_buf_view(&b), tr_buf_view(&again)));
@@ -441,10 +442,11 @@ static void an_answer_comes_back_as_it_was_put(void **state)
 	assert_int_equal(tr_pulse_answer_get(tr_buf_view(&b), &out, &err), TR_E_INVALID);
 }
 
-/* Server and agent are not upgraded at once: an older server says nothing of waiting, a newer one says more. */
+/* Server and agent are not upgraded at once: an older server says nothing of revocations, or of waiting either; a newer one
+ * says more. */
 static void a_neighbouring_versions_answer_is_read(void **state)
 {
-	static const struct tr_view end = TR_VIEW_LIT("\x0a\x18\x19");
+	static const struct tr_view end = TR_VIEW_LIT("\x0a\x18\x19\x0b\x07");
 	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT, other = TR_BUF_INIT;
 	struct tr_pulse_answer a = sample_answer(), out;
 	struct tr_err err;
@@ -455,11 +457,15 @@ static void a_neighbouring_versions_answer_is_read(void **state)
 	tr_buf_add8(&other, 0xa9);
 	tr_buf_add(&other, b.p + 1, b.n - 1 - end.n);
 	assert_int_equal(tr_pulse_answer_get(tr_buf_view(&other), &out, &err), TR_OK);
-	assert_true(out.wait_s == 0 && out.keyset_epoch == 3);
-	b.p[0] = 0xab;
-	tr_buf_adds(&b, "\x0b\x61x");
+	assert_true(out.wait_s == 0 && out.revocation == 0 && out.keyset_epoch == 3);
+	other.p[0] = 0xaa;
+	tr_buf_add(&other, end.p, 3);
+	assert_int_equal(tr_pulse_answer_get(tr_buf_view(&other), &out, &err), TR_OK);
+	assert_true(out.wait_s == 25 && out.revocation == 0);
+	b.p[0] = 0xac;
+	tr_buf_adds(&b, "\x0c\x61x");
 	assert_int_equal(tr_pulse_answer_get(tr_buf_view(&b), &out, &err), TR_OK);
-	assert_true(out.wait_s == 25);
+	assert_true(out.wait_s == 25 && out.revocation == 7);
 }
 
 static void an_answer_out_of_range_is_refused(void **state)

@@ -30,7 +30,8 @@ PRIVATE = {1: "agent_id", 2: "partition", 3: "nanos", 4: "boot_ns", 5: "rtt_us",
            9: "boot_id", 10: "start_id", 11: "prev", 12: "exporter", 13: "binary_hash", 14: "bpf_status", 15: "lsm",
            16: "health", 17: "bpf_digest", 18: "lsm_reason", 19: "notice", 20: "old_ticket", 21: "bpf_list"}
 ANSWER = {1: "ticket", 2: "resync", 3: "interval_s", 4: "received_ns", 5: "sent_ns", 6: "renew", 7: "want_bpf_list",
-          8: "pending", 9: "keyset_epoch", 10: "wait_s"}
+          8: "pending", 9: "keyset_epoch", 10: "wait_s",
+          11: "revocation"}
 ITEM = {1: "pin", 2: "name", 3: "kind", 4: "type", 5: "id", 6: "loaded_ns", 7: "tag", 8: "norm_status", 9: "norm",
         10: "object", 11: "attach", 12: "prog_id", 13: "content", 14: "frozen"}
 PROG, MAP, LINK = 1, 2, 3
@@ -225,11 +226,11 @@ def verify(data, key):
 
 def parse_answer(data):
     m = decode(data)
-    need(isinstance(m, dict) and set(ANSWER) - {10} <= set(m), "keys of the answer")
-    m = {10: 0, **{k: v for k, v in m.items() if k in ANSWER}}  # an older server's, a newer one's
+    need(isinstance(m, dict) and set(ANSWER) - {10, 11} <= set(m), "keys of the answer")
+    m = {10: 0, 11: 0, **{k: v for k, v in m.items() if k in ANSWER}}  # an older server's, a newer one's
     need(is_bytes(m[1], 40) and all(type(m[k]) is bool for k in (2, 6, 7)), "answer")
     need(is_uint(m[3], 86401, 1) and is_uint(m[4], U63, 1) and is_uint(m[5], U63, 1) and is_uint(m[8], U32) and
-         is_uint(m[9], U63) and is_uint(m[10], 61), "numbers of the answer")
+         is_uint(m[9], U63) and is_uint(m[11], U63) and is_uint(m[10], 61), "numbers of the answer")
     return {ANSWER[k]: v for k, v in m.items()}
 
 

@@ -28,7 +28,8 @@ def real(value, name=""):
         return {k: real(v, k) for k, v in value.items()}
     if name in BINARY:
         return bytes.fromhex(value)
-    if name in ("time_ns", "boot_ns", "seq", "keyset_epoch", "received_ns", "sent_ns", "loaded_ns", "ns", "run", "issued_ms"):
+    if name in ("time_ns", "boot_ns", "seq", "keyset_epoch", "received_ns", "sent_ns", "loaded_ns", "ns", "run", "issued_ms",
+                "revocation"):
         return int(value)
     return value
 
