@@ -20,12 +20,16 @@ struct tr_log_event {
 };
 typedef bool (*tr_log_fn)(void *arg, const struct tr_log_event *e); /* false stops */
 
-/* Replays a TCG2 log for one bank: values[i] for every index < 24 that the log extends (bit in ret_touched). */
+/* Replays a TCG2 log (or one of TPM 1.2: SHA-1 only) for one bank: values[i] as the log makes it, bit i of ret_touched when
+ * the log extends it. TR_E_NOTFOUND: it has no digests of that bank. */
 TR_RC tr_log_replay(struct tr_view log, enum tr_raw_hash bank, uint8_t values[24][64], uint32_t *ret_touched,
 		    size_t *ret_events, struct tr_err *err);
 TR_RC tr_log_each(struct tr_view log, tr_log_fn fn, void *arg, struct tr_err *err);
 /* CCEL ACPI table: where the log is and how long (table is what /sys/firmware/acpi/tables/CCEL holds). */
 TR_RC tr_ccel_table(struct tr_view table, uint64_t *ret_len, uint64_t *ret_address, struct tr_err *err);
+/* A CCEL log against the RTMRs of a quote: bit i of ret_explained when the log makes RTMR i. TR_E_DENIED: one of RTMR0-2,
+ * or an RTMR3 that the log extends, has another value. */
+TR_RC tr_ccel_replay(struct tr_view log, const struct tr_view rtmr[4], uint32_t *ret_explained, struct tr_err *err);
 
 /* IMA list, ASCII or binary (told apart by its first bytes). The longest prefix that reproduces pcr10 of that bank:
  * ret_proven entries are covered by the quote, the rest is not. TR_E_DENIED: none does. */
