@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A simulated case as the files of a folder, in the form in which evidence cases are kept. */
+#include "codec/json.h"
 #include "codec/pem.h"
 #include "codec/text.h"
 #include "evidence/sim_inner.h"
@@ -57,8 +58,9 @@ static void put_case(struct tr_buf *b, const struct tr_sim_spec *spec, const cha
 
 	if (status != TR_TCB_NONE)
 		(void)snprintf(text, sizeof(text), "\"%s\"", tr_tcb_status_name(status));
-	tr_buf_addf(b, "{\n \"name\": \"%s\",\n \"kind\": \"simulated %s (%s)\",\n", name, tr_tee_kind_name(spec->kind),
-		    SIM_ORGANISATION);
+	tr_buf_adds(b, "{\n \"name\": ");
+	tr_json_put_str(b, tr_view_str(name));
+	tr_buf_addf(b, ",\n \"kind\": \"simulated %s (%s)\",\n", tr_tee_kind_name(spec->kind), SIM_ORGANISATION);
 	tr_buf_adds(b, " \"source\": [{\"repo\": \"(generated)\", \"licence\": \"CC0/own\"}],\n");
 	tr_buf_addf(b, " \"verification_time\": %lld,\n \"verification_time_iso\": \"", (long long)TR_SIM_TIME);
 	tr_rfc3339_add(b, TR_SIM_TIME * 1000);
