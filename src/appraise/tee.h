@@ -28,12 +28,18 @@ void tr_rd_troth(struct tr_view challenge, struct tr_view spki, uint8_t out[64])
 void tr_rd_troth_tpm(struct tr_view challenge, struct tr_view spki, uint8_t out[32]);
 
 struct tr_tee_policy;
-/* text: YAML or JSON (docs/attestation.md has the grammar). Unknown members are errors that name their path. */
+/* text: YAML or JSON (docs/attestation.md has the grammar). Unknown members are errors that name their path. The error's
+ * detail ("snp.images[2].measurement: must be 96 hex digits", "line 4: …") is about the text alone: it may be shown to
+ * whoever sent it. */
 TR_RC tr_tee_policy_parse(struct tr_view text, struct tr_tee_policy **ret, struct tr_err *err);
+/* The same for tools: "report_data: none" may stand there. */
+TR_RC tr_tee_policy_parse_tools(struct tr_view text, struct tr_tee_policy **ret, struct tr_err *err);
 struct tr_tee_policy *tr_tee_policy_free(struct tr_tee_policy *p);
 TR_DEFINE_AUTO(struct tr_tee_policy *, tr_tee_policy_free)
 const char *tr_tee_policy_name(const struct tr_tee_policy *p);
 bool tr_tee_policy_for(const struct tr_tee_policy *p, struct tr_view agent_type); /* does it name that type? */
+unsigned tr_tee_policy_kinds(const struct tr_tee_policy *p); /* accepted: bit 1 << enum tr_tee_kind */
+void tr_tee_policy_types(const struct tr_tee_policy *p, struct tr_buf *ret); /* agent types, joined by commas */
 enum tr_rd_scheme tr_tee_policy_scheme(const struct tr_tee_policy *p);
 unsigned tr_tee_policy_lifetime_s(const struct tr_tee_policy *p); /* of a verdict; at most and by default 4 h */
 /* What "a sane default" says for a kind: Intel's and AMD's roots, UpToDate, no debug, VMPL 0, no reference values (their
@@ -51,6 +57,12 @@ struct tr_tee_in {
 	enum tr_tpm_ak_trust ak_trusted_by;  /* what the server knows of the AK; ak_name: which one it is */
 	struct tr_view ak_name;
 	struct tr_dcap_cache *cache;
+	struct tr_snp_cache *snp_cache;
+	/* For tools that hold the pieces themselves; a server leaves these empty. */
+	struct tr_view report_data;          /* expected, instead of what the policy's scheme computes */
+	const struct tr_dcap_collateral *dcap; /* instead of the bundle's */
+	const struct tr_snp_in *snp;         /* vek, ask, ark, crl of it, instead of set and bundle */
+	const struct tr_tpm_in *tpm;         /* instead of what the set says; roots and trust stay the policy's */
 };
 struct tr_tee_verdict {
 	struct tr_tee_result ev;              /* checks of policy included */
@@ -59,6 +71,7 @@ struct tr_tee_verdict {
 	enum tr_tier tier;                   /* TR_TIER_HARDWARE when authentic by a vendor's root; a simulated root: none */
 	bool simulated;                      /* the root is one that the policy calls simulated */
 	char image[65];                      /* name of the reference values that matched; "" none */
+	bool compared;                       /* false: the policy says "measurements: any" and had nothing to compare with */
 	int64_t expires;                     /* Unix s: verdict's end: lifetime, or what it rests on */
 };
 void tr_tee_appraise(const struct tr_tee_in *in, struct tr_tee_verdict *ret);

@@ -386,7 +386,11 @@ static void begin(struct tr_core *c, struct tr_req *r)
 
 	if (!i)
 		return;
-	if (!tr_view_is(row->role, "command")) {
+	if (tr_view_is(row->role, TR_SKEY_RESULT) && r->q.route != TR_RT_SKEY_REVOKE) {
+		tr_req_refuse(r, 409, "key_in_use", "the key that signs results is revoked, not retired or promoted: another is made at once");
+		return;
+	}
+	if (!tr_view_is(row->role, "command") && !tr_view_is(row->role, TR_SKEY_RESULT)) {
 		tr_req_refuse(r, 409, "not_here",
 			      "which key is the CA's is said by the configuration and by keysets, not by this request");
 		return;

@@ -66,6 +66,7 @@ void tr_keyring_done(struct tr_keyring *k)
 	while (k->n)
 		drop(k, 0);
 	tr_wipe(k->seal, sizeof(k->seal));
+	tr_buf_done(&k->result_cert);
 }
 
 const struct tr_privkey *tr_keyring_find(const struct tr_keyring *k, enum tr_key_role role, struct tr_view id)
@@ -96,7 +97,9 @@ static bool open_row(struct tr_keyring *k, struct tr_view bytes, struct tr_buf *
 
 	if (tr_record_decode(&tr_skey_def, bytes, &row, err))
 		return false;
-	if (!tr_key_role_of(row.role, &role) || role == TR_ROLE_CA) {
+	if (tr_view_is(row.role, TR_RING_RESULT_NAME)) {
+		role = TR_RING_RESULT;
+	} else if (!tr_key_role_of(row.role, &role) || role == TR_ROLE_CA) {
 		(void)tr_err_set(err, TR_E_INVALID, "no sealed key has this role", "%.*s", TR_VIEW_FMT(row.role));
 		return false;
 	}
@@ -149,8 +152,8 @@ void tr_keyring_on_load(struct tr_keyring *k, struct tr_chan *c, const struct tr
 static TR_RC make(struct tr_keyring *k, const struct tr_msg_make_key *q, struct tr_privkey **ret, struct tr_buf *sealed,
 		  struct tr_err *err)
 {
-	if (!tr_view_is(q->role, tr_key_role_name(TR_ROLE_COMMAND)))
-		return tr_err_set(err, TR_E_INVALID, "only command keys are made here", "%.*s", TR_VIEW_FMT(q->role));
+	if (!tr_view_is(q->role, tr_key_role_name(TR_ROLE_COMMAND)) && !tr_view_is(q->role, TR_RING_RESULT_NAME))
+		return tr_err_set(err, TR_E_INVALID, "only command keys and result keys are made here", "%.*s", TR_VIEW_FMT(q->role));
 	if (tr_privkey_generate(TR_KEY_ED25519, ret, err))
 		return err->code;
 	return tr_privkey_seal(k->seal, q->role, *ret, sealed, err);

@@ -4,6 +4,7 @@
 #define TR_SERVER_KEYRING_H
 
 #include "crypto/wrap.h"
+#include "crypto/x509.h"
 #include "ipc/chan.h"
 #include "server/config.h"
 #include "server/msg.h"
@@ -11,6 +12,10 @@
 
 #define TR_HELD_MAX 128
 #define TR_SEAL_KEY "keys/seal.key"
+
+/* The key that signs results of appraisals: sealed like command keys, in no keyset (docs/decisions/0025). */
+#define TR_RING_RESULT ((enum tr_key_role)TR_ROLE_N)
+#define TR_RING_RESULT_NAME "result"
 
 struct tr_held {
 	enum tr_key_role role;
@@ -25,6 +30,12 @@ struct tr_keyring {
 	size_t n;
 	uint64_t second;    /* the running one, monotonic */
 	unsigned commands;  /* signed in it */
+	/* keyring_result.c: the certificate in force, and for which key; results signed in the running second. */
+	struct tr_buf result_cert;
+	uint8_t result_key[32];
+	int64_t result_until;
+	uint64_t result_second;
+	unsigned results;
 };
 
 /* keys/seal.key, made when it is missing (as its future owner may read it). Call it before the role is confined. */
@@ -44,5 +55,8 @@ void tr_keyring_on_load(struct tr_keyring *k, struct tr_chan *c, const struct tr
 void tr_keyring_on_make(struct tr_keyring *k, struct tr_chan *c, const struct tr_frame *f);
 void tr_keyring_on_sign(struct tr_keyring *k, struct tr_chan *c, const struct tr_frame *f); /* keyring_commands.c */
 void tr_keyring_on_original(struct tr_keyring *k, struct tr_chan *c, const struct tr_frame *f); /* keyring_original.c */
+/* keyring_result.c; the CA is that of role `keys` */
+void tr_keyring_on_result(struct tr_keyring *k, const struct tr_privkey *ca_key, const struct tr_cert *ca, struct tr_chan *c,
+			  const struct tr_frame *f);
 
 #endif

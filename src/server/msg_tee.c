@@ -32,7 +32,8 @@ static const struct tr_field registration_read_fields[] = {
 	F(T, agent_type, IDENT, 64), F(T, capabilities, TEXT, 2048), F(T, endpoint, TEXT, 512),
 	F(T, attestation_endpoint, TEXT, 512), F(T, spki, BYTES, SPKI_MAX), F(T, key_id, BYTES, 32),
 	F(T, key_type, TEXT, 16), F(T, kind, IDENT, 16), F(T, challenge, BYTES, 64), F(T, quote, BYTES, TR_TEE_SET_MAX),
-	F(T, set, BYTES, TR_TEE_SET_MAX), F(T, prekey, BYTES, TR_PREKEY_MAX), F(T, activation_id, BYTES, 16),
+	F(T, set, BYTES, TR_TEE_SET_MAX), F(T, prekey, BYTES, TR_PREKEY_MAX), F(T, prekey_number, U64, 0),
+	F(T, ak_name, BYTES, 66), F(T, ek_digest, BYTES, 32), F(T, activation_id, BYTES, 16),
 	F(T, activation_secret, BYTES, 64), F(T, is_signed, BOOL, 0), F(T, signed_at, I64, 0),
 };
 TR_RECORD(tr_msg_registration_read_def, T, registration_read_fields);
@@ -52,7 +53,7 @@ static const struct tr_field attested_fields[] = {
 	F(T, reason, U64, 0), F(T, kind, IDENT, 16), F(T, failed, TEXT, SLUG_MAX), F(T, sentence, TEXT, WHY_MAX),
 	F(T, tcb_status, TEXT, 48), F(T, tier, TEXT, 16), F(T, image, TEXT, 64), F(T, simulated, BOOL, 0),
 	F(T, static_scheme, BOOL, 0), F(T, expires, I64, 0), F(T, lifetime_s, U64, 0), F(T, ak_name, HEX, 66),
-	F(T, ek_digest, HEX, 32), F(T, ak_trust, U64, 0), F(T, resets, U64, 0), F(T, restarts, U64, 0), F(T, clock, U64, 0),
+	F(T, ak_trust, U64, 0), F(T, resets, U64, 0), F(T, restarts, U64, 0), F(T, clock, U64, 0),
 	F(T, set, BYTES, TR_TEE_SET_MAX), F(T, verdict, RAW, TR_VERDICT_JSON_MAX), F(T, digest, HEX, 32),
 	F(T, checks, RAW, TR_CHECKS_JSON_MAX), F(T, claims, TEXT, TR_RESULT_CLAIMS_MAX), F(T, same, BOOL, 0),
 	F(T, difference, TEXT, 512), F(T, duration_ns, U64, 0),

@@ -21,6 +21,8 @@ struct tr_msg_registration_read {
 	struct tr_view kind;        /* as it says; empty: the policy's only one */
 	struct tr_view challenge, quote, set; /* set: evidence/set.h; empty: the quote is all there is */
 	struct tr_view prekey;      /* verified with that key; empty: none */
+	uint64_t prekey_number;
+	struct tr_view ak_name, ek_digest; /* of the TPM's keys that it says are behind the quote */
 	struct tr_view activation_id, activation_secret;
 	bool is_signed;             /* the request, by that very key */
 	int64_t signed_at;          /* Unix s */
@@ -46,7 +48,7 @@ struct tr_msg_attested {
 	bool simulated, static_scheme;
 	int64_t expires;            /* Unix s */
 	uint64_t lifetime_s;
-	struct tr_view ak_name, ek_digest;
+	struct tr_view ak_name;
 	uint64_t ak_trust, resets, restarts, clock; /* of a TPM's quote */
 	struct tr_view set, verdict, digest, checks, claims;
 	bool same;                  /* replay: byte for byte what verdict_was says */

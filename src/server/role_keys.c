@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The role `keys`: holds the private keys and signs what it built itself from fields that core named. It parses nothing from
  * outside and keeps its own bounds, so that a stolen core cannot have just anything signed: only agent leaves, only in
- * its own trust domain, only for so long; the time, over a stranger's nonce, when it is near our own; and commands
- * (keyring_commands.c). */
+ * its own trust domain, only for so long; the time, over a stranger's nonce, when it is near our own; commands
+ * (keyring_commands.c), and results of appraisals (keyring_result.c). */
 #include "server/hsm.h"
 #include "server/keyring.h"
 #include "server/role.h"
@@ -224,7 +224,16 @@ static void on_original(void *arg, struct tr_chan *c, const struct tr_frame *f)
 	watch_token(k);
 }
 
+static void on_result(void *arg, struct tr_chan *c, const struct tr_frame *f)
+{
+	struct keys *k = arg;
+
+	tr_keyring_on_result(&k->ring, k->ca_key, k->ca, c, f);
+	watch_token(k);
+}
+
 static const struct tr_frame_rule rules[TR_FRAME_TYPE_MAX] = {
+	[TR_M_SIGN_RESULT] = { on_result, 6000 },
 	[TR_M_SIGN_ORIGINAL] = { on_original, 25600 },
 	[TR_M_KEYS_LOAD] = { on_load, 901000 },
 	[TR_M_MAKE_KEY] = { on_make, 64 },

@@ -141,6 +141,9 @@ void tr_skeys_follow(struct tr_skeys *s, const struct tr_keyset *k)
 
 		if (key->state >= TR_SKEY_REVOKED)
 			continue;
+		/* No keyset names those that sign results: the CA vouches for them. */
+		if (tr_view_is(key->row.role, TR_SKEY_RESULT) && !key->listed_revoked)
+			continue;
 		if (key->listed_revoked)
 			become(s, key, TR_SKEY_REVOKED, TR_VIEW_LIT("revoked by the keyset"));
 		else if (key->state == TR_SKEY_RETIRED)

@@ -19,6 +19,10 @@ const char *tr_skey_state_name(enum tr_skey_state s);
 /* TR_SKEY_N: no such. Rows hold names; who reads one that he does not know trusts it with nothing. */
 enum tr_skey_state tr_skey_state_of(struct tr_view name);
 
+/* Role of the key that signs results of appraisals (docs/decisions/0025). It is primary from the start, and its end is a
+ * revocation, after which core makes another. */
+#define TR_SKEY_RESULT "result"
+
 struct tr_skey {
 	struct tr_skey_row row;       /* `state`, times and `end_reason` are kept in step with state */
 	enum tr_skey_state state, was; /* was: as it came */
