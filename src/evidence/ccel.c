@@ -47,7 +47,7 @@ TR_RC tr_ccel_replay(struct tr_view log, const struct tr_view rtmr[4], uint32_t 
 	uint32_t touched, explained = 0;
 	size_t events;
 
-	if (tr_log_replay(log, TR_HASH_SHA384, values, &touched, &events, err))
+	if (tr_log_replay(log, TR_HASH_SHA384, true, values, &touched, &events, err))
 		return tr_err_wrap(err, "CCEL");
 	/* MR index 1 is RTMR0 (0 would be MRTD, which nothing extends). */
 	for (unsigned i = 0; i < 4; i++) {

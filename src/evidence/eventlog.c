@@ -196,6 +196,7 @@ static TR_RC walk(struct tr_view log, walk_fn fn, void *arg, struct format *f, s
 struct replay {
 	enum tr_raw_hash bank;
 	const struct format *format;
+	bool from_zero; /* whatever the log says of the start-up locality */
 	uint8_t (*values)[64];
 	uint32_t touched;
 	size_t events;
@@ -206,7 +207,7 @@ static TR_RC locality(struct replay *r, size_t i, const struct tr_log_event *e, 
 {
 	uint8_t l;
 
-	if (e->index != 0 || e->data.n != sizeof(LOCALITY) + 1 || memcmp(e->data.p, LOCALITY, sizeof(LOCALITY)) != 0)
+	if (r->from_zero || e->index != 0 || e->data.n != sizeof(LOCALITY) + 1 || memcmp(e->data.p, LOCALITY, sizeof(LOCALITY)) != 0)
 		return TR_OK;
 	l = e->data.p[sizeof(LOCALITY)];
 	if (r->touched & 1 || (l != 0 && l != 3 && l != 4))
@@ -241,11 +242,11 @@ static TR_RC extend(void *arg, size_t i, const struct tr_log_event *e, bool *ret
 				    i, tr_raw_hash_name(r->bank));
 }
 
-TR_RC tr_log_replay(struct tr_view log, enum tr_raw_hash bank, uint8_t values[24][64], uint32_t *ret_touched,
+TR_RC tr_log_replay(struct tr_view log, enum tr_raw_hash bank, bool from_zero, uint8_t values[24][64], uint32_t *ret_touched,
 		    size_t *ret_events, struct tr_err *err)
 {
 	struct format f;
-	struct replay r = { .bank = bank, .format = &f, .values = values };
+	struct replay r = { .bank = bank, .format = &f, .from_zero = from_zero, .values = values };
 
 	memset(values, 0, (size_t)INDEXES * 64);
 	/* PCRs of the dynamic root of trust stay ff.. until one starts, and start at zero then (profile 3.3.4). */
@@ -275,8 +276,7 @@ static bool must_hash(uint32_t type)
 	}
 }
 
-/* UEFI_VARIABLE_DATA: GUID, name and data lengths (u64), name in UTF-16, data. EV_EFI_VARIABLE_BOOT hashes the data alone
- * in most firmware. */
+/* UEFI_VARIABLE_DATA: GUID, name and data lengths (u64), name in UTF-16, data. */
 static struct tr_view variable_data(struct tr_view v)
 {
 	struct cursor c = { v.p, v.n, false };
@@ -307,16 +307,33 @@ struct each {
 	void *arg;
 };
 
+/* The part of the data that the digest covers: all of it, but for two habits of real firmware. */
+static bool covered(const struct tr_log_event *e, struct tr_view *ret)
+{
+	*ret = e->data;
+	if (hashes_to(*ret, e))
+		return true;
+	if (e->type == 0x80000002) /* EV_EFI_VARIABLE_BOOT: EDK II hashes the variable without its name */
+		*ret = variable_data(e->data);
+	else if (e->type == 0x800000e0 && e->data.n) /* EV_EFI_VARIABLE_AUTHORITY: old shims logged a byte too much */
+		ret->n--;
+	else
+		return false;
+	return hashes_to(*ret, e);
+}
+
 static TR_RC tell(void *arg, size_t i, const struct tr_log_event *e, bool *ret_stop, struct tr_err *err)
 {
 	struct each *t = arg;
 	struct tr_log_event said = *e;
+	struct tr_view part;
 
 	(void)i;
 	(void)err;
 	if (e->type != NO_ACTION) {
-		said.data_is_hashed = hashes_to(e->data, e) ||
-				      (e->type == 0x80000002 && hashes_to(variable_data(e->data), e));
+		said.data_is_hashed = covered(e, &part);
+		if (said.data_is_hashed)
+			said.data = part;
 		said.data_forged = !said.data_is_hashed && must_hash(e->type);
 	}
 	*ret_stop = !t->fn(t->arg, &said);

@@ -14,15 +14,16 @@ struct tr_log_event {
 	uint32_t type;
 	size_t n_digests;
 	struct { enum tr_raw_hash alg; struct tr_view digest; } digests[TR_HASH_N];
-	struct tr_view data;
-	bool data_is_hashed;   /* the digest is the hash of `data`, recomputed and equal */
-	bool data_forged;      /* it should be, and is not */
+	struct tr_view data;   /* where data_is_hashed: exactly what the digest covers, which may be less than was logged */
+	bool data_is_hashed;   /* every digest is the hash of `data`, recomputed and equal: only such data are to be believed */
+	bool data_forged;      /* they should be, and are not */
 };
 typedef bool (*tr_log_fn)(void *arg, const struct tr_log_event *e); /* false stops */
 
 /* Replays a TCG2 log (or one of TPM 1.2: SHA-1 only) for one bank: values[i] as the log makes it, bit i of ret_touched when
- * the log extends it. TR_E_NOTFOUND: it has no digests of that bank. */
-TR_RC tr_log_replay(struct tr_view log, enum tr_raw_hash bank, uint8_t values[24][64], uint32_t *ret_touched,
+ * the log extends it. TR_E_NOTFOUND: it has no digests of that bank. from_zero: PCR 0 begins at zero, whatever the log says
+ * of the locality that started the TPM (virtual TPMs into which a log was replayed; its measured events are the same). */
+TR_RC tr_log_replay(struct tr_view log, enum tr_raw_hash bank, bool from_zero, uint8_t values[24][64], uint32_t *ret_touched,
 		    size_t *ret_events, struct tr_err *err);
 TR_RC tr_log_each(struct tr_view log, tr_log_fn fn, void *arg, struct tr_err *err);
 /* CCEL ACPI table: where the log is and how long (table is what /sys/firmware/acpi/tables/CCEL holds). */

@@ -9,23 +9,42 @@
  * by the running system too, whose log is another one. */
 #define BOOT_PCRS 0x3ffu
 
-/* One bank: false when a boot PCR is not what the log makes it; then `why` says which. */
-static bool bank_matches(const struct tr_tpm_in *in, const struct tr_tpm_attest *a, const struct tr_tpm_selection *s,
-			 uint8_t values[24][64], uint32_t touched, char why[120], uint32_t *ret_proven)
+/* What a log makes of one bank. */
+struct replayed {
+	uint8_t values[24][64], from_zero[24][64];
+	uint32_t touched;
+};
+
+static TR_RC replay(struct tr_view log, enum tr_raw_hash bank, struct replayed *ret, struct tr_err *err)
 {
+	size_t events;
+
+	if (tr_log_replay(log, bank, false, ret->values, &ret->touched, &events, err))
+		return err->code;
+	return tr_log_replay(log, bank, true, ret->from_zero, &ret->touched, &events, err);
+}
+
+/* One bank: false when a boot PCR is not what the log makes it; then `why` says which. The record of the start-up locality is
+ * itself measured nowhere, so PCR 0 is explained with it or without: the events that were measured are the same. */
+static bool bank_matches(const struct tr_tpm_in *in, const struct tr_tpm_attest *a, const struct tr_tpm_selection *s,
+			 const struct replayed *log, char why[120], uint32_t *ret_proven)
+{
+	size_t n = tr_raw_hash_len(s->bank);
+
 	for (unsigned p = 0; p < TR_TPM_PCRS; p++) {
-		struct tr_view quoted, replayed = tr_view(values[p], tr_raw_hash_len(s->bank));
+		bool touched = log->touched >> p & 1;
+		struct tr_view quoted;
 
 		if (!(s->pcrs >> p & 1) || !tr_tpm_pcr_quoted(in, a, s->bank, p, &quoted))
 			continue;
-		if (tr_view_eq(quoted, replayed)) {
-			*ret_proven |= (touched >> p & 1) << p;
+		if (tr_view_eq(quoted, tr_view(log->values[p], n)) || tr_view_eq(quoted, tr_view(log->from_zero[p], n))) {
+			*ret_proven |= (uint32_t)touched << p;
 			continue;
 		}
 		if (!(BOOT_PCRS >> p & 1))
 			continue;
 		(void)snprintf(why, 120, "PCR %s:%u has %s", tr_raw_hash_name(s->bank), p,
-			       touched >> p & 1 ? "another value" : "a value and no event in the log");
+			       touched ? "another value" : "a value and no event in the log");
 		return false;
 	}
 	return true;
@@ -49,16 +68,14 @@ static void event_log(const struct tr_tpm_in *in, const struct tr_tpm_attest *a,
 	bool ok = true;
 
 	for (size_t i = 0; ok && i < a->n_selections; i++) {
-		uint8_t values[24][64];
-		uint32_t touched;
-		size_t events;
-		enum tr_code rc = tr_log_replay(in->event_log, a->selections[i].bank, values, &touched, &events, &err);
+		struct replayed log;
+		enum tr_code rc = replay(in->event_log, a->selections[i].bank, &log, &err);
 
 		/* A firmware that measures into one bank only leaves the others to nobody. */
 		if (rc == TR_E_NOTFOUND)
 			continue;
 		banks++;
-		ok = rc == TR_OK && bank_matches(in, a, &a->selections[i], values, touched, why, &proven);
+		ok = rc == TR_OK && bank_matches(in, a, &a->selections[i], &log, why, &proven);
 		if (rc)
 			(void)snprintf(why, sizeof(why), "%s", err.detail);
 	}

@@ -183,7 +183,7 @@ bool tr_tpm_verify(const struct tr_tpm_in *in, struct tr_tee_result *ret, struct
 	enum tr_tee_code code;
 	struct tr_err err;
 
-	ret->kind = TR_TEE_TPM;
+	*ret = (struct tr_tee_result){ .kind = TR_TEE_TPM };
 	tr_tee_input(ret, "ak_public", in->ak_public);
 	tr_tee_input(ret, "ak_spki", in->ak_spki);
 	tr_tee_input(ret, "ek_public", in->ek_public);
