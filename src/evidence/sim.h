@@ -36,7 +36,8 @@ struct tr_sim_spec {
 	enum tr_quote_body body;
 	enum tr_snp_product product; bool vlek;
 	uint8_t report_data[64];
-	uint8_t mrtd[48], rtmr[4][48], mrservicetd[48]; /* SNP: measurement in mrtd, host data in rtmr[0][0..31]; SGX: mrenclave, mrsigner there */
+	/* SNP: measurement in mrtd, host data in rtmr[0][0..31]; SGX: MRENCLAVE and MRSIGNER there. */
+	uint8_t mrtd[48], rtmr[4][48], mrservicetd[48];
 	uint8_t mrconfigid[48], mrowner[48], mrownerconfig[48];
 	uint16_t isvprodid, isvsvn;       /* SGX */
 	uint64_t td_attributes, xfam;     /* 0: good defaults. SGX: the flags and XFRM */
