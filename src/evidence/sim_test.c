@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include "crypto/key.h"
+
 #define CHECKER "tests/simulated_case.py"
 
 static const uint8_t seed[TR_SIM_SEED_LEN] = "an example seed of 32 bytes long";
@@ -174,6 +176,26 @@ static void a_seed_makes_the_same_vendor_again(void **state)
 	tr_sim_free(a), tr_sim_free(b), tr_sim_free(fresh);
 }
 
+/* Whoever looks a root up before trusting it is told. */
+static void published_keys_are_known_as_such(void **state)
+{
+	struct tr_sim *seeded, *published;
+	struct tr_view root;
+	uint8_t id[32];
+	struct tr_err err;
+
+	(void)state;
+	assert_int_equal(tr_sim_new(seed, &seeded, &err), TR_OK);
+	assert_int_equal(tr_sim_new(NULL, &published, &err), TR_OK);
+	assert_int_equal(tr_sim_root_spki(published, TR_TEE_SNP, &root, &err), TR_OK);
+	tr_sha256(root, id);
+	assert_non_null(tr_key_leak_name(id));
+	assert_int_equal(tr_sim_root_spki(seeded, TR_TEE_SNP, &root, &err), TR_OK);
+	tr_sha256(root, id);
+	assert_null(tr_key_leak_name(id));
+	tr_sim_free(seeded), tr_sim_free(published);
+}
+
 static void a_platform_keeps_its_certificate(void **state)
 {
 	struct tr_sim_spec spec = spec_of(&shapes[0]);
@@ -264,6 +286,7 @@ int main(void)
 		cmocka_unit_test(another_library_verifies_every_shape),
 		cmocka_unit_test(another_library_refuses_faults),
 		cmocka_unit_test(a_seed_makes_the_same_vendor_again),
+		cmocka_unit_test(published_keys_are_known_as_such),
 		cmocka_unit_test(a_platform_keeps_its_certificate),
 		cmocka_unit_test(what_cannot_be_is_refused),
 		cmocka_unit_test(faults_have_names),
