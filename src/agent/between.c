@@ -221,8 +221,26 @@ static int ask(struct tr_runner *r, uint64_t wait_s, uint64_t left_ms)
 
 /* ---- the time between ---- */
 
+/* Somebody was revoked since: peers are refused by what this brings. */
+static void follow_revocations(struct tr_runner *r)
+{
+	uint64_t mono = tr_mono_ms();
+	struct tr_err err = { 0 };
+
+	if (r->last.revocation == r->revocations.number || mono < r->revocations_not_before || !r->link.client)
+		return;
+	r->revocations_not_before = mono + NAP_MS;
+	if (tr_revocations_fetch(&r->state, r->link.client, tr_link_verify_ms(&r->link, &r->pulser.chain.time),
+				 &r->revocations, &err))
+		tr_log_err(TR_LOG_WARN, "revocations_not_known", &err, "server", r->link.url, NULL);
+	else
+		tr_log(TR_LOG_INFO, "revocations", "number", tr_fmt("%llu", (unsigned long long)r->revocations.number),
+		       NULL);
+}
+
 void tr_run_after_pulse(struct tr_runner *r)
 {
+	follow_revocations(r);
 	r->wait_s = r->last.wait_s;
 	r->pending = r->last.pending > 0;
 	tr_run_refresh_if_due(r);

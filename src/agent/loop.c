@@ -17,6 +17,7 @@ void tr_runner_done(struct tr_runner *r)
 		tr_journal_file_done(&r->journal_file);
 	tr_authority_done(&r->authority);
 	tr_next_done(&r->next);
+	tr_revocations_done(&r->revocations);
 	tr_link_done(&r->link);
 	tr_pulser_done(&r->pulser);
 	tr_buf_done(&r->cert_pem);
@@ -306,6 +307,9 @@ static TR_RC prepare(struct tr_runner *r, const char *state_dir, struct tr_err *
 		rc = tr_run_load_cert(r, err);
 	if (!rc)
 		rc = tr_evidence_read(NULL, NULL, &r->state.conf, &r->evidence, err);
+	/* A damaged list is asked for anew, whole. */
+	if (!rc && tr_revocations_load(&r->state, &r->revocations, err))
+		tr_log_err(TR_LOG_WARN, "revocations_unreadable", err, NULL);
 	if (!rc)
 		rc = tr_run_open_eye(r, err);
 	if (!rc)

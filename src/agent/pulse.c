@@ -92,6 +92,7 @@ static void accepted(struct attempt *a, const struct tr_pulse_answer *told, uint
 	r->interval_s = told->interval_s;
 	r->pending = told->pending;
 	r->wait_s = told->wait_s;
+	r->revocation = told->revocation;
 	r->keyset_epoch = told->keyset_epoch;
 	r->renew = told->renew;
 	r->received_ns = told->received_ns;

@@ -41,7 +41,7 @@ struct tr_pulse_outcome {
 	bool by_date; /* unreachable: the server's certificate is not valid at the time that was given */
 	bool stranger; /* unreachable: nor is it by a CA that we know */
 	/* accepted */
-	uint64_t interval_s, pending, wait_s, keyset_epoch;
+	uint64_t interval_s, pending, wait_s, keyset_epoch, revocation;
 	int64_t received_ns, sent_ns;
 	int64_t skew_ms; /* our wall clock minus the server's */
 	bool renew;

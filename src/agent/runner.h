@@ -11,6 +11,7 @@
 #include "agent/obey.h"
 #include "agent/pulse.h"
 #include "agent/request.h"
+#include "agent/revocations.h"
 #include "agent/rotate.h"
 
 struct tr_runner {
@@ -31,6 +32,8 @@ struct tr_runner {
 	struct tr_pulse_outcome last;
 	bool in_touch; /* the last round ended with a pulse that was accepted */
 	bool bpf_bad;  /* said in the log */
+	struct tr_revocations revocations; /* of agents */
+	uint64_t revocations_not_before;   /* tr_mono_ms */
 	struct tr_agent_status status;
 	char status_server[TR_URL_MAX + 1], status_error[512], status_prev[17], status_code[64];
 
