@@ -4,6 +4,7 @@
 usage: simulated_case.py DIR.  Exit 0: good. 1: not, with what is wrong. 77: python3-cryptography is not here."""
 import hashlib
 import json
+import re
 import struct
 import sys
 from pathlib import Path
@@ -62,7 +63,10 @@ def signed_json(text, name, key):
     head, tail = b'{"%s":' % name, text.rindex(b',"signature":"')
     assert text.startswith(head)
     ecdsa(key, bytes.fromhex(json.loads(text)["signature"]), text[len(head):tail], hashes.SHA256())
-    return json.loads(text)[name.decode()]
+    value = json.loads(text)[name.decode()]
+    for date in value["issueDate"], value["nextUpdate"]:
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", date), date
+    return value
 
 
 def sgx_values(leaf):

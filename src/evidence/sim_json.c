@@ -26,9 +26,11 @@ static const char *status_text(enum tr_tcb_status s)
 
 static void put_date(struct tr_buf *b, const char *name, int64_t unix_s)
 {
-	tr_buf_addf(b, ",\"%s\":\"", name);
-	tr_rfc3339_add(b, unix_s * 1000);
-	tr_buf_adds(b, "\"");
+	tr_auto(tr_buf_done) struct tr_buf t = TR_BUF_INIT;
+
+	/* Whole seconds: the vendor's dates have no fraction. */
+	tr_rfc3339_add(&t, unix_s * 1000);
+	tr_buf_addf(b, ",\"%s\":\"%.19sZ\"", name, tr_buf_cstr(&t));
 }
 
 static void put_hex(struct tr_buf *b, const char *name, struct tr_view v)
@@ -116,7 +118,7 @@ static void put_modules(struct tr_buf *b, const struct tr_sim_spec *spec)
 	tr_buf_adds(b, ",\"tdxModuleIdentities\":[");
 	put_module(b, version, v[0], spec->module_status);
 	/* Where the platform already runs another major version than the TD was built with. */
-	if (spec->body == TR_BODY_TD15 && v2[1] != 0 && v2[1] != version) {
+	if (spec->body == TR_BODY_TD15 && v2[1] != 0 && v2[1] != v[1]) {
 		tr_buf_adds(b, ",");
 		put_module(b, v2[1], v2[0], TR_TCB_UP_TO_DATE);
 	}

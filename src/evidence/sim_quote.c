@@ -162,8 +162,9 @@ TR_RC tr_sim_dcap_quote(struct tr_sim *s, const struct tr_sim_spec *spec, struct
 	rc = tr_buf_check(&auth, err);
 	if (rc)
 		return rc;
+	/* MRTD or MRENCLAVE: what an attacker would like to say about himself. */
 	if (spec->fault == TR_SIMF_QUOTE_FLIPPED)
-		body.p[body.n - 1] ^= 1;
+		body.p[(spec->quote_version == 5 ? HEADER_LEN + 6 : HEADER_LEN) + (spec->kind == TR_TEE_TDX ? 136 : 64)] ^= 1;
 	tr_buf_addv(ret, tr_buf_view(&body));
 	sim_put32(len, (uint32_t)auth.n);
 	tr_buf_add(ret, len, 4);
