@@ -17,3 +17,8 @@ tr_program(troth-swarm swarm ${CMAKE_INSTALL_BINDIR})
 
 add_test(NAME server/documented-codes COMMAND ${CMAKE_SOURCE_DIR}/tests/documented-codes ${CMAKE_SOURCE_DIR})
 set_tests_properties(server/documented-codes PROPERTIES LABELS unit TIMEOUT 20)
+
+# Whoever verifies evidence cannot make it.
+add_test(NAME server/no-simulation COMMAND ${CMAKE_SOURCE_DIR}/tests/no-simulation ${CMAKE_NM}
+	$<TARGET_FILE:cli_quote_simulate_test> $<TARGET_FILE:trothd> $<TARGET_FILE:troth_shared>)
+set_tests_properties(server/no-simulation PROPERTIES LABELS unit TIMEOUT 20)
