@@ -63,6 +63,7 @@ struct tr_dcap_collateral {
 struct tr_dcap_cache;
 struct tr_dcap_cache *tr_dcap_cache_new(size_t entries); /* NULL: no memory */
 struct tr_dcap_cache *tr_dcap_cache_free(struct tr_dcap_cache *c);
+TR_DEFINE_AUTO(struct tr_dcap_cache *, tr_dcap_cache_free)
 
 struct tr_dcap_in {
 	struct tr_view quote;
