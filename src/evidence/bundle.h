@@ -21,7 +21,9 @@ const char *tr_bundle_item_name(enum tr_bundle_item t); /* "tcb_info" */
 
 struct tr_bundle_entry {
 	enum tr_bundle_item type;
-	struct tr_view key;   /* TCB info: tee || FMSPC; QE identity: tee; AMD: product; VEK: chip id || TCB; root: name */
+	/* TCB info: kind (1 byte) || FMSPC; QE identity: kind; PCK chain: FMSPC; AMD: product's name; VEK: tr_bundle_vek_key;
+	 * TPM and own roots: SHA-256 of the SPKI; the rest: empty. */
+	struct tr_view key;
 	struct tr_view bytes;
 	int64_t issued, expires; /* Unix s, read from the item at import; 0: none */
 };
@@ -37,11 +39,16 @@ void tr_bundle_done(struct tr_bundle *b);
 TR_DEFINE_AUTO_DONE(struct tr_bundle, tr_bundle_done)
 const struct tr_bundle_entry *tr_bundle_find(const struct tr_bundle *b, enum tr_bundle_item t, struct tr_view key);
 
-/* Reads a vendor's file (told by its content: PCS JSON, CRL in DER, PEM or hex text, PEM chain, DER certificate, KDS
- * cert_chain, sgx_ql_qve_collateral_t, or a folder's worth one by one) into one or more entries; storage holds their bytes.
- * TR_E_INVALID names what it looks like and what was expected. */
+/* Reads a vendor's file (told by its content: PCS JSON, a cache's JSON of a whole set, CRL in DER, PEM or hex text, PEM chain,
+ * also URL-encoded as PCS sends it in headers, DER certificate, KDS cert_chain, sgx_ql_qve_collateral_t) into entries whose
+ * bytes lie in `storage`: a fresh one for each call, kept as long as the entries. *ret_n 0: good, and nothing that a
+ * verification needs (an issuer chain that quotes carry themselves). TR_E_INVALID says what it looks like; nothing is
+ * verified here: verification does that. */
 TR_RC tr_bundle_import(struct tr_view file, struct tr_buf *storage, struct tr_bundle_entry *ret, size_t max, size_t *ret_n,
 		       struct tr_err *err);
+
+/* 64 bytes of chip id (zero for a VLEK), the five parts of the TCB, the product. */
+void tr_bundle_vek_key(enum tr_snp_product p, struct tr_view chip_id, const struct tr_snp_tcb *t, uint8_t ret[70]);
 
 /* Picks what the set needs. Absent items are left empty: verification names them. */
 void tr_bundle_for_dcap(const struct tr_bundle *b, const struct tr_tee_set *s, struct tr_dcap_collateral *ret);
