@@ -169,6 +169,21 @@ class Bench:
         self.put("hpke_open_us", got["hpke_open_us"], "us", None,
                  f"the same; with the signature's check {got['message_open_us']} us")
 
+    # ---- evidence, by itself ----
+
+    def verify(self):
+        """Ratios are to the signature checks that cannot be avoided, timed in the same run."""
+        out = subprocess.run([self.build / "bench_verify"], check=True, stdout=subprocess.PIPE, text=True).stdout
+        got = {k: float(v) for k, v in (line.split("=") for line in out.split())}
+        for kind in ("tdx4", "sgx3"):
+            each = f"{got[f'verify_{kind}_p256_us']} us per P-256 verification"
+            self.put(f"verify_{kind}_full_ratio", got[f"verify_{kind}_full_ratio"], "ratio", 1.4,
+                     f"quote and all collateral, {got[f'verify_{kind}_full_us']} us; 10 x {each}")
+            self.put(f"verify_{kind}_cached_ratio", got[f"verify_{kind}_cached_ratio"], "ratio", 1.6,
+                     f"collateral and PCK chain known by digest, {got[f'verify_{kind}_cached_us']} us; 2 x {each}")
+        for name in ("verify_tdx4_full_per_s", "verify_tdx4_cached_per_s", "verify_sgx3_full_per_s"):
+            self.put(name, got[name], "1/s per core")
+
     # ---- one BPF snapshot ----
 
     def snapshot(self):
