@@ -2,7 +2,8 @@
 # The public library: the layers below src/lib in one shared object that exports what libtroth.map lists.
 # (The target is not named "troth": that is the command.)
 set(TROTH_LIB_MAP ${CMAKE_SOURCE_DIR}/src/lib/libtroth.map)
-add_library(troth_shared SHARED ${CMAKE_SOURCE_DIR}/src/lib/troth.c ${CMAKE_SOURCE_DIR}/src/lib/commands.c)
+add_library(troth_shared SHARED ${CMAKE_SOURCE_DIR}/src/lib/troth.c ${CMAKE_SOURCE_DIR}/src/lib/commands.c
+	${CMAKE_SOURCE_DIR}/src/lib/evidence.c)
 target_link_libraries(troth_shared PRIVATE troth_lib)
 target_link_options(troth_shared PRIVATE -Wl,--version-script=${TROTH_LIB_MAP})
 # clang leaves the sanitizer's runtime to the program.
@@ -14,7 +15,7 @@ set_target_properties(troth_shared PROPERTIES OUTPUT_NAME troth VERSION 0.${PROJ
 
 configure_file(${CMAKE_SOURCE_DIR}/packaging/troth.pc.in ${CMAKE_BINARY_DIR}/troth.pc @ONLY)
 install(TARGETS troth_shared LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
-install(FILES ${CMAKE_SOURCE_DIR}/include/troth/troth.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/troth)
+install(FILES ${CMAKE_SOURCE_DIR}/include/troth/troth.h ${CMAKE_SOURCE_DIR}/include/troth/evidence.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/troth)
 install(FILES ${CMAKE_BINARY_DIR}/troth.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
 # As a stranger would use it: installed into a staging folder, compiled with what pkg-config says, run. The sanitized
