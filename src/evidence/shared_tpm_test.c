@@ -238,6 +238,18 @@ static bool here(const char *name)
 	return false;
 }
 
+static bool is_quoted(const struct files *f, size_t i)
+{
+	struct tr_tpm_in in = { .pcrs = &f->pcrs[i], .n_pcrs = 1 };
+	enum tr_tee_code code;
+	struct tr_tpm_attest a;
+	struct tr_view v;
+	struct tr_err err;
+
+	assert_int_equal(tr_tpm_attest_parse(tr_buf_view(&f->msg), &a, &code, &err), TR_OK);
+	return tr_tpm_pcr_quoted(&in, &a, f->pcrs[i].bank, f->pcrs[i].index, &v);
+}
+
 /* No bit of what the TPM signed, nor of the signature's numbers, can change. */
 static void every_byte_of_a_real_quote_counts(void **state)
 {
@@ -266,8 +278,7 @@ static void every_byte_of_a_real_quote_counts(void **state)
 		for (size_t i = 0; i < f.n_pcrs; i++) {
 			f.values[i][0] ^= 1;
 			verify(&f, false, false, tr_view(NULL, 0), tr_view(NULL, 0), &r);
-			assert_true(is_pass(&r) == !has_line(&r, "pcr_digest") || r.first == TR_TEEC_TPM_PCR_DIGEST ||
-				    r.first == TR_TEEC_OK);
+			assert_int_equal(r.first, is_quoted(&f, i) ? TR_TEEC_TPM_PCR_DIGEST : TR_TEEC_OK);
 			f.values[i][0] ^= 1;
 		}
 	}
