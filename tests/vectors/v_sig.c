@@ -196,13 +196,14 @@ bool wycheproof(struct run *r, const struct item *it, const json_t *j)
 {
 	const json_t *groups = json_object_get(j, "testGroups");
 	struct group g = { .alg = (const char *)jstr(j, "algorithm").p };
-	char kind[128];
+	char kind[128], raw_kind[160];
 	struct set *s;
 	size_t i;
 
 	if (!g.alg || !json_is_array(groups))
 		return false;
 	(void)snprintf(kind, sizeof(kind), "Wycheproof %.80s", g.alg);
+	(void)snprintf(raw_kind, sizeof(raw_kind), "%s, bare keys", kind);
 	s = set_of(r, it, kind, false);
 	json_array_foreach(groups, i, g.g) {
 		const json_t *tests = json_object_get(g.g, "tests");
@@ -216,6 +217,8 @@ bool wycheproof(struct run *r, const struct item *it, const json_t *j)
 		} else if (strncmp(g.alg, "EDDSA", 5) == 0 || strncmp(g.alg, "ECDSA", 5) == 0 ||
 			   strncmp(g.alg, "RSA", 3) == 0 || strcmp(g.alg, "EdDSA") == 0) {
 			signature_group(s, &g, tests);
+			if (g.alg[0] == 'R' || strncmp(g.alg, "ECDSA", 5) == 0)
+				raw_group(set_of(r, it, raw_kind, false), g.g);
 		} else {
 			for (size_t k = 0; k < TR_ARRAY_LEN(absent); k++)
 				if (strncmp(g.alg, absent[k].start, strlen(absent[k].start)) == 0)

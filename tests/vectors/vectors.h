@@ -70,6 +70,9 @@ void json_suites(struct run *r);
 void jcs_pairs(struct run *r);
 void tuf_archives(struct run *r);
 
+/* v_raw.c: one group of signatures by tr_raw_verify_*. */
+void raw_group(struct set *s, const json_t *group);
+
 /* unpack.c: false when the bytes are damaged (or longer than max when unpacked). */
 bool gunzip(struct tr_view in, size_t max, struct tr_buf *ret);
 bool is_tar(struct tr_view v);
