@@ -25,7 +25,8 @@ enum tr_raw_type tr_raw_priv_type(const struct tr_raw_priv *k);
 struct tr_view tr_raw_priv_spki(const struct tr_raw_priv *k);
 struct tr_view tr_raw_priv_point(const struct tr_raw_priv *k);
 
-/* Appended to ret: r || s, big-endian, each of the curve's length; the hash is over the concatenated parts. */
+/* Appended to ret: r || s, big-endian, each of the curve's length; the hash is over the concatenated parts and is SHA-256
+ * for P-256, SHA-384 for P-384. Deterministic (RFC 6979): the same key signs the same bytes in the same way. */
 TR_RC tr_raw_sign_ecdsa(const struct tr_raw_priv *k, enum tr_raw_hash h, const struct tr_view *parts, size_t n_parts,
 			struct tr_buf *ret, struct tr_err *err);
 /* The DER form of certificates. */

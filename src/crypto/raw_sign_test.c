@@ -10,6 +10,8 @@
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 
+#include "codec/text.h"
+
 static const uint8_t seed[32] = { 1, 2, 3 };
 static const struct tr_view msg = { (const uint8_t *)"a report", 8 };
 
@@ -105,6 +107,50 @@ static void ecdsa_verifies_in_both_forms(void **state)
 	}
 }
 
+/* RFC 6979 A.2.5 and A.2.6, message "sample". */
+static const char p256_key[] = "-----BEGIN PRIVATE KEY-----\n"
+			       "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgya+p2EW6dRZrXCFX\n"
+			       "Z7HWk05Qw9s26JsSe4piKxIPZyGhRANCAARg/tS6JVqdMclh63TGNW1owEm4kjth\n"
+			       "+mzmaWIuYPKftnkD/hAIuLyZpBrp6VYovGTy8bIMLX6fUXejwpTURiKZ\n"
+			       "-----END PRIVATE KEY-----\n";
+static const char p384_key[] = "-----BEGIN PRIVATE KEY-----\n"
+			       "MIG2AgEAMBAGByqGSM49AgEGBSuBBAAiBIGeMIGbAgEBBDBrnT2tLhuMHAWxmHW2\n"
+			       "ZZ9N4jw7Znvyl7qapHdAeHE32JbVck5McKgl+HLJ6mDS7fWhZANiAATsOk5BW04Z\n"
+			       "pFaGGAKfQn+l2pqLxK6S4C4GquUoazAMZN748OqQVYZgZKJUUVSAvBOAFdm3LX1X\n"
+			       "JE6o75rAxiGJZwilk2f537n1TKhLPxydsSiLIxw64NT+c0T9JTMmRyA=\n"
+			       "-----END PRIVATE KEY-----\n";
+static const char p256_rs[] = "efd48b2aacb6a8fd1140dd9cd45e81d69d2c877b56aaf991c34d0ea84eaf3716"
+			      "f7cb1c942d657c41d436c7a1b6e29f65f3e900dbb9aff4064dc4ab2f843acda8";
+static const char p384_rs[] = "94edbb92a5ecb8aad4736e56c691916b3f88140666ce9fa73d64c4ea95ad133c"
+			      "81a648152e44acf96e36dd1e80fabe46"
+			      "99ef4aeb15f178cea1fe40db2603138f130e740a19624526203b6351d0a3a94f"
+			      "a329c145786e679e7b82c71a38628ac8";
+
+static void nonces_are_those_of_rfc_6979(void **state)
+{
+	static const struct {
+		const char *key, *rs;
+		enum tr_raw_hash hash, wrong;
+	} cases[] = { { p256_key, p256_rs, TR_HASH_SHA256, TR_HASH_SHA384 },
+		      { p384_key, p384_rs, TR_HASH_SHA384, TR_HASH_SHA256 } };
+	struct tr_view sample = TR_VIEW_LIT("sample");
+	struct tr_err err;
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct tr_buf sig = TR_BUF_INIT, hex = TR_BUF_INIT;
+		struct tr_raw_priv *k;
+
+		assert_int_equal(tr_raw_priv_pem(tr_view_str(cases[i].key), &k, &err), TR_OK);
+		assert_int_equal(tr_raw_sign_ecdsa(k, cases[i].hash, &sample, 1, &sig, &err), TR_OK);
+		tr_hex_add(&hex, tr_buf_view(&sig));
+		assert_string_equal(tr_buf_cstr(&hex), cases[i].rs);
+		assert_int_equal(tr_raw_sign_ecdsa(k, cases[i].wrong, &sample, 1, &sig, &err), TR_E_INVALID);
+		tr_raw_priv_free(k);
+		tr_buf_done(&sig), tr_buf_done(&hex);
+	}
+}
+
 static void rsa_verifies_in_both_schemes(void **state)
 {
 	struct tr_raw_priv *k, *again, *fresh;
@@ -165,6 +211,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_seed_gives_the_same_key_again),
 		cmocka_unit_test(ecdsa_verifies_in_both_forms),
+		cmocka_unit_test(nonces_are_those_of_rfc_6979),
 		cmocka_unit_test(rsa_verifies_in_both_schemes),
 		cmocka_unit_test(pem_is_read_and_nonsense_refused),
 	};

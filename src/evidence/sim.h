@@ -74,8 +74,8 @@ TR_RC tr_sim_case_files(const struct tr_sim_case *c, const struct tr_sim_spec *s
 /* What the verifiers take, borrowed from the case. */
 struct tr_dcap_collateral tr_sim_collateral(const struct tr_sim_case *c);
 
-/* A vendor: its keys and chains. seed: 32 bytes, the same seed gives the same keys. On AMD's side that takes some seconds
- * at first use (RSA-4096). NULL, for tests: fresh keys on Intel's side, and on AMD's the published ones of
+/* A vendor: its keys and chains. seed: 32 bytes; the same seed gives the same keys, and on Intel's side the same bytes of
+ * everything. On AMD's side it takes some seconds at first use (RSA-4096), and signatures have salt. NULL, for tests: fresh keys on Intel's side, and on AMD's the published ones of
  * sim_amd_keys.inc, which anybody can sign with: never ask anyone to trust those. */
 struct tr_sim;
 TR_RC tr_sim_new(const uint8_t *seed, struct tr_sim **ret, struct tr_err *err);

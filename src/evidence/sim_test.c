@@ -199,10 +199,10 @@ static void published_keys_are_known_as_such(void **state)
 static void a_platform_keeps_its_certificate(void **state)
 {
 	struct tr_sim_spec spec = spec_of(&shapes[0]);
-	struct tr_buf one = TR_BUF_INIT, two = TR_BUF_INIT;
+	struct tr_buf one = TR_BUF_INIT, two = TR_BUF_INIT, three = TR_BUF_INIT;
 	struct tr_quote a, b;
 	enum tr_tee_code code;
-	struct tr_sim *s;
+	struct tr_sim *s, *again;
 	struct tr_err err;
 
 	(void)state;
@@ -210,6 +210,10 @@ static void a_platform_keeps_its_certificate(void **state)
 	assert_int_equal(tr_sim_quote(s, &spec, &one, &err), TR_OK);
 	spec.report_data[0] ^= 1;
 	assert_int_equal(tr_sim_quote(s, &spec, &two, &err), TR_OK);
+	/* Also when it starts anew. */
+	assert_int_equal(tr_sim_new(seed, &again, &err), TR_OK);
+	assert_int_equal(tr_sim_quote(again, &spec, &three, &err), TR_OK);
+	assert_true(tr_view_eq(tr_buf_view(&two), tr_buf_view(&three)));
 	assert_int_equal(tr_quote_parse(tr_buf_view(&one), &a, &code, &err), TR_OK);
 	assert_int_equal(tr_quote_parse(tr_buf_view(&two), &b, &code, &err), TR_OK);
 	assert_true(tr_view_eq(a.cert_data, b.cert_data));
@@ -218,8 +222,8 @@ static void a_platform_keeps_its_certificate(void **state)
 	assert_memory_equal(b.td.report_data.p, spec.report_data, 64);
 	assert_memory_equal(b.td.rtmr[3].p, spec.rtmr[3], 48);
 	assert_int_equal(a.trailing.n, 0);
-	tr_buf_done(&one), tr_buf_done(&two);
-	tr_sim_free(s);
+	tr_buf_done(&one), tr_buf_done(&two), tr_buf_done(&three);
+	tr_sim_free(s), tr_sim_free(again);
 }
 
 static void what_cannot_be_is_refused(void **state)
