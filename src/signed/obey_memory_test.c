@@ -3,7 +3,7 @@
  * answers with an error or a refusal, never with a yes. */
 #include "signed/obey_sample.h"
 
-#include "signed/failing_memory.h"
+#include "base/failing_memory.h"
 
 struct world {
 	struct tr_keyset ks, next;

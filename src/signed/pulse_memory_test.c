@@ -3,7 +3,7 @@
  * function answers with an error or does without. OpenSSL's own allocations are not among them. */
 #include "signed/signed_test.h"
 
-#include "signed/failing_memory.h"
+#include "base/failing_memory.h"
 #include "signed/pulse_sample.h"
 
 struct path {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One test program's own allocations, each of which can be made to fail (linked with --wrap=malloc,--wrap=calloc,
  * --wrap=realloc). OpenSSL's are not among them. */
-#ifndef TR_SIGNED_FAILING_MEMORY_H
-#define TR_SIGNED_FAILING_MEMORY_H
+#ifndef TR_BASE_FAILING_MEMORY_H
+#define TR_BASE_FAILING_MEMORY_H
 
 #include <stdbool.h>
 #include <stddef.h>
