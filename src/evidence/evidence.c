@@ -212,14 +212,19 @@ void tr_tee_advisory(struct tr_tee_result *r, struct tr_view id)
 {
 	size_t at = 0, n = id.n < sizeof(r->advisories[0]) ? id.n : sizeof(r->advisories[0]) - 1;
 	char text[sizeof(r->advisories[0])] = { 0 };
+	bool whole = n == id.n;
 
-	memcpy(text, id.p, n);
+	if (n)
+		memcpy(text, id.p, n);
 	while (at < r->n_advisories && strcmp(r->advisories[at], text) < 0)
 		at++;
-	if (at < r->n_advisories && !strcmp(r->advisories[at], text))
+	if (whole && at < r->n_advisories && !strcmp(r->advisories[at], text))
 		return;
-	if (r->n_advisories == TR_TEE_ADVISORIES_MAX)
+	/* A policy accepts advisories one by one: one that is not listed must not pass for want of room. */
+	if (!whole || r->n_advisories == TR_TEE_ADVISORIES_MAX) {
+		(void)tr_tee_line(r, "advisories", TR_Q_CURRENT, TR_TEEC_LIMIT, "at most 48, of 23 characters", text);
 		return;
+	}
 	memmove(r->advisories[at + 1], r->advisories[at], (r->n_advisories - at) * sizeof(text));
 	memcpy(r->advisories[at], text, sizeof(text));
 	r->n_advisories++;
