@@ -118,7 +118,7 @@ static void a_fault_stands_in_case_json(void **state)
 	assert_int_equal(run(at("f"), TR_OPT_STATUS, "OutOfDate", TR_OPT_DEBUG, ""), TR_CLI_EXIT_OK);
 	load(at("f/case.json"), &json);
 	assert_non_null(strstr(tr_buf_cstr(&json), "\"tcb_status\": \"OutOfDate\""));
-	assert_non_null(strstr(tr_buf_cstr(&json), "reject: debug"));
+	assert_non_null(strstr(tr_buf_cstr(&json), "reject: DEBUG"));
 	tr_buf_done(&json), tr_buf_done(&quote);
 }
 

@@ -60,7 +60,8 @@ static void put_case(struct tr_buf *b, const struct tr_sim_spec *spec, const cha
 		(void)snprintf(text, sizeof(text), "\"%s\"", tr_tcb_status_name(status));
 	tr_buf_adds(b, "{\n \"name\": ");
 	tr_json_put_str(b, tr_view_str(name));
-	tr_buf_addf(b, ",\n \"kind\": \"simulated %s (%s)\",\n", tr_tee_kind_name(spec->kind), SIM_ORGANISATION);
+	tr_buf_addf(b, ",\n \"kind\": \"simulated %s (%s)\",\n",
+		    spec->kind == TR_TEE_TDX ? "TDX" : spec->kind == TR_TEE_SGX ? "SGX" : "SEV-SNP", SIM_ORGANISATION);
 	tr_buf_adds(b, " \"source\": [{\"repo\": \"(generated)\", \"licence\": \"CC0/own\"}],\n");
 	tr_buf_addf(b, " \"verification_time\": %lld,\n \"verification_time_iso\": \"", (long long)TR_SIM_TIME);
 	tr_rfc3339_add(b, TR_SIM_TIME * 1000);
@@ -69,7 +70,7 @@ static void put_case(struct tr_buf *b, const struct tr_sim_spec *spec, const cha
 		tr_buf_addf(b, "\"why\": \"%s\", \"code\": \"%s\", ", fault->what, tr_tee_code_info(fault->code)->slug);
 	else
 		tr_buf_adds(b, "\"why\": null, ");
-	tr_buf_addf(b, "\"default_policy\": %s},\n", debug(spec) ? "[\"reject: debug\"]" : "null");
+	tr_buf_addf(b, "\"default_policy\": %s},\n", debug(spec) ? "[\"reject: DEBUG\"]" : "null");
 	tr_buf_addf(b, " \"checks\": [{\"time\": %lld, \"expect_crypto\": \"%s\", \"expect_tcb_status\": %s}],\n",
 		    (long long)TR_SIM_TIME, crypto, text);
 	tr_buf_adds(b, " \"fields\": {\"report_data\": \"");
