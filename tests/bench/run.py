@@ -387,6 +387,7 @@ class Bench:
             self.pulse()
             self.keyset()
             self.message()
+            self.verify()
             self.snapshot()
             self.registry()
             self.register(server, fleet)
