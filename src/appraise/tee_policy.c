@@ -376,6 +376,23 @@ bool tr_tee_policy_for(const struct tr_tee_policy *p, struct tr_view agent_type)
 	return false;
 }
 
+unsigned tr_tee_policy_kinds(const struct tr_tee_policy *p)
+{
+	unsigned kinds = 0;
+
+	for (unsigned k = 0; k < TR_TEE_KIND_N; k++)
+		kinds |= p->kinds[k] ? 1u << k : 0;
+	return kinds;
+}
+
+void tr_tee_policy_types(const struct tr_tee_policy *p, struct tr_buf *ret)
+{
+	if (p->any_type)
+		tr_buf_adds(ret, "*");
+	for (size_t i = 0; i < p->n_types; i++)
+		tr_buf_addf(ret, "%s%s", i || p->any_type ? "," : "", p->types[i]);
+}
+
 enum tr_rd_scheme tr_tee_policy_scheme(const struct tr_tee_policy *p)
 {
 	return p->scheme;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Registration, from the raw body to the 201: token → appraise → challenge, replay, identity → keys → store → answer.
  * Every attempt, good or bad, becomes an attestation row and an audit row; a refused one never becomes an agent. */
-#include "server/core.h"
+#include "server/attest.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -306,6 +306,11 @@ static uint64_t next_epoch(const struct tr_core *c, const struct tr_agent_row *o
 	return old && old->epoch + 1 > floor ? old->epoch + 1 : floor;
 }
 
+uint64_t tr_core_first_epoch(const struct tr_core *c)
+{
+	return next_epoch(c, NULL, false);
+}
+
 static void put_agent(struct admission *m, struct tr_tx *tx)
 {
 	const struct tr_token_row *token = TR_ROW(&m->core->tokens, m->token);
@@ -521,6 +526,19 @@ static void on_appraised(void *arg, const void *answer)
 
 	if (!a) {
 		tr_req_no_verifier(m->req);
+		admission_free(m);
+		return;
+	}
+	if (a->evidence) {
+		struct tr_core *c = m->core;
+		struct tr_req *req = TR_TAKE(m->req);
+
+		admission_free(m);
+		tr_attest_begin(c, req);
+		return;
+	}
+	if (m->req->q.in.n > TR_REGISTRATION_MAX) {
+		tr_req_refuse(m->req, 413, "body_too_large", "a registration without evidence has at most 16384 bytes");
 		admission_free(m);
 		return;
 	}

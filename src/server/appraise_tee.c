@@ -24,6 +24,7 @@ struct tr_tees {
 	struct tr_buf bundle_bytes;
 	struct tr_bundle bundle; /* borrows from them */
 	bool has_bundle;
+	uint8_t bundle_digest[32]; /* of the signed bytes */
 };
 
 /* ---- state ---- */
@@ -98,6 +99,7 @@ void tr_tees_on_state(struct tr_tees *t, struct tr_chan *c, const struct tr_fram
 		forget(t);
 	if (m.bundle.n) {
 		t->has_bundle = unwrap(m.bundle, &t->bundle_bytes, &t->bundle, &err) == TR_OK;
+		tr_sha256(m.bundle, t->bundle_digest);
 		if (!t->has_bundle)
 			tr_log_err(TR_LOG_ERROR, "collateral_unreadable", &err, NULL);
 	}
@@ -117,7 +119,7 @@ struct work {
 	struct tr_tee_in in;
 	struct tr_tee_verdict v;
 	struct tr_buf set, verdict, checks, claims;
-	uint8_t digest[32], ek[32];
+	uint8_t digest[32], bundle_digest[32];
 	struct tr_tpm_public ak;
 	char tier[17], difference[256];
 	const char *slug;
@@ -158,8 +160,10 @@ static TR_RC pick_bundle(struct tr_tees *t, struct work *w, struct tr_err *err)
 		if (unwrap(w->q.bundle, &w->own_bytes, &w->own_bundle, err))
 			return err->code;
 		w->in.bundle = &w->own_bundle;
+		tr_sha256(w->q.bundle, w->bundle_digest);
 	} else if (!w->q.replay && t->has_bundle) {
 		w->in.bundle = &t->bundle;
+		memcpy(w->bundle_digest, t->bundle_digest, sizeof(w->bundle_digest));
 	}
 	return TR_OK;
 }
@@ -318,6 +322,8 @@ static TR_RC appraise(struct tr_tees *t, struct work *w, struct tr_msg_attested 
 	m->expires = w->v.expires;
 	m->lifetime_s = tr_tee_policy_lifetime_s(w->in.policy);
 	tell_tpm(w, m);
+	if (w->in.bundle)
+		m->bundle = TR_VIEW_ARRAY(w->bundle_digest);
 	m->set = tr_buf_view(&w->set);
 	m->verdict = tr_buf_view(&w->verdict);
 	m->digest = TR_VIEW_ARRAY(w->digest);

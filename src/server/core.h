@@ -18,6 +18,7 @@
  *         follow, effects, watch, nodes              the fleet (src/fleet) beside the registry, on one node or several
  *         orders.h says which: orders, ordering, making, outbox, deliver, receipts, command_json, original
  *         authority.h says which: keyset*, signing, skeys*
+ *         attest.h says which: attest, attest_rows, tee_state, tpm_credential, api_tee_*, api_collateral, api_verdicts, api_results
  *         hub.h says which: hub, discovery, mailbox, prekey, security
  *
  *   role keys: role_keys, keyring*, hsm     role appraise: role_appraise, appraise_signed
@@ -67,6 +68,8 @@ struct tr_core {
 	struct tr_authority *authority; /* what keysets and skeys say (authority.h) */
 	struct tr_orders *orders;       /* what commands and outboxes say (orders.h) */
 	struct tr_hub *hub;             /* what attested and mails say (hub.h) */
+	struct tr_tee_state *tee;       /* by what evidence is judged (attest.h) */
+	struct tr_activations *activations; /* of TPMs' keys, under way */
 	bool loaded, ready_told, stopping;
 	unsigned loading; /* tables still to come */
 	bool store_ok;
@@ -287,6 +290,8 @@ void tr_core_take_ticket_key(struct tr_core *c);
 void tr_core_tell_maintenance(struct tr_core *c); /* the fleet hears of windows whenever they change */
 
 extern const tr_api_fn tr_api[TR_RT_N]; /* dispatch.c */
+/* By the bearer token; answers when it is none of an operator's. */
+bool tr_core_is_operator(struct tr_core *c, struct tr_req *r);
 /* Frames of fronts (dispatch.c), and rows of the store (load.c). */
 void tr_core_on_request(void *arg, struct tr_chan *ch, const struct tr_frame *f);
 void tr_core_on_pulse(void *arg, struct tr_chan *ch, const struct tr_frame *f);
@@ -311,6 +316,7 @@ void tr_api_skey_retire(struct tr_core *c, struct tr_req *r);
 void tr_api_skey_revoke(struct tr_core *c, struct tr_req *r);
 void tr_api_skey_adoption(struct tr_core *c, struct tr_req *r);
 void tr_api_challenge(struct tr_core *c, struct tr_req *r);
+uint64_t tr_core_first_epoch(const struct tr_core *c); /* of an agent that is new here */
 void tr_api_whoami(struct tr_core *c, struct tr_req *r);
 void tr_api_register(struct tr_core *c, struct tr_req *r);
 void tr_api_time(struct tr_core *c, struct tr_req *r);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a front's frame to the handler of its route: who asks, and whether core can answer at all. */
 #include "server/core.h"
+#include "server/attest.h"
 #include "server/hub.h"
 #include "server/public_keys.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 
-static bool authorized(struct tr_core *c, struct tr_req *r)
+bool tr_core_is_operator(struct tr_core *c, struct tr_req *r)
 {
 	struct tr_item *i = tr_table_get_alt(&c->operators, r->q.bearer);
 	const struct tr_operator_row *op = TR_ROW(&c->operators, i);
@@ -77,7 +78,7 @@ void tr_core_on_request(void *arg, struct tr_chan *ch, const struct tr_frame *f)
 		tr_req_refuse(&r, 503, "starting", "the server is starting; try again in a second");
 		return;
 	}
-	if (route->auth == TR_AUTH_OPERATOR && !authorized(c, &r))
+	if (route->auth == TR_AUTH_OPERATOR && !tr_core_is_operator(c, &r))
 		return;
 	if (!tr_api[route->id]) {
 		tr_req_refuse(&r, 404, "no_such_route", "this server has no such route");
@@ -107,6 +108,21 @@ const tr_api_fn tr_api[TR_RT_N] = {
 	[TR_RT_SKEY_REVOKE] = tr_api_skey_revoke,
 	[TR_RT_SKEY_ADOPTION] = tr_api_skey_adoption,
 	[TR_RT_CHALLENGE] = tr_api_challenge,
+	[TR_RT_TPM_CREDENTIAL] = tr_api_tpm_credential,
+	[TR_RT_AGENT_ATTESTATION] = tr_api_agent_attestation,
+	[TR_RT_JWKS] = tr_api_jwks,
+	[TR_RT_VERDICT_LIST] = tr_api_verdict_list,
+	[TR_RT_VERDICT_GET] = tr_api_verdict_get,
+	[TR_RT_VERDICT_REPLAY] = tr_api_verdict_replay,
+	[TR_RT_TEE_POLICY_LIST] = tr_api_tee_policy_list,
+	[TR_RT_TEE_POLICY_ADD] = tr_api_tee_policy_add,
+	[TR_RT_TEE_POLICY_GET] = tr_api_tee_policy_get,
+	[TR_RT_TEE_POLICY_ACTIVATE] = tr_api_tee_policy_activate,
+	[TR_RT_TEE_POLICY_RETIRE] = tr_api_tee_policy_retire,
+	[TR_RT_TEE_POLICY_TEST] = tr_api_tee_policy_test,
+	[TR_RT_COLLATERAL_LIST] = tr_api_collateral_list,
+	[TR_RT_COLLATERAL_ADD] = tr_api_collateral_add,
+	[TR_RT_COLLATERAL_GET] = tr_api_collateral_get,
 	[TR_RT_PUBLIC_KEY] = tr_api_public_key,
 	[TR_RT_PUBLIC_KEYS] = tr_api_public_keys,
 	[TR_RT_REGISTER] = tr_api_register,

@@ -2,6 +2,7 @@
 /* What the store holds, into core's memory, and the moment from which core is ready. */
 #include "server/authority.h"
 #include "server/core.h"
+#include "server/attest.h"
 #include "server/hub.h"
 #include "server/orders.h"
 #include "server/role.h"
@@ -147,6 +148,7 @@ void tr_core_on_load_done(void *arg, struct tr_chan *ch, const struct tr_frame *
 		return;
 	}
 	c->loaded = true;
+	tr_tee_loaded(c);
 	tr_core_node_loaded(c);
 	if (c->egress_up)
 		tr_effects_egress_up(c->effects);

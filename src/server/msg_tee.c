@@ -54,7 +54,7 @@ static const struct tr_field attested_fields[] = {
 	F(T, tcb_status, TEXT, 48), F(T, tier, TEXT, 16), F(T, image, TEXT, 64), F(T, simulated, BOOL, 0),
 	F(T, static_scheme, BOOL, 0), F(T, expires, I64, 0), F(T, lifetime_s, U64, 0), F(T, ak_name, HEX, 66),
 	F(T, ak_trust, U64, 0), F(T, resets, U64, 0), F(T, restarts, U64, 0), F(T, clock, U64, 0),
-	F(T, set, BYTES, TR_TEE_SET_MAX), F(T, verdict, RAW, TR_VERDICT_JSON_MAX), F(T, digest, HEX, 32),
+	F(T, bundle, HEX, 32), F(T, set, BYTES, TR_TEE_SET_MAX), F(T, verdict, RAW, TR_VERDICT_JSON_MAX), F(T, digest, HEX, 32),
 	F(T, checks, RAW, TR_CHECKS_JSON_MAX), F(T, claims, TEXT, TR_RESULT_CLAIMS_MAX), F(T, same, BOOL, 0),
 	F(T, difference, TEXT, 512), F(T, duration_ns, U64, 0),
 };

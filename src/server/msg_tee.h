@@ -50,6 +50,7 @@ struct tr_msg_attested {
 	uint64_t lifetime_s;
 	struct tr_view ak_name;
 	uint64_t ak_trust, resets, restarts, clock; /* of a TPM's quote */
+	struct tr_view bundle;      /* SHA-256 of the signed bundle that was used; empty: none */
 	struct tr_view set, verdict, digest, checks, claims;
 	bool same;                  /* replay: byte for byte what verdict_was says */
 	struct tr_view difference;  /* the first place where it is not */

@@ -2,6 +2,7 @@
 /* A request under way in core, and the transaction that makes its effect durable before it is answered. */
 #include "server/authority.h"
 #include "server/core.h"
+#include "server/attest.h"
 #include "server/hub.h"
 #include "server/orders.h"
 
@@ -243,7 +244,7 @@ void tr_core_apply(struct tr_core *c, struct tr_view ops, bool foreign)
 	struct tr_view one;
 	struct tr_err err;
 	bool policy = false, authority = false;
-	uint32_t heard = 0; /* tables, a bit each */
+	uint32_t heard = 0, changed = 0; /* tables, a bit each */
 
 	while (tr_records_next(&ops, &one)) {
 		struct tr_msg_op m;
@@ -259,6 +260,7 @@ void tr_core_apply(struct tr_core *c, struct tr_view ops, bool foreign)
 		if (!t || m.op == TR_OP_EXPIRE || m.op == TR_OP_TELL || tr_record_decode(t->def, m.row, &row, &err))
 			continue;
 		heard |= foreign ? 1u << m.table : 0;
+		changed |= 1u << m.table;
 		if (t == &c->agents) {
 			put_agent(c, &row.agent);
 			continue;
@@ -291,6 +293,7 @@ void tr_core_apply(struct tr_core *c, struct tr_view ops, bool foreign)
 	}
 	if (authority)
 		tr_authority_follow(c);
+	tr_tee_follow(c, changed);
 	if (heard)
 		tr_core_heard(c, heard);
 }

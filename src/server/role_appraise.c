@@ -13,6 +13,8 @@
 #include "crypto/x509.h"
 #include "server/appraise_hub.h"
 #include "server/appraise_signed.h"
+#include "server/appraise_tee.h"
+#include "server/routes.h"
 #include "server/pulse_read.h"
 #include "signed/keyset.h"
 
@@ -21,6 +23,7 @@ struct appraiser {
 	struct tr_vkey vkeys[TR_VKEYS_MAX];
 	uint8_t (*hashes)[32], (*withdrawn)[32];
 	struct tr_buf policy_bytes; /* what the policy's views borrow from */
+	struct tr_tees *tees;       /* by what evidence is judged */
 };
 
 static void policy_clear(struct appraiser *a)
@@ -114,6 +117,8 @@ static void on_appraise(void *arg, struct tr_chan *c, const struct tr_frame *f)
 	memset(&r, 0, sizeof(r));
 	if (tr_record_decode(&tr_msg_appraise_def, f->payload, &q, &err))
 		r.reason = TR_R_MALFORMED;
+	else if (tr_is_registration_with_evidence(q.body))
+		out.evidence = true;
 	else
 		tr_appraise_body(&a->policy, q.body, q.exporter, q.now, &r, &key);
 	tr_appraisal_checks_json(&r, &checks);
@@ -352,6 +357,45 @@ static void on_read_keyset(void *arg, struct tr_chan *c, const struct tr_frame *
 	tr_chan_send_record(c, TR_M_KEYSET_READ, f->id, &tr_msg_done_def, &out);
 }
 
+static void on_tee_state(void *arg, struct tr_chan *c, const struct tr_frame *f)
+{
+	tr_tees_on_state(((struct appraiser *)arg)->tees, c, f);
+}
+
+static void on_attest(void *arg, struct tr_chan *c, const struct tr_frame *f)
+{
+	tr_tees_on_attest(((struct appraiser *)arg)->tees, c, f);
+}
+
+static void on_replay(void *arg, struct tr_chan *c, const struct tr_frame *f)
+{
+	tr_tees_on_replay(((struct appraiser *)arg)->tees, c, f);
+}
+
+static void on_registration(void *arg, struct tr_chan *c, const struct tr_frame *f)
+{
+	(void)arg;
+	tr_appraise_registration(c, f);
+}
+
+static void on_tee_policy(void *arg, struct tr_chan *c, const struct tr_frame *f)
+{
+	(void)arg;
+	tr_appraise_policy(c, f);
+}
+
+static void on_bundle(void *arg, struct tr_chan *c, const struct tr_frame *f)
+{
+	(void)arg;
+	tr_appraise_bundle(c, f);
+}
+
+static void on_credential(void *arg, struct tr_chan *c, const struct tr_frame *f)
+{
+	(void)arg;
+	tr_appraise_credential(c, f);
+}
+
 static const struct tr_frame_rule rules[TR_FRAME_TYPE_MAX] = {
 	[TR_M_READ_APPROVAL] = { tr_appraise_approval, 80000 },
 	[TR_M_READ_RECEIPT] = { tr_appraise_receipt, 14000 },
@@ -360,7 +404,14 @@ static const struct tr_frame_rule rules[TR_FRAME_TYPE_MAX] = {
 	[TR_M_READ_ENVELOPE] = { tr_appraise_envelope, 80000 },
 	[TR_M_RECHECK] = { on_recheck, TR_MSG_PULSE_MAX },
 	[TR_M_POLICY] = { on_policy, TR_MSG_POLICY_MAX },
-	[TR_M_APPRAISE] = { on_appraise, 20000 },
+	[TR_M_APPRAISE] = { on_appraise, TR_HUB_REGISTRATION_MAX + 256 },
+	[TR_M_TEE_STATE] = { on_tee_state, 601000 },
+	[TR_M_READ_REGISTRATION] = { on_registration, TR_HUB_REGISTRATION_MAX + 5000 },
+	[TR_M_ATTEST] = { on_attest, 801000 },
+	[TR_M_REPLAY] = { on_replay, 901000 },
+	[TR_M_READ_TEE_POLICY] = { on_tee_policy, 66000 },
+	[TR_M_READ_BUNDLE] = { on_bundle, 601000 },
+	[TR_M_TPM_CREDENTIAL] = { on_credential, 17000 },
 	[TR_M_CSR] = { on_csr, 10000 },
 	[TR_M_READ_KEY] = { on_read_key, 5000 },
 	[TR_M_READ_KEYSET] = { on_read_keyset, 2 * TR_KEYSET_MAX + 64 },
@@ -374,8 +425,12 @@ TR_RC tr_role_appraise(const struct tr_config *cfg, struct tr_err *err)
 
 	(void)cfg;
 	a.policy.mode = TR_MODE_ENFORCE;
+	a.tees = tr_tees_new();
+	if (!a.tees)
+		return tr_err_set(err, TR_E_INTERNAL, "out of memory", "appraise");
 	rc = tr_role_serve(TR_PROC_APPRAISE, rules, &a, err);
 	policy_clear(&a);
+	a.tees = tr_tees_free(a.tees);
 	tr_buf_done(&a.policy_bytes);
 	return rc;
 }

@@ -2,6 +2,7 @@
 /* Boot, channels and clock of core. What it decides is elsewhere; core.h says where. */
 #include "server/authority.h"
 #include "server/core.h"
+#include "server/attest.h"
 #include "server/hub.h"
 #include "server/msg_hub.h"
 #include "server/orders.h"
@@ -37,6 +38,12 @@ static void end_call(struct tr_core *c, struct tr_chan *ch, const struct tr_reco
 		struct tr_msg_original_signed original;
 		struct tr_msg_approval_read approval;
 		struct tr_msg_receipt_read receipt;
+		struct tr_msg_registration_read registration;
+		struct tr_msg_attested attested;
+		struct tr_msg_tee_policy_read tee_policy;
+		struct tr_msg_bundle_read bundle;
+		struct tr_msg_tpm_credential_made credential;
+		struct tr_msg_result_signed result;
 		struct tr_msg_request_verified request;
 		struct tr_msg_prekey_read prekey;
 		struct tr_msg_envelope_read envelope;
@@ -67,6 +74,12 @@ static void on_keys_loaded(void *arg, struct tr_chan *ch, const struct tr_frame 
 static void on_key_made(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_key_made_def, f); }
 static void on_signed(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_commands_signed_def, f); }
 static void on_original(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_original_signed_def, f); }
+static void on_registration(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_registration_read_def, f); }
+static void on_attested(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_attested_def, f); }
+static void on_tee_policy(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_tee_policy_read_def, f); }
+static void on_bundle(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_bundle_read_def, f); }
+static void on_credential(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_tpm_credential_made_def, f); }
+static void on_result(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_result_signed_def, f); }
 static void on_listed(void *arg, struct tr_chan *ch, const struct tr_frame *f) { end_call(arg, ch, &tr_msg_rows_def, f); }
 
 /* A list that failed has no rows frame: its question is still open. */
@@ -207,6 +220,7 @@ static const struct tr_frame_rule keys_rules[TR_FRAME_TYPE_MAX] = {
 	[TR_M_KEY_MADE] = { on_key_made, 4096 },
 	[TR_M_COMMANDS_SIGNED] = { on_signed, 1001000 },
 	[TR_M_ORIGINAL_SIGNED] = { on_original, 5200 },
+	[TR_M_RESULT_SIGNED] = { on_result, 9000 },
 	[TR_M_HELLO] = { on_hello, 16 },
 };
 static const struct tr_frame_rule appraise_rules[TR_FRAME_TYPE_MAX] = {
@@ -218,6 +232,12 @@ static const struct tr_frame_rule appraise_rules[TR_FRAME_TYPE_MAX] = {
 	[TR_M_RECHECKED] = { on_done, 1024 },
 	[TR_M_APPROVAL_READ] = { on_approval_read, 8192 },
 	[TR_M_RECEIPT_READ] = { on_receipt_read, 12288 },
+	[TR_M_REGISTRATION_READ] = { on_registration, 210000 },
+	[TR_M_ATTESTED] = { on_attested, 200000 },
+	[TR_M_REPLAYED] = { on_attested, 200000 },
+	[TR_M_TEE_POLICY_READ] = { on_tee_policy, 4096 },
+	[TR_M_BUNDLE_READ] = { on_bundle, 264000 },
+	[TR_M_TPM_CREDENTIAL_MADE] = { on_credential, 4096 },
 	[TR_M_REQUEST_VERIFIED] = { on_request_verified, 1024 },
 	[TR_M_PREKEY_READ] = { on_prekey_read, 2048 },
 	[TR_M_ENVELOPE_READ] = { on_envelope_read, 1024 },
@@ -352,8 +372,10 @@ static void on_control(void *arg)
 		case TR_TAG_KEYS: add_helper(c, &c->keys, fd, keys_rules); break;
 		case TR_TAG_APPRAISE:
 			add_helper(c, &c->appraise, fd, appraise_rules);
-			if (c->loaded)
+			if (c->loaded) {
 				tr_core_send_policy(c);
+				tr_tee_appraise_up(c);
+			}
 			break;
 		case TR_TAG_EGRESS:
 			add_helper(c, &c->egress, fd, egress_rules);
@@ -511,7 +533,8 @@ static bool make_tables(struct tr_core *c)
 	       tr_table_init(&c->bundles, &tr_bundle_row_def, 0, seed) &&
 	       tr_table_init(&c->tee_policies, &tr_tee_policy_row_def, 0, seed) &&
 	       tr_table_init(&c->mails, &tr_mail_def, 0, seed) && (c->orders = tr_orders_new()) != NULL &&
-	       (c->hub = tr_hub_new()) != NULL;
+	       (c->hub = tr_hub_new()) != NULL && (c->tee = tr_tee_state_new()) != NULL &&
+	       (c->activations = tr_activations_new()) != NULL;
 }
 
 TR_RC tr_role_core(const struct tr_config *cfg, struct tr_err *err)

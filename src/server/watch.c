@@ -2,6 +2,7 @@
 /* What core does by the clock: judges silence, reminds of alerts, watches its own clock, and sweeps what pulses changed
  * into the store. */
 #include "server/core.h"
+#include "server/attest.h"
 #include "server/hub.h"
 #include "server/orders.h"
 
@@ -56,6 +57,7 @@ void tr_core_watch_tick(struct tr_core *c)
 		tr_core_keep_ticket_key(c);
 	tr_orders_tick(c, &now);
 	tr_hub_tick(c, &now);
+	tr_tee_tick(c);
 }
 
 /* ---- the sweep ---- */
