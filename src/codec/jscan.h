@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A strict JSON reader (RFC 8259) for documents whose very bytes are signed (TCB info, QE identity): one pass over the text,
  * no tree, no allocation, every value known by its place in the text. codec/json.h is the one for everything else; why this
- * exists beside it: docs/decisions. Refused: duplicate keys in one object, invalid UTF-8, a lone surrogate, NUL in a
- * string, depth over 16, numbers that are no int64, trailing text. */
+ * exists beside it: docs/decisions/0021. Refused: duplicate keys in one object, an escape in a key, invalid UTF-8, a lone
+ * surrogate, NUL in a string, depth over 16, integers that are no int64, over 512 members open at once, over 4 MiB, trailing
+ * text. Reals are recognised and never converted. */
 #ifndef TR_CODEC_JSCAN_H
 #define TR_CODEC_JSCAN_H
 

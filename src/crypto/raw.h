@@ -16,6 +16,7 @@ const char *tr_raw_hash_name(enum tr_raw_hash h); /* "sha256" */
 /* One digest over up to n parts. SHA-1 is for reading old logs only; no signature of it is ever accepted. */
 void tr_raw_digest(enum tr_raw_hash h, const struct tr_view *parts, size_t n, uint8_t out[64]);
 
+/* A key is used by one thread at a time. */
 struct tr_raw_key;
 struct tr_raw_key *tr_raw_key_free(struct tr_raw_key *k);
 TR_DEFINE_AUTO(struct tr_raw_key *, tr_raw_key_free)
