@@ -2,7 +2,7 @@
 # bash completion of troth(1)
 _troth()
 {
-	local nouns='login token agent command attestation key keyset operator release policy audit alert event maintenance status version'
+	local nouns='login token agent command attestation key keyset operator release policy audit alert event maintenance status quote collateral version'
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} noun='' verb='' verbs=''
 	local i w
 
@@ -29,6 +29,8 @@ _troth()
 	alert) verbs='list show ack resolve' ;;
 	event) verbs='list show' ;;
 	maintenance) verbs='add list end' ;;
+	quote) verbs='show verify simulate' ;;
+	collateral) verbs='import show check sign' ;;
 	esac
 	if [[ $cur == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W '--output --json --quiet --profile --watch --help' -- "$cur")

@@ -300,7 +300,7 @@ static void tcb_limit(struct tr_tee_run *run, enum tr_tcb_status s)
 		earlier(&limit, run->r->tcb_date + p->tcb.grace_s);
 	if (p->tcb.until)
 		earlier(&limit, p->tcb.until);
-	c = tr_tee_check_add(run->r, "tcb.limit", TR_Q_SOFTWARE, run->in->now < limit ? TR_TEEC_OK : TR_TEEC_TCB_STATUS);
+	c = tr_tee_check_add(run->r, "policy.tcb_limit", TR_Q_SOFTWARE, run->in->now < limit ? TR_TEEC_OK : TR_TEEC_TCB_STATUS);
 	tr_tee_expected(c, "before %" PRId64 " (Unix time)", limit);
 	tr_tee_seen(c, "%" PRId64, run->in->now);
 	earlier(&run->limit, limit);
@@ -316,7 +316,7 @@ void tr_tee_rules_tcb(struct tr_tee_run *run)
 	if (s == TR_TCB_NONE || s == TR_TCB_REVOKED || s == TR_TCB_NOT_SUPPORTED || s == TR_TCB_TDX_MODULE_MISMATCH ||
 	    s == TR_TCB_UNRECOGNISED)
 		return;
-	c = tr_tee_check_add(run->r, "tcb.status", TR_Q_SOFTWARE, p->tcb.accept[s] ? TR_TEEC_OK : TR_TEEC_TCB_STATUS);
+	c = tr_tee_check_add(run->r, "policy.tcb_status", TR_Q_SOFTWARE, p->tcb.accept[s] ? TR_TEEC_OK : TR_TEEC_TCB_STATUS);
 	for (unsigned i = 1; i < TR_TCB_N; i++) {
 		const size_t at = strlen(c->expected);
 
@@ -334,7 +334,7 @@ void tr_tee_rules_tcb(struct tr_tee_run *run)
 
 		for (size_t k = 0; k < p->tcb.n_advisories; k++)
 			known = known || strcmp(p->tcb.advisories[k], run->r->advisories[i]) == 0;
-		(void)line(run, "tcb.advisory", known, TR_TEEC_ADVISORY, "one that the policy lists", run->r->advisories[i]);
+		(void)line(run, "policy.advisory", known, TR_TEEC_ADVISORY, "one that the policy lists", run->r->advisories[i]);
 	}
 }
 

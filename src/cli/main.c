@@ -10,14 +10,16 @@
 	"Exit codes: 0 done; 1 refused by the server; 2 the server cannot be reached;\n"                           \
 	"3 not logged in; 4 a problem with a local file; 5 another server than the\n"                              \
 	"pinned one; 64 usage. Of commands that were waited for: 10 refused,\n"                                    \
-	"11 failed, 12 unknown, 13 expired, 14 cancelled; 15 not yet. See troth(1).\n"
+	"11 failed, 12 unknown, 13 expired, 14 cancelled; 15 not yet. Of evidence: 16\n"                          \
+	"good as far as asked, but not all was asked. See troth(1).\n"
 
 static const struct tr_noun *const nouns[] = { &tr_noun_login,	   &tr_noun_token,   &tr_noun_agent,
 					       &tr_noun_command,
 					       &tr_noun_attestation, &tr_noun_key,   &tr_noun_keyset,
 					       &tr_noun_operator, &tr_noun_release,
 					       &tr_noun_policy,	   &tr_noun_audit,   &tr_noun_alert,
-					       &tr_noun_event,   &tr_noun_maintenance, &tr_noun_status };
+					       &tr_noun_event,   &tr_noun_maintenance, &tr_noun_status,
+					       &tr_noun_quote,	   &tr_noun_collateral };
 
 static const struct argp_option common[] = {
 	{ "output", 'o', "FORMAT", 0, "table (default) or json", 2 },
