@@ -23,6 +23,7 @@ static struct tr_cmd_end reattest(void *arg, const struct tr_job *job, const str
 	/* The whole list, and at once: the pulse is what proves it. */
 	r->pulser.bpf_list_told = false;
 	r->pulse_now = true;
+	r->attesting.asked = true;
 	tr_buf_adds(b, "{\"image\":\"");
 	tr_hex_add(b, TR_VIEW_ARRAY(im.hash));
 	tr_buf_addf(b, "\",\"image_on_disk_differs\":%s,\"image_on_disk_missing\":%s,\"after_pulse\":%llu}",

@@ -18,6 +18,7 @@ void tr_runner_done(struct tr_runner *r)
 	tr_authority_done(&r->authority);
 	tr_next_done(&r->next);
 	tr_revocations_done(&r->revocations);
+	tr_run_close_attest(r);
 	tr_link_done(&r->link);
 	tr_pulser_done(&r->pulser);
 	tr_buf_done(&r->cert_pem);
@@ -240,6 +241,7 @@ static int loop(struct tr_runner *r)
 			tr_run_renew_if_due(r);
 			again = tr_run_rotate_if_due(r);
 			tr_run_after_pulse(r);
+			tr_run_attest_if_due(r);
 		} else {
 			/* At once the first time; where neither is taken, after the wait. */
 			bool other = tr_run_other_key(r);
@@ -310,8 +312,10 @@ static TR_RC prepare(struct tr_runner *r, const char *state_dir, struct tr_err *
 	/* A damaged list is asked for anew, whole. */
 	if (!rc && tr_revocations_load(&r->state, &r->revocations, err))
 		tr_log_err(TR_LOG_WARN, "revocations_unreadable", err, NULL);
-	if (!rc)
+	if (!rc) {
+		tr_run_open_attest(r);
 		rc = tr_run_open_eye(r, err);
+	}
 	if (!rc)
 		rc = tr_run_open_journal(r, err);
 	if (!rc)

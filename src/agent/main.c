@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Command line of troth-agent: reads options, hands on to one function per command. */
 #include "agent/agent.h"
+#include "agent/attest.h"
 #include "agent/image.h"
 #include "agent/state.h"
 #include "base/file.h"
@@ -41,7 +42,15 @@ enum opt {
 	OPT_BPF_CONTENT,
 	OPT_ROTATE_DAYS,
 	OPT_STALE_HOURS,
-	OPT_FOR
+	OPT_FOR,
+	OPT_TEE_SEED,
+	OPT_TEE_KIND,
+	OPT_TEE_PROGRAM,
+	OPT_TEE_DEBUG,
+	OPT_TEE_TCTI,
+	OPT_SECRETVM_URL,
+	OPT_SECRETVM_SCHEME,
+	OPT_SECRETVM_QUOTE
 };
 
 struct args {
@@ -50,6 +59,8 @@ struct args {
 	struct tr_enroll_opts enroll; /* its state_dir is every command's */
 	struct tr_configure_opts configure;
 	const char *announce, *journal;
+	const char *tee, *tee_arg; /* show, use PLATFORM, simulate-root DIR */
+	struct tr_tee_settings tee_settings;
 	uint64_t minutes;
 	bool json, debug;
 };
@@ -182,6 +193,45 @@ static error_t parse_journal(int key, char *arg, struct argp_state *state)
 	}
 }
 
+static error_t parse_tee(int key, char *arg, struct argp_state *state)
+{
+	struct args *a = state->input;
+	struct tr_tee_settings *t = &a->tee_settings;
+
+	switch (key) {
+	case 'o':
+		a->json = strcmp(arg, "json") == 0;
+		if (!a->json && strcmp(arg, "text") != 0)
+			argp_error(state, "output is text or json, not \"%s\"", arg);
+		return 0;
+	case OPT_TEE_SEED: t->seed = tr_view_str(arg); return 0;
+	case OPT_TEE_KIND: t->sim_kind = tr_view_str(arg); return 0;
+	case OPT_TEE_PROGRAM: t->sim_program = tr_view_str(arg); return 0;
+	case OPT_TEE_DEBUG: t->sim_debug = true; return 0;
+	case OPT_TEE_TCTI: t->tcti = tr_view_str(arg); return 0;
+	case OPT_SECRETVM_URL: t->secretvm_url = tr_view_str(arg); return 0;
+	case OPT_SECRETVM_SCHEME: t->secretvm_scheme = tr_view_str(arg); return 0;
+	case OPT_SECRETVM_QUOTE: t->secretvm_quote = tr_view_str(arg); return 0;
+	case ARGP_KEY_ARG:
+		if (!a->tee)
+			a->tee = arg;
+		else if (!a->tee_arg)
+			a->tee_arg = arg;
+		else
+			argp_error(state, "too many words: \"%s\"", arg);
+		return 0;
+	case ARGP_KEY_END:
+		if (!a->tee || strcmp(a->tee, "show") == 0)
+			return 0;
+		if (strcmp(a->tee, "use") != 0 && strcmp(a->tee, "simulate-root") != 0)
+			argp_error(state, "tee show, tee use PLATFORM, or tee simulate-root DIR; not \"%s\"", a->tee);
+		if (!a->tee_arg)
+			argp_error(state, "tee %s needs %s", a->tee, a->tee[0] == 'u' ? "a platform" : "a folder to make");
+		return 0;
+	default: return parse_common(key, arg, state);
+	}
+}
+
 static error_t parse_announce(int key, char *arg, struct argp_state *state)
 {
 	struct args *a = state->input;
@@ -287,6 +337,22 @@ static const struct argp_option configure_options[] = {
 	{ 0 },
 };
 
+static const struct argp_option tee_options[] = {
+	OPTION_STATE,
+	{ "output", 'o', "FORMAT", 0, "of show: text (default) or json", 1 },
+	{ "tcti", OPT_TEE_TCTI, "TCTI", 0, "tpm: how tpm2-tss reaches it (default: the kernel's device)", 1 },
+	{ "secretvm-url", OPT_SECRETVM_URL, "URL", 0, "secretvm: its attestation server (default: this host's)", 1 },
+	{ "secretvm-scheme", OPT_SECRETVM_SCHEME, "SCHEME", 0,
+	  "secretvm: what its quote is bound to: sha256-spki-der (default), sha256-cert-der, raw-ed25519", 1 },
+	{ "secretvm-quote", OPT_SECRETVM_QUOTE, "FILE", 0, "secretvm: the quote of its signing key, instead of fetching one", 1 },
+	{ 0, 0, 0, 0, "For development (a server refuses a simulated TEE until a policy trusts its root by name):", 2 },
+	{ "seed", OPT_TEE_SEED, "FILE", 0, "simulated: the file that `tee simulate-root` made", 2 },
+	{ "kind", OPT_TEE_KIND, "KIND", 0, "simulated: tdx (default), sgx or snp", 2 },
+	{ "program", OPT_TEE_PROGRAM, "HEX", 0, "simulated: its measurement, 48 bytes (default: zeros)", 2 },
+	{ "debug-tee", OPT_TEE_DEBUG, 0, 0, "simulated: one that its host may read", 2 },
+	{ 0 },
+};
+
 static const struct argp_option rotate_options[] = {
 	OPTION_STATE,
 	{ 0 },
@@ -338,6 +404,20 @@ static int command_configure(struct args *a)
 static int command_journal(struct args *a)
 {
 	return tr_agent_journal(a->enroll.state_dir, a->journal && strcmp(a->journal, "reset") == 0);
+}
+
+static int command_tee(struct args *a)
+{
+	if (!a->tee || strcmp(a->tee, "show") == 0)
+		return tr_agent_tee_show(a->enroll.state_dir, a->json);
+	if (strcmp(a->tee, "simulate-root") == 0) {
+		char kind[8];
+
+		(void)snprintf(kind, sizeof(kind), "%.*s", TR_VIEW_FMT(a->tee_settings.sim_kind));
+		return tr_agent_tee_simulate_root(a->tee_arg, kind[0] ? kind : NULL);
+	}
+	a->tee_settings.platform = tr_view_str(a->tee_arg);
+	return tr_agent_tee_use(a->enroll.state_dir, &a->tee_settings);
 }
 
 static int command_version(struct args *a)
@@ -419,6 +499,14 @@ static const struct command {
 	    "is "
 	    "not running, "
 	    "puts a damaged journal aside; commands issued until then are refused." EXITS,
+	    NULL, NULL, NULL } },
+	{ "tee",
+	  "show, or choose, where evidence of this machine comes from",
+	  command_tee,
+	  { tee_options, parse_tee, "[show | use PLATFORM | simulate-root DIR]",
+	    "Shows what this machine proves itself with and what the server made of it. `use`, of an agent that is not running, "
+	    "names the source: auto, tdx, snp, tpm, secretvm, simulated or none; the environment TEE_PLATFORM comes first. "
+	    "`simulate-root` makes a vendor of simulated TEEs for development." EXITS,
 	    NULL, NULL, NULL } },
 	{ "version",
 	  "show version and hash of the running image",

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of the run loop share: the state of the one process that runs. report.c tells it, identity.c
  * reads it from the folder, rekey.c changes certificate and key, between.c asks for commands and brings receipts,
- * refresh.c follows the keyset, cmd_*.c do what commands say, loop.c does the rest. Nobody else includes this. */
+ * refresh.c follows the keyset, reattest.c proves what machine this is, cmd_*.c do what commands say, loop.c does the rest. Nobody else includes this. */
 #ifndef TR_AGENT_RUNNER_H
 #define TR_AGENT_RUNNER_H
 
+#include "agent/attest.h"
 #include "agent/authority.h"
 #include "agent/evidence.h"
 #include "agent/link.h"
@@ -13,6 +14,18 @@
 #include "agent/request.h"
 #include "agent/revocations.h"
 #include "agent/rotate.h"
+
+/* Proofs of what machine this is (reattest.c). */
+struct tr_attesting {
+	struct tr_tee_choice choice;
+	struct tr_attestation last; /* as in the file; borrows from doc and arena */
+	struct tr_json *doc;
+	struct tr_buf arena;
+	int64_t due_ms;		    /* by the server's clock */
+	uint64_t not_before;	    /* tr_mono_ms */
+	unsigned failures;
+	bool asked, unusable; /* ordered; what was named is not there */
+};
 
 struct tr_runner {
 	struct tr_state state;
@@ -32,6 +45,7 @@ struct tr_runner {
 	struct tr_pulse_outcome last;
 	bool in_touch; /* the last round ended with a pulse that was accepted */
 	bool bpf_bad;  /* said in the log */
+	struct tr_attesting attesting;
 	struct tr_revocations revocations; /* of agents */
 	uint64_t revocations_not_before;   /* tr_mono_ms */
 	struct tr_agent_status status;
@@ -82,6 +96,12 @@ void tr_run_settle_rotation(struct tr_runner *r);
  * other. */
 bool tr_run_other_key(struct tr_runner *r);
 void tr_run_finish_request(struct tr_runner *r, enum tr_request_kind kind);
+
+/* ---- reattest.c ---- */
+/* Reads the settings and chooses the source; what is named and not there is said in the log. */
+void tr_run_open_attest(struct tr_runner *r);
+void tr_run_close_attest(struct tr_runner *r);
+void tr_run_attest_if_due(struct tr_runner *r);
 
 /* ---- refresh.c ---- */
 /* Asks the connected server for newer keysets, to the end. TR_E_BUSY: not so soon after a failure (unless forced). */

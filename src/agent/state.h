@@ -9,6 +9,7 @@
  *   chain.cbor   where the chain of pulses stands              status.json  how the last pulse went, for `status`
  *   journal.bin  commands and what became of them              notes.log    lines that commands asked for
  *   authority.cbor  when the keyset was last confirmed         quarantine.json  there while quarantined
+ *   tee.json     where evidence comes from                 attestation.json  what the server made of it
  *   revocations.cbor  agents that are not believed any more
  *   *.next       key and certificate of a rotation under way   request.json what a command asks of a running agent */
 #ifndef TR_AGENT_STATE_H

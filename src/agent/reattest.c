@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* When the run loop proves anew what machine this is: at the start, before the last proof ends, after a change of the key,
+ * and when it is ordered. A refusal is no reason to stop pulsing: the server shows what it is worth. */
+#include "agent/runner.h"
+
+#include "agent/backoff.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "codec/text.h"
+
+#define LOOK_AGAIN_MS UINT64_C(600000) /* a source that was named and is not there may come */
+
+void tr_run_open_attest(struct tr_runner *r)
+{
+	struct tr_attesting *a = &r->attesting;
+	struct tr_err err = { 0 };
+	struct tr_attestation was;
+
+	tr_tee_choice_done(&a->choice);
+	a->choice = (struct tr_tee_choice){ 0 };
+	a->unusable = false;
+	if (tr_tee_choice_make(&r->state, &a->choice, &err)) {
+		a->unusable = true;
+		tr_log_err(TR_LOG_ERROR, "tee_not_usable", &err, "hint", err.pub, NULL);
+	} else if (a->choice.source) {
+		tr_log(TR_LOG_INFO, "tee", "source", a->choice.source->name, NULL);
+	}
+	if (a->doc || tr_attestation_load(&r->state, &a->doc, &a->arena, &was, &err))
+		return;
+	a->last = was;
+	a->due_ms = tr_view_is(was.state, "verified") ? tr_attest_due_ms(was.verified_at, was.expires_at, tr_random32()) : 0;
+}
+
+void tr_run_close_attest(struct tr_runner *r)
+{
+	tr_tee_choice_done(&r->attesting.choice);
+	r->attesting.doc = tr_json_free(r->attesting.doc);
+	tr_buf_done(&r->attesting.arena);
+}
+
+static bool is_due(const struct tr_runner *r, uint64_t mono)
+{
+	const struct tr_attesting *a = &r->attesting;
+	const struct tr_privkey *key = r->state.key;
+
+	/* While a new key is on its way the proof would speak for the old one. */
+	if (!r->link.client || r->next.key || (!a->choice.source && !a->unusable))
+		return false;
+	if (a->asked)
+		return true;
+	return mono >= a->not_before && (tr_run_now_ms(r) >= a->due_ms ||
+					 !tr_view_eq(a->last.key_id, tr_view(tr_pubkey_id(tr_privkey_pub(key)), 32)));
+}
+
+static void note(struct tr_runner *r, struct tr_buf *arena, struct tr_attestation *now, enum tr_code rc, const struct tr_err *why)
+{
+	struct tr_attesting *a = &r->attesting;
+	struct tr_err err = { 0 };
+	uint64_t mono = tr_mono_ms();
+
+	if (rc) {
+		a->failures++;
+		/* What was good stays until it ends: the server says the same. */
+		if (tr_view_is(a->last.state, "verified") && a->last.expires_at > tr_run_now_ms(r) &&
+		    tr_view_eq(a->last.key_id, now->key_id)) {
+			struct tr_view code = now->code, text = now->why;
+
+			*now = a->last;
+			now->code = code;
+			now->why = text;
+		}
+		if (!now->why.n)
+			now->why = tr_view_str(why->pub);
+		now->failed_at = tr_run_now_ms(r);
+		now->failures = a->failures;
+		a->not_before = mono + (a->unusable ? LOOK_AGAIN_MS : tr_backoff_ms(a->failures, TR_BACKOFF_CAP_MS, tr_random32()));
+		tr_log_err(TR_LOG_ERROR, "not_attested", why, "server", r->link.url, "attempt", tr_fmt("%u", a->failures), NULL);
+	} else {
+		a->failures = 0;
+		a->not_before = mono + 1000;
+		a->due_ms = tr_attest_due_ms(now->verified_at, now->expires_at, tr_random32());
+		tr_log(TR_LOG_INFO, "attested", "kind", tr_fmt_view(now->kind), "policy", tr_fmt_view(now->policy), "tier",
+		       tr_fmt_view(now->tier), "verdict", tr_fmt_view(now->verdict), NULL);
+	}
+	if (tr_attestation_save(&r->state, now, &err))
+		tr_log_err(TR_LOG_ERROR, "attestation_not_saved", &err, NULL);
+	/* What `last` says borrows from the file's text, read again: one owner. */
+	a->doc = tr_json_free(a->doc);
+	tr_buf_clear(&a->arena);
+	if (tr_attestation_load(&r->state, &a->doc, &a->arena, &a->last, &err)) {
+		a->last = (struct tr_attestation){ 0 };
+		a->due_ms = 0;
+	}
+	tr_buf_done(arena);
+}
+
+void tr_run_attest_if_due(struct tr_runner *r)
+{
+	struct tr_attesting *a = &r->attesting;
+	const struct tr_attest_io io = { .state = &r->state, .client = r->link.client, .key = r->state.key,
+					 .verify_ms = tr_link_verify_ms(&r->link, &r->pulser.chain.time),
+					 .now_ms = tr_run_now_ms(r) };
+	struct tr_buf arena = TR_BUF_INIT;
+	struct tr_attestation now = { 0 };
+	struct tr_err err = { 0 };
+	enum tr_code rc;
+
+	if (!is_due(r, tr_mono_ms()))
+		return;
+	a->asked = false;
+	if (a->unusable)
+		tr_run_open_attest(r); /* perhaps it is there by now */
+	rc = tr_attest(&io, &a->choice, &arena, &now, &err);
+	note(r, &arena, &now, rc, &err);
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `troth-agent tee`: where evidence comes from, and what the server made of it. */
+#include "agent/agent.h"
+#include "agent/attest.h"
+
+#include "base/file.h"
+#include "codec/text.h"
+
+#include <stdio.h>
+
+static void put(const char *name, struct tr_view v)
+{
+	if (v.n)
+		printf("%-14s%.*s\n", name, TR_VIEW_FMT(v));
+}
+
+static void put_time(const char *name, int64_t ms)
+{
+	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
+
+	if (!ms)
+		return;
+	tr_rfc3339_add(&b, ms);
+	put(name, tr_buf_view(&b));
+}
+
+static void show_attestation(const struct tr_attestation *a)
+{
+	put("state", a->state);
+	put("kind", a->kind);
+	put("policy", a->policy);
+	put("tier", a->tier);
+	put("tcb status", a->tcb_status);
+	if (a->simulated)
+		put("simulated", TR_VIEW_LIT("yes: its root is nobody's but ours"));
+	put_time("verified", a->verified_at);
+	put_time("expires", a->expires_at);
+	put("verdict", a->verdict);
+	if (!a->failed_at)
+		return;
+	put_time("last failure", a->failed_at);
+	put("code", a->code);
+	put("why", a->why);
+}
+
+int tr_agent_tee_show(const char *state_dir, bool as_json)
+{
+	tr_auto(tr_state_done) struct tr_state s = TR_STATE_INIT;
+	tr_auto(tr_tee_choice_done) struct tr_tee_choice c = { 0 };
+	tr_auto(tr_json_free) struct tr_json *doc = NULL;
+	tr_auto(tr_buf_done) struct tr_buf arena = TR_BUF_INIT, out = TR_BUF_INIT;
+	struct tr_attestation a = { 0 };
+	struct tr_err err = { 0 }, why = { 0 };
+	enum tr_code rc;
+	bool usable;
+
+	if (tr_state_open(state_dir, &s, &err) || tr_state_load_conf(&s, &err))
+		return tr_agent_fail(TR_AGENT_EXIT_STATE, &err);
+	usable = !tr_tee_choice_make(&s, &c, &why);
+	rc = tr_attestation_load(&s, &doc, &arena, &a, &err);
+	if (rc && rc != TR_E_NOTFOUND)
+		return tr_agent_fail(TR_AGENT_EXIT_STATE, &err);
+	if (as_json) {
+		tr_buf_adds(&out, "{\"source\":");
+		tr_json_put_str(&out, tr_view_str(usable && c.source ? c.source->name : ""));
+		tr_json_member_str(&out, "problem", tr_view_str(usable ? "" : why.pub));
+		tr_buf_adds(&out, ",\"attestation\":");
+		if (rc)
+			tr_buf_adds(&out, "null");
+		else
+			tr_record_to_json(&tr_attestation_file_def, &a, &out);
+		printf("%s}\n", tr_buf_cstr(&out));
+		return TR_AGENT_EXIT_OK;
+	}
+	put("source", !usable ? tr_view_str(why.pub) : tr_view_str(c.source ? c.source->name : "none: no TEE or TPM found"));
+	if (!usable)
+		put("", tr_view_str(why.detail));
+	if (rc)
+		put("state", TR_VIEW_LIT("never attested"));
+	else
+		show_attestation(&a);
+	return TR_AGENT_EXIT_OK;
+}
+
+int tr_agent_tee_use(const char *state_dir, const struct tr_tee_settings *t)
+{
+	tr_auto(tr_state_done) struct tr_state s = TR_STATE_INIT;
+	tr_auto(tr_tee_choice_done) struct tr_tee_choice c = { 0 };
+	struct tr_err err = { 0 };
+
+	if (tr_state_open(state_dir, &s, &err) || tr_state_lock(&s, &err) || tr_state_load_conf(&s, &err) ||
+	    tr_tee_settings_save(&s, t, &err))
+		return tr_agent_fail(TR_AGENT_EXIT_STATE, &err);
+	/* Said now rather than in the log of the next start; the setting stays, since the device may come later. */
+	if (tr_tee_choice_make(&s, &c, &err))
+		return tr_agent_fail(err.code == TR_E_INVALID ? TR_AGENT_EXIT_USAGE : TR_AGENT_EXIT_STATE, &err);
+	printf("source %s\n", c.source ? c.source->name : "none");
+	return TR_AGENT_EXIT_OK;
+}
+
+int tr_agent_tee_simulate_root(const char *dir, const char *kind)
+{
+	enum tr_tee_kind k = TR_TEE_TDX;
+	uint8_t sha256[32];
+	struct tr_err err = { 0 };
+
+	if (kind && !tr_tee_kind_of(tr_view_str(kind), &k)) {
+		(void)tr_err_set(&err, TR_E_INVALID, "a simulated TEE is tdx, sgx or snp", "%s", kind);
+		return tr_agent_fail(TR_AGENT_EXIT_USAGE, &err);
+	}
+	if (tr_tee_simulate_root(dir, k, sha256, &err))
+		return tr_agent_fail(err.code == TR_E_INVALID ? TR_AGENT_EXIT_USAGE : TR_AGENT_EXIT_STATE, &err);
+	printf("root ");
+	for (size_t i = 0; i < sizeof(sha256); i++)
+		printf("%02x", sha256[i]);
+	printf("\nin %s: seed (keep it secret: it is the vendor), and collateral for `troth collateral import`\n"
+	       "A policy trusts it with\n"
+	       "  roots: [{name: lab, simulated: true, spki_sha256: ",
+	       dir);
+	for (size_t i = 0; i < sizeof(sha256); i++)
+		printf("%02x", sha256[i]);
+	printf("}]\n");
+	return TR_AGENT_EXIT_OK;
+}
