@@ -54,6 +54,10 @@ static void put_case(struct tr_buf *b, const struct tr_sim_spec *spec, const cha
 	bool never = status == TR_TCB_REVOKED || status == TR_TCB_NOT_SUPPORTED || status == TR_TCB_TDX_MODULE_MISMATCH ||
 		     status == TR_TCB_UNRECOGNISED;
 	const char *crypto = fault || never ? "fail" : "pass";
+	/* In a folder the anchor is the chain's ARK: an impostor's ASK is one that it has not signed. */
+	enum tr_tee_code code = !fault ? TR_TEEC_OK :
+				spec->kind == TR_TEE_SNP && spec->fault == TR_SIMF_OTHER_ROOT ? TR_TEEC_CHAIN_SIGNATURE :
+											     fault->code;
 	char text[64] = "null";
 
 	if (status != TR_TCB_NONE)
@@ -67,7 +71,7 @@ static void put_case(struct tr_buf *b, const struct tr_sim_spec *spec, const cha
 	tr_rfc3339_add(b, TR_SIM_TIME * 1000);
 	tr_buf_addf(b, "\",\n \"expected\": {\"crypto\": \"%s\", \"tcb_status\": %s, ", crypto, text);
 	if (fault)
-		tr_buf_addf(b, "\"why\": \"%s\", \"code\": \"%s\", ", fault->what, tr_tee_code_info(fault->code)->slug);
+		tr_buf_addf(b, "\"why\": \"%s\", \"code\": \"%s\", ", fault->what, tr_tee_code_info(code)->slug);
 	else
 		tr_buf_adds(b, "\"why\": null, ");
 	tr_buf_addf(b, "\"default_policy\": %s},\n", debug(spec) ? "[\"reject: DEBUG\"]" : "null");

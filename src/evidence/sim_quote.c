@@ -83,6 +83,8 @@ static void fill_qe(uint8_t r[SGX_LEN], const struct tr_sim_spec *spec, struct t
 	uint8_t sum[64];
 
 	memcpy(r, spec->comp, 16);
+	if (spec->fault == TR_SIMF_QE_MISCSELECT)
+		r[16] = 1;
 	sim_put64(r + 48, spec->fault == TR_SIMF_QE_DEBUG ? 0x15 | ATTRIBUTE_DEBUG : 0x15);
 	sim_put64(r + 56, 0xe7);
 	memset(r + 64, 0xe5, 32); /* MRENCLAVE: the identity does not name it */
@@ -93,6 +95,8 @@ static void fill_qe(uint8_t r[SGX_LEN], const struct tr_sim_spec *spec, struct t
 	sim_put16(r + 258, tr_sim_qe_svn(td));
 	tr_raw_digest(TR_HASH_SHA256, parts, 2, sum);
 	memcpy(r + 320, sum, 32);
+	if (spec->fault == TR_SIMF_QE_UPPER_HALF)
+		r[383] = 1;
 }
 
 /* qe_report | its signature | u16 n | auth | u16 type | u32 len | certification data */

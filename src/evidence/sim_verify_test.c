@@ -157,6 +157,25 @@ static void no_vendor_vouches_for_it(void **state)
 	}
 }
 
+/* The kind is the caller's to say, never the bytes'. */
+static void another_kind_is_refused(void **state)
+{
+	struct tr_sim *s = *state;
+	struct tr_err err;
+
+	for (size_t i = 0; i < 7; i++) {
+		struct tr_sim_spec spec = spec_of(&shapes[i]);
+		struct tr_sim_case c = { 0 };
+
+		assert_int_equal(tr_sim_make(s, &spec, &c, &err), TR_OK);
+		spec.kind = spec.kind == TR_TEE_TDX ? TR_TEE_SGX : TR_TEE_TDX;
+		verify(&c, &spec, TR_SIM_TIME, tr_buf_view(&c.root_spki));
+		assert_false(tr_tee_authentic_and_current(&result));
+		assert_int_equal(result.first, TR_TEEC_QUOTE_TEE_TYPE);
+		tr_sim_case_done(&c);
+	}
+}
+
 static void it_ends(void **state)
 {
 	struct tr_sim *s = *state;
@@ -327,6 +346,7 @@ int main(void)
 		cmocka_unit_test(every_shape_passes),
 		cmocka_unit_test(every_fault_has_its_answer),
 		cmocka_unit_test(no_vendor_vouches_for_it),
+		cmocka_unit_test(another_kind_is_refused),
 		cmocka_unit_test(it_ends),
 		cmocka_unit_test(an_updated_platform_advises_a_relaunch),
 		cmocka_unit_test(no_signed_byte_can_change),
