@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tee/tee_inner.h"
+#include "tee/tpm.h"
 
 #include <stdio.h>
 
 /* In this order for "auto": hardware before what only measures the boot. */
 static const struct tr_tee_source *const sources[] = {
-	&tr_tee_configfs, &tr_tee_sev_guest, &tr_tee_tdx_guest, &tr_tee_secretvm, &tr_tee_simulated,
+	&tr_tee_configfs, &tr_tee_sev_guest, &tr_tee_tdx_guest, &tr_tee_secretvm, &tr_tee_tpm,
+	&tr_tee_simulated,
 };
 
 static bool is_for(const struct tr_tee_source *s, const char *platform)

@@ -48,6 +48,7 @@ struct tr_tee_conf {
 	const char *secretvm_quote;  /* file with the quote of a key (docker_attestation_ed25519.txt); NULL: fetched */
 	const char *state_dir;    /* TPM: where the attestation key's files are */
 	const char *tpm_tcti;     /* TPM: NULL is the device of the kernel */
+	const char *tpm_event_log, *tpm_ima_log; /* TPM: NULL: the kernel's, beside the kernel's device */
 };
 /* The system's own paths; "auto". */
 void tr_tee_conf_init(struct tr_tee_conf *c);
