@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What operators see of agents: the stored row, and what the pulses say (src/fleet). */
-#include "server/core.h"
+#include "server/attest.h"
 #include "server/orders.h"
 
 #include "base/clock.h"
@@ -127,6 +127,8 @@ void tr_agent_json(const struct tr_core *c, const struct tr_item *i, struct tr_b
 	if (!open_row(&shown_def, &row, b))
 		return;
 	put_live(c, i, &row, b);
+	tr_buf_adds(b, ",\"attestation\":");
+	tr_attested_json(c, row.id, b);
 	tr_buf_addf(b, ",\"in_maintenance\":%s", tr_maintenance_covers(c, &row) ? "true" : "false");
 	tr_orders_agent_json(c, i, b);
 	if (a) {
@@ -219,7 +221,7 @@ void tr_api_agent_list(struct tr_core *c, struct tr_req *r)
 			tr_buf_adds(&b, ",");
 		if (open_row(&brief_def, &row, &b)) {
 			put_live(c, i, &row, &b);
-			tr_buf_adds(&b, "}");
+			tr_buf_addf(&b, ",\"attestation\":\"%s\"}", tr_attested_state(c, row.id));
 		}
 	}
 	tr_buf_adds(&b, "],\"next_cursor\":");

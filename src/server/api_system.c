@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "server/attest.h"
 #include "server/authority.h"
-#include "server/core.h"
 #include "server/orders.h"
 
 #include "base/clock.h"
@@ -37,6 +37,7 @@ void tr_api_readyz(struct tr_core *c, struct tr_req *r)
 		    c->node, tr_core_holds(c) ? "true" : "false", c->nodes);
 	/* Nothing that an agent needs: it is told, and does not take the server out of service. */
 	tr_buf_addf(&b, ",\"command_key\":%s", tr_authority_command_key(c) ? "true" : "false");
+	tr_tee_ready_json(c, &b);
 	if (!c->store_ok) {
 		tr_buf_adds(&b, ",\"store_problem\":");
 		tr_json_put_str(&b, tr_view_str(c->store_why));
@@ -105,6 +106,7 @@ void tr_api_metrics(struct tr_core *c, struct tr_req *r)
 	measure(c, &g);
 	tr_metrics_print(&c->metrics, &g, &b);
 	tr_orders_print(c, &b);
+	tr_tee_metrics(c, &b);
 	tr_req_answer(r, 200, TR_CT_METRICS, tr_buf_view(&b));
 }
 

@@ -105,6 +105,7 @@ static void add_failed(struct one *o, struct tr_view code)
 		return;
 	tr_buf_addf(&t->failed, "%s{\"agent\":\"%s\",\"code\":", t->failed.n ? "," : "", o->agent);
 	tr_json_put_str(&t->failed, code);
+	tr_json_member_str(&t->failed, "state", tr_view_str(tr_attested_state(t->core, tr_view_str(o->agent))));
 	tr_buf_adds(&t->failed, "}");
 }
 
@@ -206,6 +207,9 @@ static void list_agents(struct trial *t)
 		const struct tr_agent_row *row = TR_ROW(&c->agents, agent);
 
 		if (!row || !tr_view_is(row->state, "active") || !tr_tee_types_name(types, a->agent_type))
+			continue;
+		/* Whoever is not verified now loses nothing by it. */
+		if (t->activate && strcmp(tr_attested_state(c, a->id), "verified") != 0)
 			continue;
 		if (n++ >= AGENTS_MAX) {
 			t->skipped++;

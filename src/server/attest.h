@@ -67,6 +67,8 @@ struct tr_tee_counts *tr_tee_counts(struct tr_core *c);
 void tr_tee_metrics(const struct tr_core *c, struct tr_buf *b);
 /* Members for /readyz; nothing when no policy is active. */
 void tr_tee_ready_json(const struct tr_core *c, struct tr_buf *b);
+/* "verified", "expired", "failed", "suspended" (the agent was revoked, or has another key by now), "none". */
+const char *tr_attested_state(const struct tr_core *c, struct tr_view agent);
 /* What GET /agents says of an agent's attestation: one JSON value. */
 void tr_attested_json(const struct tr_core *c, struct tr_view agent, struct tr_buf *b);
 

@@ -455,20 +455,28 @@ void tr_tee_ready_json(const struct tr_core *c, struct tr_buf *b)
 	tr_buf_adds(b, "}");
 }
 
+const char *tr_attested_state(const struct tr_core *c, struct tr_view agent)
+{
+	const struct tr_attested_row *a = TR_ROW(&c->attested, tr_table_get(&c->attested, agent));
+
+	if (!a)
+		return "none";
+	if (tr_hub_verified(c, agent, &(struct tr_row_room){ .text = { 0 } }))
+		return "verified";
+	if (!tr_view_is(a->state, "verified"))
+		return "failed";
+	return a->expires_at <= tr_now_ms() ? "expired" : "suspended";
+}
+
 void tr_attested_json(const struct tr_core *c, struct tr_view agent, struct tr_buf *b)
 {
 	const struct tr_attested_row *a = TR_ROW(&c->attested, tr_table_get(&c->attested, agent));
-	struct tr_row_room room = { .text = { 0 } };
-	const char *state;
 
 	if (!a) {
 		tr_buf_adds(b, "null");
 		return;
 	}
-	state = tr_hub_verified(c, agent, &room)    ? "verified"
-		: tr_view_is(a->state, "verified") ? "expired"
-						   : "failed";
-	tr_buf_addf(b, "{\"state\":\"%s\"", state);
+	tr_buf_addf(b, "{\"state\":\"%s\"", tr_attested_state(c, agent));
 	tr_json_member_str(b, "kind", a->kind);
 	tr_json_member_str(b, "policy", a->policy);
 	tr_buf_addf(b, ",\"policy_version\":%llu", (unsigned long long)a->policy_version);
