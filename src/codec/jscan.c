@@ -216,9 +216,9 @@ static bool value(struct scan *s, struct tr_jval *ret);
 
 static bool member(struct scan *s, size_t first)
 {
-	struct tr_view name;
+	struct tr_view name = tr_view(NULL, 0);
 	struct tr_jval v;
-	bool escaped;
+	bool escaped = false;
 
 	if (!take(s, '"'))
 		return bad(s, "a member's name is expected");

@@ -153,7 +153,8 @@ static void values_are_known_by_their_place(void **state)
 	/* The root without the white space around it: this is what would be signed. */
 	assert_true(root.raw.p == (const uint8_t *)text + 1 && root.raw.n == strlen(text) - 2);
 	while (tr_jnext(&root, &at, &key, &v)) {
-		CHECK(i < TR_ARRAY_LEN(rows) && tr_view_is(key, rows[i].key), rows[i].key);
+		assert_true(i < TR_ARRAY_LEN(rows));
+		CHECK(tr_view_is(key, rows[i].key), rows[i].key);
 		CHECK(tr_jget(&root, rows[i].key, &got) && got.raw.p == v.raw.p, rows[i].key);
 		CHECK(v.type == rows[i].type && tr_view_is(v.raw, rows[i].raw), rows[i].key);
 		CHECK(v.number == rows[i].number && v.escaped == rows[i].escaped && v.yes == rows[i].yes, rows[i].key);
@@ -161,8 +162,10 @@ static void values_are_known_by_their_place(void **state)
 	}
 	assert_int_equal(i, TR_ARRAY_LEN(rows));
 	assert_true(tr_jget(&root, "a", &got));
-	for (at = 0, i = 0; tr_jitem(&got, &at, &v); i++)
-		CHECK(i < TR_ARRAY_LEN(items) && tr_view_is(v.raw, items[i]), items[i]);
+	for (at = 0, i = 0; tr_jitem(&got, &at, &v); i++) {
+		assert_true(i < TR_ARRAY_LEN(items));
+		CHECK(tr_view_is(v.raw, items[i]), items[i]);
+	}
 	assert_int_equal(i, TR_ARRAY_LEN(items));
 }
 

@@ -77,8 +77,9 @@ static void sign(const struct pair *p, enum tr_raw_hash h, struct tr_view msg, s
 /* r and s without the zero in front of a high bit. */
 static void halves(struct tr_view der, struct tr_view *r, struct tr_view *s)
 {
-	struct tr_view seq;
+	struct tr_view seq = tr_view(NULL, 0);
 
+	*r = *s = seq;
 	assert_true(tr_der_take(&der, TR_DER_SEQ, &seq));
 	assert_true(tr_der_take(&seq, TR_DER_INT, r) && tr_der_take(&seq, TR_DER_INT, s));
 	if (!r->p[0])

@@ -209,8 +209,8 @@ TR_RC tr_x_cert_parse(struct tr_view der, struct tr_x_cert *ret, struct tr_err *
 	if (!take_spki(&s.body, &c))
 		return bad(err, "public key");
 	if (s.body.n) {
-		if (!c.v3 || !tr_der_take(&s.body, TR_DER_CTX_CONS + 3, &all) || s.body.n || !tr_der_take(&all, TR_DER_SEQ, &exts) ||
-		    all.n)
+		if (!c.v3 || !tr_der_take(&s.body, TR_DER_CTX_CONS + 3, &all) || s.body.n ||
+		    !tr_der_take(&all, TR_DER_SEQ, &exts) || all.n)
 			return bad(err, "something behind the public key that is not version 3's extensions");
 		if (read_extensions(exts, &c, err))
 			return err->code;

@@ -29,7 +29,7 @@ struct tr_x_cert {
 	int64_t not_before, not_after;    /* Unix seconds */
 	bool v3, has_basic, ca, has_usage;
 	int path_len;                     /* -1: none */
-	uint16_t usage;                   /* bit 0 digitalSignature … bit 5 keyCertSign, bit 6 cRLSign, as RFC 5280 numbers them */
+	uint16_t usage;                   /* as RFC 5280 numbers them: bit 0 digitalSignature … 5 keyCertSign, 6 cRLSign */
 	struct tr_view ski, aki;          /* key identifiers; empty: absent */
 	struct tr_view extensions;        /* body of the SEQUENCE OF Extension; empty: none */
 	bool unknown_critical;            /* an extension marked critical that this reader does not know */
