@@ -278,6 +278,9 @@ static void record_reset(const struct admission *m, struct tr_tx *tx, const stru
 {
 	tr_auto(tr_buf_done) struct tr_buf d = TR_BUF_INIT;
 
+	/* Nor does evidence for the old key, or the TPM that it came from, say anything of the new one. */
+	if (tr_table_get(&m->core->attested, row->id))
+		tr_tx_add(tx, TR_OP_DELETE, TR_T_ATTESTED, &(struct tr_attested_row){ .id = row->id });
 	tr_buf_addf(&d, "{\"epoch\":%llu,\"key\":\"", (unsigned long long)row->epoch);
 	tr_hex_add(&d, row->key_id);
 	tr_buf_adds(&d, "\",\"old_key\":\"");

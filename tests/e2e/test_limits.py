@@ -303,7 +303,8 @@ def test_announced_giant_is_refused_before_it_is_sent(strict):
     ("POST /api/v1/agents/register", b"18446744073709551616", b"413", "body_too_large"),
     ("POST /api/v1/agents/register", b"-1", b"400", "request_malformed"),
     ("POST /api/v1/agents/register", b"0x10", b"400", "request_malformed"),
-    ("POST /api/v1/agents/register", b"16385", b"413", "body_too_large"),
+    ("POST /api/v1/agents/register", b"147457", b"413", "body_too_large"),
+    ("POST /agent/register", b"16385", b"413", "body_too_large"),
     ("GET /livez", b"5", b"400", "body_not_expected"),
     ("GET /nowhere", b"1073741824", b"404", "no_such_route"),
 ])
