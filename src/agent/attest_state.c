@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tee.json and attestation.json, and the source that they and TEE_PLATFORM name. */
 #include "agent/attest.h"
+#include "agent/tee_secretvm.h"
 
 #include "base/log.h"
 
@@ -116,6 +117,9 @@ TR_RC tr_tee_choice_make(const struct tr_state *s, struct tr_tee_choice *ret, st
 	c.conf.tpm_tcti = text_of(&c.text, t->tcti, c.conf.tpm_tcti);
 	c.conf.secretvm_scheme = text_of(&c.text, t->secretvm_scheme, c.conf.secretvm_scheme);
 	c.conf.secretvm_quote = text_of(&c.text, t->secretvm_quote, c.conf.secretvm_quote);
+	/* Only where "secretvm" was named: it is never looked for. */
+	c.conf.fetch = tr_secretvm_fetch;
+	c.conf.fetch_arg = (void *)text_of(&c.text, t->secretvm_url, NULL);
 	c.conf.state_dir = s->dir;
 	rc = tr_tee_choose(&c.conf, &c.source, err);
 	if (rc) {
