@@ -72,15 +72,18 @@ static bool judge_quote(struct tr_dcap_run *v, struct tr_quote *q)
 	struct tr_err err;
 	bool zero;
 
-	if (tr_quote_parse(v->in->quote, q, &code, &err))
-		return tr_dcap_line(v, "quote.layout", code, false, "a quote of version 3, 4 or 5", err.detail);
+	if (tr_quote_parse(v->in->quote, q, &code, &err)) {
+		(void)tr_dcap_line(v, "quote.layout", code, false, "a quote of version 3, 4 or 5", err.detail);
+		return false;
+	}
 	v->q = q;
 	(void)tr_dcap_line(v, "quote.layout", TR_TEEC_QUOTE_LENGTH, true, "a quote of version 3, 4 or 5", "one");
 	add_fields(v->r, q);
 	/* The kind is the policy's and never the sender's choice. */
 	seen = q->tee_type == 0 ? TR_TEE_SGX : TR_TEE_TDX;
-	if (!tr_dcap_line(v, "quote.tee", TR_TEEC_QUOTE_TEE_TYPE, seen == v->in->kind, tr_tee_kind_name(v->in->kind),
-			  tr_tee_kind_name(seen)))
+	(void)tr_dcap_line(v, "quote.tee", TR_TEEC_QUOTE_TEE_TYPE, seen == v->in->kind, tr_tee_kind_name(v->in->kind),
+			   tr_tee_kind_name(seen));
+	if (seen != v->in->kind)
 		return false;
 	/* Quotes come in larger buffers, with zeros behind them. Anything else would be a second message. */
 	v->r->trailing_bytes = q->trailing.n;
@@ -95,9 +98,11 @@ static bool find_chain(struct tr_dcap_run *v, struct tr_view *ret)
 {
 	bool inside = v->q->cert_type == 5;
 
-	if (v->q->cert_type == 7)
-		return tr_dcap_line(v, "pck_chain.source", TR_TEEC_QUOTE_CERT_DATA, false, "certification data 1 to 5",
-				    "a platform manifest");
+	if (v->q->cert_type == 7) {
+		(void)tr_dcap_line(v, "pck_chain.source", TR_TEEC_QUOTE_CERT_DATA, false, "certification data 1 to 5",
+				   "a platform manifest");
+		return false;
+	}
 	*ret = inside ? v->q->cert_data : v->in->c.pck_chain;
 	return tr_dcap_line(v, "pck_chain.source", TR_TEEC_PCK_MISSING, ret->n > 0, "a PCK certificate chain",
 			    !ret->n ? "none" : inside ? "in the quote" : "beside the quote");
@@ -121,7 +126,7 @@ static TR_RC judge_signatures(struct tr_dcap_run *v, struct tr_err *err)
 		return rc;
 	(void)tr_dcap_line(v, "qe_report.signature", TR_TEEC_QE_SIGNATURE, !rc, "signed by the PCK key", rc ? "bad" : "good");
 	tr_raw_digest(TR_HASH_SHA256, bound, TR_ARRAY_LEN(bound), sum);
-	ok = !memcmp(q->qe.report_data.p, sum, 32) && all_zero(tr_view(q->qe.report_data.p + 32, 32));
+	ok = memcmp(q->qe.report_data.p, sum, 32) == 0 && all_zero(tr_view(q->qe.report_data.p + 32, 32));
 	(void)tr_dcap_line(v, "qe_report.binding", TR_TEEC_QE_BINDING, ok, "SHA-256 of attestation key and authentication data",
 			   ok ? "it is" : "another value");
 	rc = tr_raw_key_ec(TR_RAW_P256, q->att_key, &key, err);
@@ -138,6 +143,11 @@ static TR_RC judge_signatures(struct tr_dcap_run *v, struct tr_err *err)
 	return TR_OK;
 }
 
+static const uint8_t whole[48] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+				   0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+				   0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+				   0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
+
 /* value & mask == wanted, as bytes in the order in which both stand in memory. */
 static bool masked_line(struct tr_dcap_run *v, const char *name, enum tr_tee_code code, struct tr_view value,
 			const uint8_t *mask, const uint8_t *wanted)
@@ -146,7 +156,7 @@ static bool masked_line(struct tr_dcap_run *v, const char *name, enum tr_tee_cod
 	bool ok = true;
 
 	for (size_t i = 0; i < value.n; i++)
-		ok = ok && (value.p[i] & (mask ? mask[i] : 0xff)) == wanted[i];
+		ok = ok && (value.p[i] & mask[i]) == wanted[i];
 	c = tr_tee_check_add(v->r, name, tr_tee_code_info(code)->question, ok ? TR_TEEC_OK : code);
 	tr_tee_expected_hex(c, tr_view(wanted, value.n));
 	tr_tee_seen_hex(c, value);
@@ -169,7 +179,7 @@ static void judge_qe(struct tr_dcap_run *v)
 	(void)masked_line(v, "qe.miscselect", TR_TEEC_QE_IDENTITY, tr_view(v->q->qe_report.p + 16, 4), id->miscselect_mask,
 			  id->miscselect);
 	(void)masked_line(v, "qe.attributes", TR_TEEC_QE_IDENTITY, b->attributes, id->attributes_mask, id->attributes);
-	(void)masked_line(v, "qe.mrsigner", TR_TEEC_QE_IDENTITY, b->mrsigner, NULL, id->mrsigner);
+	(void)masked_line(v, "qe.mrsigner", TR_TEEC_QE_IDENTITY, b->mrsigner, whole, id->mrsigner);
 	c = tr_tee_check_add(v->r, "qe.isvprodid", TR_Q_AUTHENTIC,
 			     b->isvprodid == id->isvprodid ? TR_TEEC_OK : TR_TEEC_QE_IDENTITY);
 	tr_tee_expected(c, "%u", id->isvprodid);
@@ -226,7 +236,7 @@ static const struct tr_tdx_module *judge_module(struct tr_dcap_run *v)
 	tr_tee_seen(c, "%s", m ? "known" : "unknown");
 	if (!m)
 		return NULL;
-	signer = masked_line(v, "tdx_module.mrsigner", TR_TEEC_TCB_MODULE_MISMATCH, b->mrsignerseam, NULL, m->mrsigner);
+	signer = masked_line(v, "tdx_module.mrsigner", TR_TEEC_TCB_MODULE_MISMATCH, b->mrsignerseam, whole, m->mrsigner);
 	masked = masked_line(v, "tdx_module.attributes", TR_TEEC_TCB_MODULE_MISMATCH, attributes, m->attributes_mask,
 			     m->attributes);
 	zero = tr_dcap_line(v, "tdx_module.attributes_zero", TR_TEEC_TCB_MODULE_MISMATCH, b->seam_attributes == 0, "all zero",
@@ -313,16 +323,15 @@ static TR_RC find_or_load_chain(struct tr_dcap_run *v, struct tr_view pem, struc
 				struct tr_err *err)
 {
 	int64_t now = v->in->when.now;
-	enum tr_code rc;
 
 	tr_sha256(pem, id);
 	v->chain = v->in->cache ? tr_dcap_cache_chain(v->in->cache, id, now) : NULL;
 	v->keep = v->chain && tr_dcap_is_trusted(v->in, v->chain->root.spki);
 	if (v->chain)
 		return TR_OK;
-	rc = tr_dcap_chain_load(pem, &l->chain, err);
-	if (rc)
-		return rc;
+	l->chain = tr_dcap_chain_load(pem, err);
+	if (!l->chain)
+		return TR_E_INTERNAL;
 	v->chain = l->chain;
 	/* Anyone can make a chain that is good under a root of his own: it must not push out the others. */
 	v->keep = v->in->cache && l->chain->read && tr_dcap_is_trusted(v->in, l->chain->root.spki);
@@ -358,15 +367,14 @@ static TR_RC find_or_load_set(struct tr_dcap_run *v, struct loaded *l, struct tr
 	struct tr_dcap_cache *cache = v->in->cache;
 	int64_t now = v->in->when.now;
 	uint8_t id[TR_SHA256_LEN];
-	enum tr_code rc;
 
 	name_collateral(v, id);
 	v->set = cache ? tr_dcap_cache_set(cache, id, now) : NULL;
 	if (v->set)
 		return TR_OK;
-	rc = tr_dcap_set_load(&v->in->c, v->chain, v->keep, &l->set, err);
-	if (rc)
-		return rc;
+	l->set = tr_dcap_set_load(&v->in->c, v->chain, v->keep, err);
+	if (!l->set)
+		return TR_E_INTERNAL;
 	v->set = l->set;
 	if (v->keep && tr_dcap_cache_keep_set(cache, id, now, l->set))
 		l->set = NULL;
@@ -402,8 +410,8 @@ void tr_dcap_verify(const struct tr_dcap_in *in, struct tr_tee_result *ret, stru
 	struct tr_dcap_run v = { .in = in, .r = ret };
 	struct loaded l = { NULL, NULL };
 	struct tr_err err = { .detail = "" };
+	struct tr_view pem = tr_view(NULL, 0);
 	struct tr_quote q;
-	struct tr_view pem;
 
 	memset(ret, 0, sizeof(*ret));
 	ret->kind = in->kind;

@@ -62,7 +62,7 @@ static const void *find(struct tr_dcap_cache *c, struct slot *slots, void (*drop
 	for (size_t i = 0; i < c->n; i++) {
 		struct slot *s = &slots[i];
 
-		if (!s->used || memcmp(s->id, id, sizeof(s->id)))
+		if (!s->used || memcmp(s->id, id, sizeof(s->id)) != 0)
 			continue;
 		if (now < s->from || now > s->until) {
 			drop(s);

@@ -48,13 +48,13 @@ struct tr_dcap_set {
 	struct tr_qe_identity qe;
 };
 
-/* TR_E_INTERNAL only: no memory. What cannot be read is said in the result. */
-TR_RC tr_dcap_chain_load(struct tr_view pem, struct tr_dcap_chain **ret, struct tr_err *err);
+/* NULL: no memory, and err says so. What cannot be read is said in the result. */
+struct tr_dcap_chain *tr_dcap_chain_load(struct tr_view pem, struct tr_err *err);
 struct tr_dcap_chain *tr_dcap_chain_free(struct tr_dcap_chain *c);
 TR_DEFINE_AUTO(struct tr_dcap_chain *, tr_dcap_chain_free)
 /* chain: was read. copy: the set owns its bytes. */
-TR_RC tr_dcap_set_load(const struct tr_dcap_collateral *c, const struct tr_dcap_chain *chain, bool copy,
-		       struct tr_dcap_set **ret, struct tr_err *err);
+struct tr_dcap_set *tr_dcap_set_load(const struct tr_dcap_collateral *c, const struct tr_dcap_chain *chain, bool copy,
+				     struct tr_err *err);
 struct tr_dcap_set *tr_dcap_set_free(struct tr_dcap_set *s);
 TR_DEFINE_AUTO(struct tr_dcap_set *, tr_dcap_set_free)
 

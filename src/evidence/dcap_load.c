@@ -106,23 +106,13 @@ static TR_RC load_chain(struct tr_view pem, struct tr_dcap_chain *c, struct tr_e
 	return TR_OK;
 }
 
-static TR_RC no_memory(struct tr_err *err)
-{
-	return tr_err_set(err, TR_E_INTERNAL, "out of memory", "no room for a verification");
-}
-
-TR_RC tr_dcap_chain_load(struct tr_view pem, struct tr_dcap_chain **ret, struct tr_err *err)
+struct tr_dcap_chain *tr_dcap_chain_load(struct tr_view pem, struct tr_err *err)
 {
 	tr_auto(tr_dcap_chain_free) struct tr_dcap_chain *c = calloc(1, sizeof(*c));
-	enum tr_code rc;
 
 	if (!c)
-		return no_memory(err);
-	rc = load_chain(pem, c, err);
-	if (rc)
-		return rc;
-	*ret = TR_TAKE(c);
-	return TR_OK;
+		(void)tr_err_set(err, TR_E_INTERNAL, "out of memory", "no room for a chain");
+	return c && load_chain(pem, c, err) == TR_OK ? TR_TAKE(c) : NULL;
 }
 
 /* ---- collateral ---- */
@@ -225,23 +215,22 @@ static TR_RC load_set(const struct tr_dcap_chain *chain, struct tr_dcap_set *s, 
 	return rc ? rc : load_documents(s, err);
 }
 
-TR_RC tr_dcap_set_load(const struct tr_dcap_collateral *c, const struct tr_dcap_chain *chain, bool copy,
-		       struct tr_dcap_set **ret, struct tr_err *err)
+struct tr_dcap_set *tr_dcap_set_load(const struct tr_dcap_collateral *c, const struct tr_dcap_chain *chain, bool copy,
+				     struct tr_err *err)
 {
 	tr_auto(tr_dcap_set_free) struct tr_dcap_set *s = calloc(1, sizeof(*s));
 	enum tr_code rc = TR_OK;
 
-	if (!s)
-		return no_memory(err);
+	if (!s) {
+		(void)tr_err_set(err, TR_E_INTERNAL, "out of memory", "no room for collateral");
+		return NULL;
+	}
 	s->c = *c;
 	if (copy)
 		rc = own_bytes(s, err);
 	if (!rc)
 		rc = load_set(chain, s, err);
-	if (rc)
-		return rc;
-	*ret = TR_TAKE(s);
-	return TR_OK;
+	return rc ? NULL : TR_TAKE(s);
 }
 
 TR_RC tr_dcap_needs(struct tr_view quote, struct tr_view pck_chain, uint8_t ret_fmspc[6], bool *ret_platform_ca,

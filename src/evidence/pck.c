@@ -22,7 +22,7 @@ static bool next_pair(struct tr_view *list, struct tr_view prefix, unsigned *ret
 	if (!tr_der_take(list, TR_DER_SEQ, &pair) || !tr_der_take(&pair, TR_DER_OID, &oid) ||
 	    !tr_der_next(&pair, ret_value) || pair.n)
 		return false;
-	if (oid.n != prefix.n + 1 || memcmp(oid.p, prefix.p, prefix.n) || oid.p[prefix.n] >= 0x80)
+	if (oid.n != prefix.n + 1 || memcmp(oid.p, prefix.p, prefix.n) != 0 || oid.p[prefix.n] >= 0x80)
 		return false;
 	*ret_number = oid.p[prefix.n];
 	return true;

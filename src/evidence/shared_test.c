@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The SGX and TDX cases of ../shared/evidence, or of $TROTH_EVIDENCE, read in place (its README.md has the format): quotes of
  * real machines with their collateral, made ones, and 241 changes of bytes. Every verdict is also asked for with a cache that
- * is cold, warm and shared with all other cases: not a line may differ. Rows of the classic mistakes (tee.md 18) are named where a
- * case stands for one. */
+ * is cold, warm and shared with all other cases: not a line may differ. Rows of the classic mistakes (tee.md 18) are named
+ * where a case stands for one. */
 #include <setjmp.h>
 #include <stdarg.h>
 
@@ -197,7 +197,8 @@ static bool same_advisories(tr_jnode list, const struct tr_tee_result *r)
 }
 
 /* crypto, tcb_status and advisory_ids, as far as the case says them. */
-static bool check_at(const char *name, const struct files *f, int64_t now, tr_jnode crypto, tr_jnode status, tr_jnode advisories)
+static bool check_at(const char *name, const struct files *f, int64_t now, tr_jnode crypto, tr_jnode status,
+		     tr_jnode advisories)
 {
 	static struct tr_tee_result r;
 	struct tr_view quote = tr_buf_view(&f->of[QUOTE]), v;
@@ -242,7 +243,7 @@ static bool check_parts(const char *name, const struct files *f, int64_t now, tr
 static bool is_ours(const char *name)
 {
 	return !strncmp(name, "sgx", 3) || !strncmp(name, "tdx", 3) ||
-	       (!strncmp(name, "synth-", 6) && strncmp(name, "synth-snp", 9));
+	       (!strncmp(name, "synth-", 6) && strncmp(name, "synth-snp", 9) != 0);
 }
 
 static size_t run_case(const char *name, bool *ret_ok)

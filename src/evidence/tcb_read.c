@@ -224,7 +224,7 @@ static bool read_numbered(const struct tr_jval *tcb, uint8_t ret[16])
 		unsigned i;
 		uint64_t svn;
 
-		if (key.n != 15 || !tr_view_starts(key, "sgxtcbcomp") || memcmp(key.p + 12, "svn", 3))
+		if (key.n != 15 || !tr_view_starts(key, "sgxtcbcomp") || memcmp(key.p + 12, "svn", 3) != 0)
 			continue;
 		i = (unsigned)(key.p[10] - '0') * 10 + (unsigned)(key.p[11] - '0') - 1;
 		if (key.p[10] > '1' || key.p[11] > '9' || i > 15 || !uint_of(&v, UINT8_MAX, &svn))

@@ -9,7 +9,7 @@
 #include <time.h>
 
 #define TURNS 25
-#define TURN_NS 8000000 /* of one turn, about */
+#define TURN_US 8000.0 /* of one turn, about */
 
 static void must(bool ok, const char *what)
 {
@@ -69,7 +69,7 @@ static void measure(struct op *ops, size_t n)
 		ops[i].each = 1;
 		(void)turn(&ops[i]);
 		once = turn(&ops[i]);
-		ops[i].each = (unsigned)(TURN_NS / 1000 / (once > 1 ? once : 1)) + 1;
+		ops[i].each = (unsigned)(TURN_US / (once > 1 ? once : 1)) + 1;
 	}
 	for (unsigned t = 0; t < TURNS; t++)
 		for (size_t i = 0; i < n; i++)
