@@ -84,7 +84,9 @@ static TR_RC make_ak(struct self *s, const char *path, struct tr_err *err)
 	tr_auto(tr_buf_done) struct tr_buf blob = TR_BUF_INIT, file = TR_BUF_INIT;
 	struct ak_file f;
 
-	if (tr_tpm_dev_ak_create(s->dev, &blob, &s->id.ak_public, err))
+	/* Older TPMs have no P-256. */
+	if (tr_tpm_dev_ak_create(s->dev, false, &blob, &s->id.ak_public, err) &&
+	    tr_tpm_dev_ak_create(s->dev, true, &blob, &s->id.ak_public, err))
 		return err->code;
 	f = (struct ak_file){ tr_buf_view(&blob), tr_buf_view(&s->id.ak_public), tr_view(s->ek_name, s->ek_name_len) };
 	put_file(&file, &f);

@@ -293,7 +293,8 @@ static TR_RC create(struct tr_tpm_dev *d, bool rsa, TPM2B_PRIVATE **ret_private,
 	return rc ? fail(err, TR_E_UNAVAIL, "attestation key", rc) : TR_OK;
 }
 
-TR_RC tr_tpm_dev_ak_create(struct tr_tpm_dev *d, struct tr_buf *ret_private, struct tr_buf *ret_public, struct tr_err *err)
+TR_RC tr_tpm_dev_ak_create(struct tr_tpm_dev *d, bool rsa, struct tr_buf *ret_private, struct tr_buf *ret_public,
+			   struct tr_err *err)
 {
 	TPM2B_PRIVATE *priv = NULL;
 	TPM2B_PUBLIC *pub = NULL;
@@ -301,7 +302,7 @@ TR_RC tr_tpm_dev_ak_create(struct tr_tpm_dev *d, struct tr_buf *ret_private, str
 	size_t n = 0;
 	TSS2_RC rc;
 
-	if (create(d, false, &priv, &pub, err) && create(d, true, &priv, &pub, err))
+	if (create(d, rsa, &priv, &pub, err))
 		return err->code;
 	rc = Tss2_MU_TPM2B_PRIVATE_Marshal(priv, bytes, sizeof(bytes), &n);
 	if (rc)
