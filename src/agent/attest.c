@@ -188,6 +188,7 @@ TR_RC tr_attest(const struct tr_attest_io *io, const struct tr_tee_choice *c, st
 {
 	tr_auto(tr_peer_conf_done) struct tr_peer_conf peer = { 0 };
 	const char *type = getenv("AGENT_TYPE");
+	char at[TR_URL_MAX + 16];
 	struct tr_attest_request q = { .agent_id = io->state->conf.agent_id, .agent_type = io->state->conf.agent_type,
 				       .key = tr_privkey_pub(io->key), .prekey = io->prekey };
 	enum tr_code rc = tr_peer_conf_load(io->state, &peer, err);
@@ -204,7 +205,11 @@ TR_RC tr_attest(const struct tr_attest_io *io, const struct tr_tee_choice *c, st
 	if (!rc) {
 		q.capabilities = peer.capabilities;
 		q.n_capabilities = peer.n_capabilities;
-		q.endpoint = q.attestation_endpoint = peer.endpoint;
+		q.endpoint = peer.endpoint;
+		if (peer.endpoint.n) {
+			(void)snprintf(at, sizeof(at), "%.*s/attestation", TR_VIEW_FMT(peer.endpoint));
+			q.attestation_endpoint = tr_view_str(at);
+		}
 	}
 	if (!q.agent_type.n && type)
 		q.agent_type = tr_view_str(type);

@@ -83,6 +83,7 @@ void tr_run_restart(struct tr_runner *r)
 	tr_buf_add8(&args, 0);
 	for (char *at = (char *)args.p; at && at + 1 < (char *)args.p + args.n && n < ARGS_MAX; at += strlen(at) + 1)
 		argv[n++] = at;
+	tr_peer_child_stop(&r->peer);
 	tr_run_save_status(r, "restarting");
 	tr_log(TR_LOG_INFO, "agent_restarting", NULL);
 	/* The lock goes with its descriptor, signals that are blocked wait for the next image. */

@@ -12,6 +12,7 @@
 
 void tr_runner_done(struct tr_runner *r)
 {
+	tr_peer_child_stop(&r->peer);
 	r->obey.journal = tr_journal_free(r->obey.journal);
 	if (r->obey.ops) /* it was opened */
 		tr_journal_file_done(&r->journal_file);
@@ -229,6 +230,7 @@ static int loop(struct tr_runner *r)
 		int sig = 0;
 
 		take_request(r);
+		tr_peer_child_tend(&r->peer, &r->state);
 		r->pulse_now = false;
 		what = round_of_servers(r);
 		tr_run_account(r, what);

@@ -3,7 +3,10 @@
 #include "agent/agent.h"
 #include "agent/attest.h"
 #include "agent/image.h"
+#include "agent/peer.h"
+#include "agent/secretvm.h"
 #include "agent/state.h"
+#include "agent/tee_secretvm.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/secret.h"
@@ -43,6 +46,14 @@ enum opt {
 	OPT_ROTATE_DAYS,
 	OPT_STALE_HOURS,
 	OPT_FOR,
+	OPT_TYPE,
+	OPT_TTL,
+	OPT_VIA,
+	OPT_ANSWERS,
+	OPT_SOCKET,
+	OPT_WAIT,
+	OPT_LIMIT,
+	OPT_ACK,
 	OPT_TEE_SEED,
 	OPT_TEE_KIND,
 	OPT_TEE_PROGRAM,
@@ -50,7 +61,13 @@ enum opt {
 	OPT_TEE_TCTI,
 	OPT_SECRETVM_URL,
 	OPT_SECRETVM_SCHEME,
-	OPT_SECRETVM_QUOTE
+	OPT_SECRETVM_QUOTE,
+	OPT_PUBLIC_KEY,
+	OPT_QUOTE,
+	OPT_SIGN_URL,
+	OPT_ENDPOINT,
+	OPT_EVIDENCE_ENDPOINT,
+	OPT_CAPABILITY
 };
 
 struct args {
@@ -59,8 +76,12 @@ struct args {
 	struct tr_enroll_opts enroll; /* its state_dir is every command's */
 	struct tr_configure_opts configure;
 	const char *announce, *journal;
+	struct tr_send_opts send;
+	struct tr_receive_opts receive;
+	const char *peer;
 	const char *tee, *tee_arg; /* show, use PLATFORM, simulate-root DIR */
 	struct tr_tee_settings tee_settings;
+	struct tr_secretvm_opts secretvm;
 	uint64_t minutes;
 	bool json, debug;
 };
@@ -179,6 +200,59 @@ static error_t parse_configure(int key, char *arg, struct argp_state *state)
 	}
 }
 
+static error_t parse_send(int key, char *arg, struct argp_state *state)
+{
+	struct args *a = state->input;
+	struct tr_send_opts *s = &a->send;
+
+	switch (key) {
+	case OPT_TYPE: s->type = arg; return 0;
+	case OPT_TTL: s->ttl_s = whole(arg, "--ttl", "seconds", 1, 86400, state); return 0;
+	case OPT_VIA: s->via = arg; return 0;
+	case OPT_ANSWERS: s->answers = arg; return 0;
+	case OPT_SOCKET: s->socket = arg; return 0;
+	case ARGP_KEY_ARG:
+		if (s->to && s->file)
+			argp_error(state, "one agent and one file, not also \"%s\"", arg);
+		*(s->to ? &s->file : &s->to) = arg;
+		return 0;
+	case ARGP_KEY_END:
+		if (!s->to)
+			argp_error(state, "send to which agent?");
+		return 0;
+	default: return parse_common(key, arg, state);
+	}
+}
+
+static error_t parse_receive(int key, char *arg, struct argp_state *state)
+{
+	struct args *a = state->input;
+
+	switch (key) {
+	case ARGP_KEY_INIT: a->receive.limit = 16; return 0;
+	case OPT_WAIT: a->receive.wait_s = whole(arg, "--wait", "seconds", 0, 60, state); return 0;
+	case OPT_LIMIT: a->receive.limit = whole(arg, "--limit", "messages", 1, 64, state); return 0;
+	case OPT_ACK: a->receive.ack = true; return 0;
+	case OPT_SOCKET: a->receive.socket = arg; return 0;
+	default: return parse_common(key, arg, state);
+	}
+}
+
+static error_t parse_peers(int key, char *arg, struct argp_state *state)
+{
+	struct args *a = state->input;
+
+	switch (key) {
+	case OPT_SOCKET: a->receive.socket = arg; return 0;
+	case ARGP_KEY_ARG:
+		if (a->peer)
+			argp_error(state, "one agent is enough, not also \"%s\"", arg);
+		a->peer = arg;
+		return 0;
+	default: return parse_common(key, arg, state);
+	}
+}
+
 static error_t parse_journal(int key, char *arg, struct argp_state *state)
 {
 	struct args *a = state->input;
@@ -229,6 +303,28 @@ static error_t parse_tee(int key, char *arg, struct argp_state *state)
 			argp_error(state, "tee %s needs %s", a->tee, a->tee[0] == 'u' ? "a platform" : "a folder to make");
 		return 0;
 	default: return parse_common(key, arg, state);
+	}
+}
+
+static error_t parse_secretvm(int key, char *arg, struct argp_state *state)
+{
+	struct args *a = state->input;
+	struct tr_secretvm_opts *o = &a->secretvm;
+
+	switch (key) {
+	case OPT_TYPE: o->type = arg; return 0;
+	case OPT_PUBLIC_KEY: o->public_key = arg; return 0;
+	case OPT_QUOTE: o->quote = arg; return 0;
+	case OPT_SIGN_URL: o->sign_url = arg; return 0;
+	case OPT_ENDPOINT: o->endpoint = arg; return 0;
+	case OPT_EVIDENCE_ENDPOINT: o->attestation_endpoint = arg; return 0;
+	case OPT_CAPABILITY:
+		if (o->n_capabilities == TR_SECRETVM_CAPABILITIES_MAX)
+			argp_error(state, "at most %d capabilities", TR_SECRETVM_CAPABILITIES_MAX);
+		o->capabilities[o->n_capabilities++] = tr_view_str(arg);
+		return 0;
+	/* Server, token and root are told as to `enroll`. */
+	default: return parse_enroll(key, arg, state);
 	}
 }
 
@@ -353,6 +449,21 @@ static const struct argp_option tee_options[] = {
 	{ 0 },
 };
 
+static const struct argp_option secretvm_options[] = {
+	{ "server", OPT_SERVER, "URL", 0, "https://host:port of the hub", 1 },
+	{ "id", OPT_ID, "ID", 0, "agent id to be known by", 1 },
+	{ "type", OPT_TYPE, "TYPE", 0, "agent type, whose policy judges", 1 },
+	{ "token-file", OPT_TOKEN_FILE, "FILE", 0, "file that holds an enrolment token (or TROTH_TOKEN): the first time", 1 },
+	{ "root", OPT_ROOT, "HEX", 0, "root fingerprint, in the place of the token's: later", 1 },
+	{ "public-key", OPT_PUBLIC_KEY, "FILE", 0, "the machine's docker_public_key_ed25519.pem", 1 },
+	{ "quote", OPT_QUOTE, "FILE", 0, "its docker_attestation_ed25519.txt", 1 },
+	{ "sign-url", OPT_SIGN_URL, "URL", 0, "its signing service (default: " TR_SECRETVM_SIGN ")", 1 },
+	{ "endpoint", OPT_ENDPOINT, "URL", 0, "where peers reach the application", 1 },
+	{ "attestation-endpoint", OPT_EVIDENCE_ENDPOINT, "URL", 0, "where peers get its evidence", 1 },
+	{ "capability", OPT_CAPABILITY, "WORD", 0, "what it can be found by; may be given again", 1 },
+	{ 0 },
+};
+
 static const struct argp_option rotate_options[] = {
 	OPTION_STATE,
 	{ 0 },
@@ -363,6 +474,63 @@ static const struct argp_option status_options[] = {
 	{ "output", 'o', "FORMAT", 0, "text (default) or json", 1 },
 	{ 0 },
 };
+
+#define OPTION_SOCKET                                                                                        \
+	{                                                                                                    \
+		"socket", OPT_SOCKET, "PATH", 0, "the agent's socket (default: agent.sock in the state folder)", 1 \
+	}
+
+static const struct argp_option send_options[] = {
+	OPTION_STATE,
+	OPTION_SOCKET,
+	{ "type", OPT_TYPE, "TYPE", 0, "content type, for whoever reads it (default: application/octet-stream)", 1 },
+	{ "ttl", OPT_TTL, "SECONDS", 0, "of no use afterwards: 1 to 86400 (default 3600)", 1 },
+	{ "via", OPT_VIA, "WAY", 0, "auto (default: to its endpoint, else through the hub), direct or mailbox", 1 },
+	{ "answers", OPT_ANSWERS, "ID", 0, "id of the message that this answers", 1 },
+	{ "output", 'o', "FORMAT", 0, "text (default) or json", 1 },
+	{ 0 },
+};
+
+static const struct argp_option receive_options[] = {
+	OPTION_STATE,
+	OPTION_SOCKET,
+	{ "wait", OPT_WAIT, "SECONDS", 0, "for the first message: 0 (default) to 60", 1 },
+	{ "limit", OPT_LIMIT, "N", 0, "messages at once: 1 to 64 (default 16)", 1 },
+	{ "ack", OPT_ACK, 0, 0, "acknowledge what was shown: it is deleted here", 1 },
+	{ "output", 'o', "FORMAT", 0, "text (default) or json", 1 },
+	{ 0 },
+};
+
+static const struct argp_option peers_options[] = {
+	OPTION_STATE,
+	OPTION_SOCKET,
+	{ "output", 'o', "FORMAT", 0, "text (default) or json", 1 },
+	{ 0 },
+};
+
+static int command_send(struct args *a)
+{
+	a->send.state_dir = a->enroll.state_dir;
+	a->send.json = a->json;
+	return tr_agent_send(&a->send);
+}
+
+static int command_receive(struct args *a)
+{
+	a->receive.state_dir = a->enroll.state_dir;
+	a->receive.json = a->json;
+	return tr_agent_receive(&a->receive);
+}
+
+static int command_peers(struct args *a)
+{
+	return tr_agent_peers(a->enroll.state_dir, a->receive.socket, a->peer, a->json);
+}
+
+static int command_peer(struct args *a)
+{
+	return tr_agent_peer(a->enroll.state_dir, a->debug);
+}
 
 static int command_init(struct args *a)
 {
@@ -418,6 +586,17 @@ static int command_tee(struct args *a)
 	}
 	a->tee_settings.platform = tr_view_str(a->tee_arg);
 	return tr_agent_tee_use(a->enroll.state_dir, &a->tee_settings);
+}
+
+static int command_secretvm(struct args *a)
+{
+	struct tr_secretvm_opts *o = &a->secretvm;
+
+	o->server = a->enroll.servers;
+	o->token = a->enroll.token;
+	o->root = a->enroll.root;
+	o->id = a->id;
+	return tr_agent_secretvm(o);
 }
 
 static int command_version(struct args *a)
@@ -507,6 +686,37 @@ static const struct command {
 	    "Shows what this machine proves itself with and what the server made of it. `use`, of an agent that is not running, "
 	    "names the source: auto, tdx, snp, tpm, secretvm, simulated or none; the environment TEE_PLATFORM comes first. "
 	    "`simulate-root` makes a vendor of simulated TEEs for development." EXITS,
+	    NULL, NULL, NULL } },
+	{ "send",
+	  "send a message to another agent",
+	  command_send,
+	  { send_options, parse_send, "AGENT [FILE]",
+	    "Sends FILE, or what standard input gives, to another attested agent: sealed to it, so that nobody on the way reads or "
+	    "changes it. Says the message's id and which way it went." EXITS,
+	    NULL, NULL, NULL } },
+	{ "receive",
+	  "show messages of other agents",
+	  command_receive,
+	  { receive_options, parse_receive, NULL, "Shows messages that came and were not acknowledged." EXITS, NULL, NULL, NULL } },
+	{ "peers",
+	  "show what is known of other agents",
+	  command_peers,
+	  { peers_options, parse_peers, "[AGENT]",
+	    "Shows the agents that this one has met, or asks for one and shows whether it is to be believed." EXITS, NULL, NULL,
+	    NULL } },
+	{ "peer",
+	  "speak with other agents until SIGTERM (`run` starts this)",
+	  command_peer,
+	  { run_options, parse_common, NULL,
+	    "Meets other agents as peer.json of the state folder says: sends and takes messages, and shows evidence to whoever "
+	    "asks. `run` starts it by itself." EXITS,
+	    NULL, NULL, NULL } },
+	{ "secretvm",
+	  "make an application of a SecretVM known to the hub",
+	  command_secretvm,
+	  { secretvm_options, parse_secretvm, NULL,
+	    "Registers with the machine's quote and key, the request signed by its signing service, and prints the answer. It "
+	    "keeps nothing; run it again before the attestation ends." EXITS,
 	    NULL, NULL, NULL } },
 	{ "version",
 	  "show version and hash of the running image",

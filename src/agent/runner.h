@@ -10,6 +10,7 @@
 #include "agent/evidence.h"
 #include "agent/link.h"
 #include "agent/obey.h"
+#include "agent/peer.h"
 #include "agent/pulse.h"
 #include "agent/request.h"
 #include "agent/revocations.h"
@@ -45,6 +46,7 @@ struct tr_runner {
 	struct tr_pulse_outcome last;
 	bool in_touch; /* the last round ended with a pulse that was accepted */
 	bool bpf_bad;  /* said in the log */
+	struct tr_peer_child peer;
 	struct tr_attesting attesting;
 	struct tr_revocations revocations; /* of agents */
 	uint64_t revocations_not_before;   /* tr_mono_ms */

@@ -23,6 +23,9 @@ struct tr_client {
 	char error[CURL_ERROR_SIZE];
 	uint8_t peer[TR_SHA256_LEN];
 	bool has_peer, verified, peer_names_host; /* the last of them is about peer */
+	char *spiffe;			   /* of the agent at the other end; NULL: a server */
+	uint8_t peer_key[TR_SHA256_LEN];   /* an agent's */
+	bool has_peer_key;
 	/* of the running exchange */
 	const struct tr_client_request *r;
 	struct tr_client_answer *answer;
@@ -56,6 +59,7 @@ struct tr_client *tr_client_free(struct tr_client *c)
 	curl_slist_free_all(c->headers);
 	tr_buf_done(&c->body);
 	free(c->base_url);
+	free(c->spiffe);
 	free(c);
 	return NULL;
 }
@@ -120,6 +124,20 @@ static bool names_host(struct tr_view der)
 	return !tr_cert_parse(der, &cert, &err) && tr_cert_names_host(cert);
 }
 
+/* The chain was checked; whose certificate it is was not. */
+static bool is_agent(struct tr_client *c, struct tr_view der)
+{
+	tr_auto(tr_cert_free) struct tr_cert *cert = NULL;
+	struct tr_err err;
+
+	c->has_peer_key = false;
+	if (tr_cert_parse(der, &cert, &err) || !tr_cert_key(cert) || strcmp(tr_cert_spiffe(cert), c->spiffe) != 0)
+		return false;
+	memcpy(c->peer_key, tr_pubkey_id(tr_cert_key(cert)), sizeof(c->peer_key));
+	c->has_peer_key = true;
+	return true;
+}
+
 static void remember_peer(struct tr_client *c, const SSL *ssl)
 {
 	X509 *x = SSL_get1_peer_certificate(ssl);
@@ -132,7 +150,8 @@ static void remember_peer(struct tr_client *c, const SSL *ssl)
 		tr_sha256(tr_view(der, (size_t)n), sum);
 		/* A kept-alive connection shows the same one with every request: looked into once. */
 		if (!c->peer_names_host || memcmp(sum, c->peer, sizeof(sum)) != 0)
-			c->peer_names_host = names_host(tr_view(der, (size_t)n));
+			c->peer_names_host = c->spiffe ? is_agent(c, tr_view(der, (size_t)n)) :
+							  names_host(tr_view(der, (size_t)n));
 		memcpy(c->peer, sum, sizeof(sum));
 		c->has_peer = true;
 		c->no_host = c->verified && !c->peer_names_host;
@@ -289,6 +308,8 @@ static bool configure(struct tr_client *c, const struct tr_client_config *cfg)
 	c->verified = cfg->ca_pem.n != 0;
 	if (c->verified) {
 		ok = ok && set_blob(h, CURLOPT_CAINFO_BLOB, cfg->ca_pem);
+		if (cfg->spiffe)
+			SET(CURLOPT_SSL_VERIFYHOST, 0L);
 	} else {
 		SET(CURLOPT_SSL_VERIFYPEER, 0L);
 		SET(CURLOPT_SSL_VERIFYHOST, 0L);
@@ -330,11 +351,15 @@ TR_RC tr_client_new(const struct tr_client_config *cfg, struct tr_client **ret, 
 	while (n && cfg->base_url[n - 1] == '/')
 		n--;
 	c->base_url = strndup(cfg->base_url, n);
+	c->spiffe = cfg->spiffe ? strdup(cfg->spiffe) : NULL;
 	c->curl = curl_easy_init();
 	c->max_answer = cfg->max_answer;
 	c->timeout_s = cfg->timeout_s;
 	c->ignore_dates = cfg->ignore_dates;
 	c->cancel = cfg->cancel;
+	/* Without a chain to check, a name in it says nothing. */
+	if (cfg->spiffe && (!c->spiffe || !cfg->ca_pem.n))
+		return tr_err_set(err, TR_E_INVALID, "an agent is called with the CA that is trusted", "no CA for %s", cfg->spiffe);
 	if (!c->base_url || !c->curl || !configure(c, cfg))
 		return tr_err_set(err, TR_E_INTERNAL, "internal error", "libcurl does not take our settings");
 	*ret = TR_TAKE(c);
@@ -378,6 +403,9 @@ static TR_RC failure(struct tr_client *c, CURLcode rc, const char *url, struct t
 
 	if (c->aborted)
 		return tr_err_set(err, TR_E_INTERNAL, "the request could not be built", "%s: body aborted", url);
+	if (c->no_host && c->spiffe)
+		return tr_err_set(err, TR_E_UNAUTH, "the certificate at this address is another agent's than the one that is called",
+				  "%s: not %s", url, c->spiffe);
 	if (c->no_host)
 		return tr_err_set(err, TR_E_UNAUTH,
 				  "the certificate at this address is not a server's: somebody else of the fleet answers there",
@@ -498,6 +526,13 @@ bool tr_client_peer_sha256(struct tr_client *c, uint8_t out[32])
 	if (c->has_peer)
 		memcpy(out, c->peer, sizeof(c->peer));
 	return c->has_peer;
+}
+
+bool tr_client_peer_key_id(struct tr_client *c, uint8_t out[32])
+{
+	if (c->has_peer_key)
+		memcpy(out, c->peer_key, sizeof(c->peer_key));
+	return c->has_peer_key;
 }
 
 bool tr_client_failed_by_date(const struct tr_client *c)

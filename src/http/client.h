@@ -18,6 +18,8 @@ struct tr_client_config {
 	const char *user_agent;
 	unsigned timeout_s;        /* whole request */
 	size_t max_answer;         /* bytes */
+	/* The server is an agent: its certificate must be for this SPIFFE id; it names no host. NULL: a server of the fleet. */
+	const char *spiffe;
 	/* The one exchange that fetches the time: chain and name are checked, dates are not. */
 	bool ignore_dates;
 	/* An exchange ends within a second after this became non-zero; may be NULL. */
@@ -60,6 +62,8 @@ TR_RC tr_client_do(struct tr_client *c, const struct tr_client_request *r, struc
 		   struct tr_err *err);
 /* SHA-256 of the server's leaf certificate in the last exchange, for messages to people. */
 bool tr_client_peer_sha256(struct tr_client *c, uint8_t out[32]);
+/* Of an agent: SHA-256 of its key's SPKI. False: no exchange came so far. */
+bool tr_client_peer_key_id(struct tr_client *c, uint8_t out[32]);
 /* Did the last exchange fail because the server's certificate is not valid at that time? */
 bool tr_client_failed_by_date(const struct tr_client *c);
 
