@@ -113,10 +113,9 @@ static void read_vmpl(const struct tr_pp *p, struct tr_tee_policy *ret)
 	struct tr_pp m;
 	size_t n;
 
-	if (!tr_pp_member(p, "vmpl", &m)) {
-		ret->snp.vmpl[0] = true;
+	if (!tr_pp_member(p, "vmpl", &m))
 		return;
-	}
+	memset(ret->snp.vmpl, 0, sizeof(ret->snp.vmpl));
 	n = tr_pp_items(&m, 4);
 	if (!n)
 		tr_pp_fail(&m, "an empty list allows nothing");
