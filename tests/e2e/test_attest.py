@@ -8,54 +8,11 @@ import time
 import pytest
 
 import simtee
-from attesting import (Attester, Operator, bundle, policy, read_token, read_token_by_jwks, report_data, request_headers)
-from authority import Authority
+from attesting import bundle, policy, read_token, read_token_by_jwks, report_data, request_headers
 from client import b64, make_key, public_pem, spki
-from harness import Server, call, context
-from world import World, name
-
-
-class Lab:
-    def __init__(self):
-        self.server = Server().start()
-        self.world = World(self.server)
-        self.vendor = simtee.Vendor()
-        self.operator = Operator(self.server, Authority(self.server))
-        self.image = hashlib.sha256(b"image").digest()
-        self.version = 1
-        r = self.operator.push(bundle(self.vendor, self.version))
-        assert r.status == 201, r
-        self.operator.put_in_force(policy(self.vendor))
-        # Made when the first policy becomes active.
-        until(lambda: call(self.server.agents, "GET", "/.well-known/jwks.json").json()["keys"])
-
-    def agent(self, enrolled=True, **kw):
-        from client import release
-        a = Attester(self.server, self.vendor, sha256=self.image, **kw)
-        a.statement = release(self.world.release_key, self.image)
-        if enrolled:
-            r = a.register(self.world.token)
-            assert r.status == 201, r
-        return a
-
-    def attested(self, **kw):
-        a = self.agent(**kw)
-        r = a.attest()
-        assert r.status == 201, r
-        return a
-
-    def events(self, kind):
-        return self.server.api("GET", f"/api/v1/events?kind={kind}&limit=50").json()["events"]
-
-
-def until(fn, seconds=10):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = fn()
-        if value:
-            return value
-        time.sleep(0.05)
-    raise AssertionError("it never came")
+from harness import call, context
+from lab import Lab, until
+from world import name
 
 
 @pytest.fixture(scope="module")
