@@ -4,6 +4,7 @@
  * Prints NAME=VALUE lines; *_ratio is the time over that of the bare signature checks, *_us microseconds. */
 #include "base/file.h"
 #include "evidence/sim.h"
+#include "evidence/tpm_sample.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -250,6 +251,47 @@ static void amd(struct tr_sim *s)
 	tr_sim_case_done(&cached.made);
 }
 
+/* ---- TPM ---- */
+
+struct tpm {
+	struct sample sample;
+	struct tr_tee_result result;
+};
+
+static void run_tpm(void *arg)
+{
+	struct tpm *t = arg;
+
+	(void)tr_tpm_verify(&t->sample.in, &t->result, NULL);
+	must(tr_tee_authentic_and_current(&t->result) && t->result.answers[TR_Q_FRESH] == TR_ANSWER_YES,
+	     "a good TPM quote is refused");
+}
+
+/* What cannot be avoided: the one signature of the attestation key. */
+static void tpm(void)
+{
+	static struct tpm t;
+	struct bare b = { .hash = TR_HASH_SHA256 };
+	struct op ops[] = { { .run = run_bare, .arg = &b }, { .run = run_tpm, .arg = &t } };
+	struct tr_tpm_signature sig;
+	enum tr_tee_code code;
+	struct tr_err err;
+
+	sample_make(&t.sample, sample_key(TR_RAW_P256, "ak"), TPM_ALG_ECDSA, TPM_ALG_SHA256);
+	b.msg = t.sample.in.attest;
+	must(tr_tpm_signature_parse(t.sample.in.signature, &sig, &code, &err) == TR_OK, "no signature");
+	b.r = sig.r;
+	b.s = sig.s;
+	must(tr_raw_key_ec(TR_RAW_P256, tr_raw_priv_point(t.sample.ak), &b.key, &err) == TR_OK, "no key");
+	measure(ops, TR_ARRAY_LEN(ops));
+	printf("verify_tpm_p256_us=%.2f\n", median(&ops[0]));
+	printf("verify_tpm_us=%.2f\n", median(&ops[1]));
+	printf("verify_tpm_ratio=%.3f\n", median(&ops[1]) / median(&ops[0]));
+	printf("verify_tpm_per_s=%.0f\n", 1e6 / median(&ops[1]));
+	(void)tr_raw_key_free(b.key);
+	sample_done(&t.sample);
+}
+
 int main(void)
 {
 	tr_auto(tr_sim_free) struct tr_sim *s = NULL;
@@ -259,5 +301,6 @@ int main(void)
 	intel(s, TR_TEE_TDX, "tdx4");
 	intel(s, TR_TEE_SGX, "sgx3");
 	amd(s);
+	tpm();
 	return 0;
 }
