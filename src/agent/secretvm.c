@@ -110,7 +110,8 @@ static TR_RC send_it(const struct tr_secretvm_opts *o, struct tr_client *c, cons
 	struct headers h;
 	struct tr_attest_request q = { .agent_id = tr_view_str(o->id), .agent_type = tr_view_str(o->type),
 				       .endpoint = tr_view_str(o->endpoint),
-				       .attestation_endpoint = tr_view_str(o->attestation_endpoint),
+				       .attestation_endpoint = tr_view_str(o->attestation_endpoint ? o->attestation_endpoint
+											: o->endpoint),
 				       .capabilities = o->capabilities, .n_capabilities = o->n_capabilities, .set = set,
 				       .key = tr_privkey_pub(key) };
 	struct tr_client_request req = { .method = "POST", .path = PATH, .content_type = "application/json", .bearer = o->token };
