@@ -459,7 +459,7 @@ static const struct argp_option secretvm_options[] = {
 	{ "quote", OPT_QUOTE, "FILE", 0, "its docker_attestation_ed25519.txt", 1 },
 	{ "sign-url", OPT_SIGN_URL, "URL", 0, "its signing service (default: " TR_SECRETVM_SIGN ")", 1 },
 	{ "endpoint", OPT_ENDPOINT, "URL", 0, "where peers reach the application", 1 },
-	{ "attestation-endpoint", OPT_EVIDENCE_ENDPOINT, "URL", 0, "where peers get its evidence", 1 },
+	{ "attestation-endpoint", OPT_EVIDENCE_ENDPOINT, "URL", 0, "where peers get its evidence (default: --endpoint)", 1 },
 	{ "capability", OPT_CAPABILITY, "WORD", 0, "what it can be found by; may be given again", 1 },
 	{ 0 },
 };
