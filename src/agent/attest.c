@@ -60,8 +60,10 @@ TR_RC tr_attest_body(const struct tr_attest_request *q, struct tr_buf *b, struct
 		tr_json_put_str(b, q->capabilities[i]);
 	}
 	tr_buf_adds(b, "]");
-	tr_json_member_str(b, "endpoint", q->endpoint);
-	tr_json_member_str(b, "attestation_endpoint", q->attestation_endpoint);
+	if (q->endpoint.n)
+		tr_json_member_str(b, "endpoint", q->endpoint);
+	if (q->attestation_endpoint.n)
+		tr_json_member_str(b, "attestation_endpoint", q->attestation_endpoint);
 	tr_buf_adds(b, ",\"attestation_data\":{\"kind\":");
 	tr_json_put_str(b, tr_view_str(tr_tee_kind_name(set.kind)));
 	tr_json_member_str(b, "public_key", tr_buf_view(&pem));

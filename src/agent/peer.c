@@ -45,7 +45,7 @@ enum kid { PEER, COURIER, POSTMAN, QUOTER };
 static const char *const watched[] = { "device.key", "cert.pem", "ca.pem", "agent.json", TR_PEER_CONF_FILE };
 struct worker {
 	struct tr_peer p;
-	struct stat seen[TR_ARRAY_LEN(watched)];
+	struct stat seen[TR_ARRAY_LEN(watched)], attested;
 	pid_t parent;
 };
 
@@ -103,6 +103,7 @@ static void on_tick(void *arg)
 	struct worker *w = arg;
 	struct tr_peer *p = &w->p;
 	int64_t now = tr_peer_now_s();
+	struct stat attested;
 	size_t expired;
 
 	tr_timer_arm(p->tick, TICK_MS);
@@ -121,6 +122,12 @@ static void on_tick(void *arg)
 		}
 	}
 	load_revocations(p);
+	look_at(&p->state, "attestation.json", &attested);
+	if (!same(&attested, &w->attested)) {
+		/* Newly attested: the hub takes our pre-key at last. */
+		w->attested = attested;
+		p->prekey_not_before_s = 0;
+	}
 	expired = tr_inbox_expire(&p->state, &p->inbox, now);
 	if (expired)
 		tr_log(TR_LOG_WARN, "messages_expired", "unread", tr_fmt("%zu", expired), NULL);
