@@ -109,6 +109,40 @@ static TR_RC sgx_extension(const struct tr_sim *s, const struct tr_sim_spec *spe
 	return tr_buf_check(ret, err);
 }
 
+/* Makes that certificate the one that the fault wants, if it is about it. */
+static TR_RC spoil(struct tr_sim *s, enum tr_sim_fault fault, enum sim_key which, struct sim_cert *c, struct tr_err *err)
+{
+	enum sim_key forger = SIM_KEY_N;
+
+	switch (which) {
+	case SIM_PCK:
+		if (fault == TR_SIMF_PCK_EXPIRED)
+			c->not_after = TR_SIM_TIME - SIM_DAY;
+		if (fault == TR_SIMF_PCK_NAME)
+			c->subject = "Intel SGX Certificate";
+		if (fault == TR_SIMF_PCK_FORGED)
+			forger = SIM_PLATFORM_CA;
+		break;
+	case SIM_PLATFORM_CA:
+	case SIM_PROCESSOR_CA:
+		if (fault == TR_SIMF_CA_EXPIRED)
+			c->not_after = TR_SIM_TIME - SIM_DAY;
+		if (fault == TR_SIMF_CA_NOT_CA)
+			c->path_len = SIM_NOT_CA;
+		if (fault == TR_SIMF_CA_FORGED)
+			forger = SIM_ROOT;
+		break;
+	case SIM_TCB_SIGNER:
+		if (fault == TR_SIMF_TCB_SIGNER_EXPIRED)
+			c->not_after = TR_SIM_TIME - SIM_DAY;
+		if (fault == TR_SIMF_TCB_SIGNER_FORGED)
+			forger = SIM_ROOT;
+		break;
+	default: break;
+	}
+	return forger == SIM_KEY_N ? TR_OK : tr_sim_intel_key(s, SIM_IMPOSTOR, forger, &c->forger, err);
+}
+
 /* One certificate of the chain, as PEM at the end of ret. */
 static TR_RC add_cert(struct tr_sim *s, const struct tr_sim_spec *spec, enum sim_key which, struct tr_buf *ret,
 		      struct tr_err *err)
@@ -125,12 +159,12 @@ static TR_RC add_cert(struct tr_sim *s, const struct tr_sim_spec *spec, enum sim
 
 	if (!rc)
 		rc = tr_sim_intel_key(s, set, processor ? SIM_PROCESSOR_CA : certs[which].by, &c.by, err);
-	if (!rc && which == SIM_PCK)
+	if (!rc && which == SIM_PCK && spec->fault != TR_SIMF_PCK_VALUES)
 		rc = sgx_extension(s, spec, &extra, err);
+	if (!rc)
+		rc = spoil(s, spec->fault, which, &c, err);
 	if (rc)
 		return rc;
-	if (which == SIM_PCK && spec->fault == TR_SIMF_PCK_EXPIRED)
-		c.not_after = TR_SIM_TIME - SIM_DAY;
 	tr_sim_serial(c.key, c.subject, serial);
 	c.serial = TR_VIEW_ARRAY(serial);
 	c.extra = tr_buf_view(&extra);
@@ -164,7 +198,7 @@ TR_RC tr_sim_pck_chain(struct tr_sim *s, const struct tr_sim_spec *spec, struct 
 	sim_put64(of + 26, (uint64_t)spec->not_after);
 	of[34] = spec->processor_ca;
 	of[35] = (uint8_t)sim_set_of(spec);
-	of[36] = spec->fault == TR_SIMF_PCK_EXPIRED;
+	of[36] = (uint8_t)spec->fault;
 	tr_sha256(TR_VIEW_ARRAY(of), sum);
 	if (s->chain.n == 0 || memcmp(sum, s->chain_of, sizeof(sum)) != 0) {
 		tr_buf_clear(&s->chain);
@@ -215,6 +249,10 @@ static TR_RC add_crls(struct tr_sim *s, const struct tr_sim_spec *spec, struct t
 		crl->serials = &listed;
 		crl->n = 1;
 	}
+	if (!rc && spec->fault == TR_SIMF_ROOT_CRL_FORGED)
+		rc = tr_sim_intel_key(s, SIM_IMPOSTOR, SIM_ROOT, &root.forger, err);
+	if (spec->fault == TR_SIMF_ROOT_CRL_EXPIRED)
+		root.next_update = TR_SIM_TIME - SIM_DAY;
 	if (spec->fault == TR_SIMF_CRL_EXPIRED)
 		pck.next_update = TR_SIM_TIME - SIM_DAY;
 	if (spec->fault == TR_SIMF_CRL_FUTURE)

@@ -46,6 +46,7 @@ struct sim_cert {
 	int64_t not_before, not_after;
 	const struct tr_raw_priv *key;    /* its own */
 	const struct tr_raw_priv *by;     /* who signs */
+	const struct tr_raw_priv *forger; /* who signs in his place; NULL: nobody */
 	int path_len;                     /* SIM_NOT_CA: none */
 	bool bare;                        /* nothing but `extra`: AMD's VEKs */
 	struct tr_view extra;             /* whole Extensions, DER */
@@ -54,7 +55,7 @@ TR_RC tr_sim_cert(const struct sim_cert *c, struct tr_buf *ret_der, struct tr_er
 struct sim_crl {
 	enum sim_style style;
 	const char *issuer;
-	const struct tr_raw_priv *by;
+	const struct tr_raw_priv *by, *forger;
 	int64_t this_update, next_update;
 	const struct tr_view *serials;
 	size_t n;

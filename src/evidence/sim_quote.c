@@ -28,6 +28,8 @@ static void fill_td(uint8_t *b, const struct tr_sim_spec *spec)
 {
 	memcpy(b, spec->tee_tcb_svn, 16);
 	memset(b + 16, 0x5e, 48); /* MRSEAM: the module's hash, which nobody pins */
+	b[64] = spec->fault == TR_SIMF_MODULE_SIGNER;
+	b[112] = spec->fault == TR_SIMF_MODULE_ATTRIBUTES;
 	sim_put64(b + 120, spec->td_attributes);
 	sim_put64(b + 128, spec->xfam);
 	memcpy(b + 136, spec->mrtd, 48);

@@ -100,7 +100,7 @@ static TR_RC fill(const struct tr_sim *s, const struct tr_sim_spec *spec, uint8_
 	sim_put32(r + 0x34, 1); /* ECDSA P-384 with SHA-384 */
 	put_tcb(r + 0x38, spec);
 	sim_put64(r + 0x40, spec->snp_platform_info);
-	sim_put32(r + 0x48, says_vlek ? 1u << 2 : 0);
+	sim_put32(r + 0x48, spec->fault == TR_SIMF_SNP_UNSIGNED ? 7u << 2 : says_vlek ? 1u << 2 : 0);
 	memcpy(r + 0x50, spec->report_data, 64);
 	memcpy(r + 0x90, spec->mrtd, 48);
 	memcpy(r + 0xc0, spec->rtmr[0], 32);
@@ -159,6 +159,12 @@ static TR_RC put_ca(struct tr_sim *s, const struct tr_sim_spec *spec, enum sim_s
 		rc = tr_sim_amd_key(s, set, SIM_ARK, &c.by, err);
 	if (rc)
 		return rc;
+	if (which != SIM_ARK && spec->fault == TR_SIMF_SNP_ASK_NOT_CA)
+		c.path_len = SIM_NOT_CA;
+	if (which != SIM_ARK && spec->fault == TR_SIMF_SNP_ASK_FORGED)
+		rc = tr_sim_amd_key(s, SIM_IMPOSTOR, SIM_ARK, &c.forger, err);
+	if (rc)
+		return rc;
 	tr_sim_serial(c.key, c.subject, serial);
 	c.serial = TR_VIEW_ARRAY(serial);
 	return tr_sim_cert(&c, ret, err);
@@ -178,8 +184,13 @@ static TR_RC put_vek(struct tr_sim *s, const struct tr_sim_spec *spec, struct tr
 		rc = tr_sim_vek_key(s, sim_set_of(spec), spec->vlek, &c.key, err);
 	if (!rc)
 		rc = tr_sim_amd_key(s, sim_set_of(spec), spec->vlek ? SIM_ASVK : SIM_ASK, &c.by, err);
+	/* The ARK itself: it may sign an ASK, and no VEK. */
+	if (!rc && spec->fault == TR_SIMF_SNP_VEK_FORGED)
+		rc = tr_sim_amd_key(s, SIM_OWN, SIM_ARK, &c.forger, err);
 	if (rc)
 		return rc;
+	if (spec->fault == TR_SIMF_SNP_VEK_EXPIRED)
+		c.not_after = TR_SIM_TIME - SIM_DAY;
 	if (spec->fault == TR_SIMF_SNP_WRONG_CHIP)
 		chip[0] ^= 1;
 	put_kds_extensions(&extra, spec, tr_view(chip, spec->product == TR_SNP_TURIN ? 8 : 64));
@@ -198,8 +209,12 @@ static TR_RC put_crl(struct tr_sim *s, const struct tr_sim_spec *spec, struct tr
 
 	if (!rc)
 		rc = tr_sim_amd_key(s, sim_set_of(spec), spec->vlek ? SIM_ASVK : SIM_ASK, &ask, err);
+	if (!rc && spec->fault == TR_SIMF_SNP_CRL_FORGED)
+		crl.forger = ask;
 	if (rc)
 		return rc;
+	if (spec->fault == TR_SIMF_SNP_CRL_EXPIRED)
+		crl.next_update = TR_SIM_TIME - SIM_DAY;
 	if (spec->fault == TR_SIMF_SNP_ASK_REVOKED) {
 		tr_sim_serial(ask, spec->vlek ? products[spec->product].asvk : products[spec->product].ask, serial);
 		crl.serials = &listed;

@@ -176,6 +176,61 @@ static void another_kind_is_refused(void **state)
 	}
 }
 
+/* What is not there cannot be judged, and is not taken for good. */
+static void every_part_is_needed(void **state)
+{
+	static const size_t which[] = { 0, 3, 8 };
+	struct tr_sim *s = *state;
+	struct tr_err err;
+
+	for (size_t i = 0; i < TR_ARRAY_LEN(which); i++) {
+		struct tr_sim_spec spec = spec_of(&shapes[which[i]]);
+		struct tr_sim_case c = { 0 };
+		struct tr_buf *parts[] = { &c.quote, &c.tcb_info, &c.qe_identity, &c.tcb_chain, &c.pck_crl,
+					   &c.root_crl, &c.root_spki, &c.vek, &c.ask, &c.ark, &c.crl };
+
+		assert_int_equal(tr_sim_make(s, &spec, &c, &err), TR_OK);
+		for (size_t k = 0; k < TR_ARRAY_LEN(parts); k++) {
+			size_t n = parts[k]->n;
+
+			if (n == 0)
+				continue;
+			/* Two bytes less: PEM text may go without its last line feed. */
+			for (size_t left = 0; left < n; left = left ? n : n - 2) {
+				parts[k]->n = left;
+				verify(&c, &spec, TR_SIM_TIME, tr_buf_view(&c.root_spki));
+				parts[k]->n = n;
+				if (tr_tee_authentic_and_current(&result))
+					fail_msg("%s: good with %zu bytes of part %zu", shapes[which[i]].label, left, k);
+			}
+		}
+		tr_sim_case_done(&c);
+	}
+}
+
+static void old_evaluations_can_be_refused(void **state)
+{
+	struct tr_sim *s = *state;
+	struct tr_sim_spec spec = spec_of(&shapes[0]);
+	struct tr_sim_case c = { 0 };
+	struct tr_view root;
+	struct tr_err err;
+
+	spec.evaluation_number = 19;
+	assert_int_equal(tr_sim_make(s, &spec, &c, &err), TR_OK);
+	root = tr_buf_view(&c.root_spki);
+	for (uint64_t min = 18; min <= 20; min++) {
+		struct tr_dcap_in in = { .quote = tr_buf_view(&c.quote), .kind = spec.kind, .c = tr_sim_collateral(&c),
+					 .roots = &root, .n_roots = 1, .when = { .now = TR_SIM_TIME },
+					 .min_evaluation_number = min };
+
+		tr_dcap_verify(&in, &result, NULL);
+		assert_int_equal(result.evaluation_number, 19);
+		assert_int_equal(result.first, min == 20 ? TR_TEEC_EVALUATION_NUMBER : TR_TEEC_OK);
+	}
+	tr_sim_case_done(&c);
+}
+
 static void it_ends(void **state)
 {
 	struct tr_sim *s = *state;
@@ -347,6 +402,8 @@ int main(void)
 		cmocka_unit_test(every_fault_has_its_answer),
 		cmocka_unit_test(no_vendor_vouches_for_it),
 		cmocka_unit_test(another_kind_is_refused),
+		cmocka_unit_test(every_part_is_needed),
+		cmocka_unit_test(old_evaluations_can_be_refused),
 		cmocka_unit_test(it_ends),
 		cmocka_unit_test(an_updated_platform_advises_a_relaunch),
 		cmocka_unit_test(no_signed_byte_can_change),

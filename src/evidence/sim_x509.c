@@ -190,7 +190,7 @@ TR_RC tr_sim_cert(const struct sim_cert *c, struct tr_buf *ret_der, struct tr_er
 	tr_der_wrap(&b, at, TR_DER_SEQ);
 	tr_der_wrap(&b, at, TR_DER_CTX_CONS | 3);
 	tr_der_wrap(&b, 0, TR_DER_SEQ);
-	rc = seal(&b, c->style, c->by, err);
+	rc = seal(&b, c->style, c->forger ? c->forger : c->by, err);
 	if (!rc) {
 		tr_buf_addv(ret_der, tr_buf_view(&b));
 		rc = tr_buf_check(ret_der, err);
@@ -226,7 +226,7 @@ TR_RC tr_sim_crl(const struct sim_crl *c, struct tr_buf *ret_der, struct tr_err 
 	tr_der_wrap(&b, at, TR_DER_SEQ);
 	tr_der_wrap(&b, at, TR_DER_CTX_CONS);
 	tr_der_wrap(&b, 0, TR_DER_SEQ);
-	rc = seal(&b, c->style, c->by, err);
+	rc = seal(&b, c->style, c->forger ? c->forger : c->by, err);
 	if (!rc) {
 		tr_buf_addv(ret_der, tr_buf_view(&b));
 		rc = tr_buf_check(ret_der, err);
