@@ -277,6 +277,21 @@ int tr_api_call(struct tr_cli *c, const char *method, const char *path, struct t
 	return TR_CLI_EXIT_OK;
 }
 
+int tr_api_raw(struct tr_cli *c, const char *method, const char *path, const char *type, struct tr_view body,
+	       struct tr_buf *ret)
+{
+	tr_auto(tr_client_answer_done) struct tr_client_answer a = { 0 };
+	struct tr_client_request req = { .method = method, .path = path, .body = body, .content_type = type };
+	int code = ask(c, &req, &a);
+
+	if (code)
+		return code;
+	if (a.status < 200 || a.status > 299)
+		return refused(&a);
+	tr_buf_addv(ret, tr_buf_view(&a.body));
+	return tr_buf_ok(ret) ? TR_CLI_EXIT_OK : tr_cli_fail(TR_CLI_EXIT_FILE, "out of memory");
+}
+
 int tr_api_send(struct tr_cli *c, const char *method, struct tr_buf *path, struct tr_buf *body, struct tr_json **ret)
 {
 	if (!tr_buf_ok(path) || (body && !tr_buf_ok(body)))

@@ -13,6 +13,9 @@ struct tr_api *tr_api_free(struct tr_api *a);
 /* One call; body (JSON text) may be empty. A 503 that says when to come back is tried again, three times. On success
  * *ret is the answer; the caller frees it. */
 int tr_api_call(struct tr_cli *c, const char *method, const char *path, struct tr_view body, struct tr_json **ret);
+/* The same for bytes: sends `type` (NULL: no body) and gives the answer's body as it is. */
+int tr_api_raw(struct tr_cli *c, const char *method, const char *path, const char *type, struct tr_view body,
+	       struct tr_buf *ret);
 /* The same for buffers that are being built: fails when one of them did. body may be NULL. */
 int tr_api_send(struct tr_cli *c, const char *method, struct tr_buf *path, struct tr_buf *body, struct tr_json **ret);
 /* A change, answered with "<what> <the id> <done>" for people. */

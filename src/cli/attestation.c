@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Decisions about claims: what was expected, what was seen, what follows. */
-#include "cli/api.h"
+/* Decisions about claims: what was expected, what was seen, what follows. Verdicts about evidence are in verdict.c. */
+#include "cli/verdict.h"
 
 #include "appraise/verdict.h"
 #include "base/clock.h"
@@ -22,6 +22,8 @@ static int list(struct tr_cli *c)
 	struct tr_list l = { .member = "attestations", .cols = cols, .n = TR_ARRAY_LEN(cols), .limit = 20, .page = PAGE_MAX,
 			     .drop = "form vouched_by binary_hash version source tier" };
 
+	if (tr_cli_opt(c, TR_OPT_EVIDENCE))
+		return tr_verdict_list(c);
 	if (limit && (!tr_cli_number(limit, &l.limit) || l.limit == 0))
 		return tr_cli_fail(TR_CLI_EXIT_USAGE, "--limit takes a number, 1 or more");
 	if (!tr_cli_word("--outcome", tr_cli_opt(c, TR_OPT_OUTCOME), "admitted admitted_audit refused"))
@@ -120,8 +122,10 @@ static int explain(struct tr_cli *c)
 	uint64_t seq;
 	int rc;
 
+	if (tr_is_verdict_id(c->args[0]))
+		return tr_verdict_explain(c);
 	if (!tr_cli_number(c->args[0], &seq))
-		return tr_cli_fail(TR_CLI_EXIT_USAGE, "attestations are named by their number: see troth attestation list");
+		return tr_cli_fail(TR_CLI_EXIT_USAGE, "decisions about claims are named by their number, verdicts about evidence by 16 hex digits: see troth attestation list [--evidence]");
 	tr_buf_addf(&path, "/api/v1/attestations/%llu", (unsigned long long)seq);
 	rc = tr_api_send(c, "GET", &path, NULL, &answer);
 	if (rc)
@@ -139,15 +143,21 @@ static int explain(struct tr_cli *c)
 }
 
 static const struct argp_option list_options[] = {
+	{ "evidence", TR_OPT_EVIDENCE, 0, 0, "verdicts about evidence of TEEs and TPMs instead", 1 },
 	{ "node", TR_OPT_NODE, "ID", 0, "only claims of this agent id", 1 },
-	{ "outcome", TR_OPT_OUTCOME, "WORD", 0, "only admitted, admitted_audit or refused ones", 1 },
+	{ "outcome", TR_OPT_OUTCOME, "WORD", 0, "only admitted, admitted_audit or refused ones; with --evidence: verified or failed", 1 },
 	{ "limit", 'n', "N", 0, "the newest N (default 20)", 1 },
 	TR_CLI_WATCH,
 	{ 0 },
 };
 
 static const struct tr_verb verbs[] = {
-	{ "list", NULL, 0, 0, "show the newest decisions about claims", list_options, list },
-	{ "explain", "SEQ", 1, 1, "show each check of one decision, the verdict and what to do", NULL, explain },
+	{ "list", NULL, 0, 0, "show the newest decisions about claims, or verdicts about evidence", list_options, list },
+	{ "show", "ID", 1, 1, "show a verdict about evidence", NULL, tr_verdict_show },
+	{ "explain", "SEQ|ID", 1, 1, "show each check of one decision or verdict, and what to do", NULL, explain },
+	{ "replay", "ID", 1, 1,
+	  "make a verdict about evidence again, here\v"
+	  "Exit code 0: byte for byte the same; 1: another one.",
+	  NULL, tr_verdict_replay },
 };
-const struct tr_noun tr_noun_attestation = { "attestation", "decisions about claims", verbs, TR_ARRAY_LEN(verbs) };
+const struct tr_noun tr_noun_attestation = { "attestation", "decisions about claims and evidence", verbs, TR_ARRAY_LEN(verbs) };

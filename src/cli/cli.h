@@ -47,6 +47,7 @@ enum tr_opt {
 	TR_OPT_FAULT, TR_OPT_ROOT_SEED, TR_OPT_REPORT_DATA, TR_OPT_STATUS, TR_OPT_DEBUG, TR_OPT_PRODUCT, TR_OPT_VLEK,
 	TR_OPT_COLLATERAL, TR_OPT_POLICY, TR_OPT_TIME, TR_OPT_NONCE, TR_OPT_CASE, TR_OPT_OUT, TR_OPT_CERTS, TR_OPT_CHALLENGE,
 	TR_OPT_PUBLIC_KEY, TR_OPT_SIGNATURE, TR_OPT_AK, TR_OPT_PCRS, TR_OPT_EVENT_LOG, TR_OPT_IMA, TR_OPT_WARN,
+	TR_OPT_EVIDENCE,
 	TR_OPT_PROFILE, TR_OPT_JSON, /* common ones: last */
 	TR_OPT_END
 };
@@ -96,7 +97,8 @@ struct tr_noun {
 
 extern const struct tr_noun tr_noun_login, tr_noun_token, tr_noun_agent, tr_noun_attestation, tr_noun_key,
 	tr_noun_release, tr_noun_policy, tr_noun_audit, tr_noun_alert, tr_noun_maintenance, tr_noun_status, tr_noun_event,
-	tr_noun_keyset, tr_noun_operator, tr_noun_command, tr_noun_quote, tr_noun_collateral;
+	tr_noun_keyset, tr_noun_operator, tr_noun_command, tr_noun_quote, tr_noun_collateral,
+	tr_noun_attestation_policy;
 
 /* Verbs of `agent` that live in files of their own. */
 int tr_agent_explain(struct tr_cli *c); /* explain.c */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `troth collateral`: the vendors' files, gathered into one bundle, looked at, and signed. Needs no server and no network. */
 #include "cli/quote.h"
+#include "cli/verdict.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -217,6 +218,7 @@ static const struct tr_verb verbs[] = {
 	  "Exit code 0: all in date; 15: something ends within --warn; 1: something is not in date.",
 	  look_options, check },
 	{ "sign", "FILE", 1, 1, "sign a bundle with a config key of the keyset", sign_options, sign },
+	{ "push", "FILE", 1, 1, "put a signed bundle in force on the server", NULL, tr_collateral_push },
 };
 const struct tr_noun tr_noun_collateral = { "collateral", "what vendors publish and verifications need", verbs,
 					    TR_ARRAY_LEN(verbs) };

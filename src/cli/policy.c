@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the server demands of claims. */
-#include "cli/api.h"
+#include "cli/verdict.h"
 
 #include <stdio.h>
 
@@ -96,5 +96,7 @@ static const struct tr_verb verbs[] = {
 	{ "show", NULL, 0, 0, "show the policy and which settings the configuration pins", NULL, show },
 	{ "set", "NAME=VALUE...", 1, TR_CLI_ARGS_MAX, "change settings: mode, accept, hashes, min_version, versions, min_tier",
 	  NULL, set },
+	{ "test", "FILE", 1, 1, "try an attestation policy on the fleet's evidence (troth attestation-policy test)", NULL,
+	  tr_tee_policy_try },
 };
 const struct tr_noun tr_noun_policy = { "policy", "what is demanded of claims", verbs, TR_ARRAY_LEN(verbs) };
