@@ -23,7 +23,7 @@ static enum tr_code fetch(void *arg, const char *path, size_t max, struct tr_buf
 
 static void what_is_named_is_taken_or_nothing(void **state)
 {
-	enum { CONFIGFS = 1, SEV = 2, TDX = 4, FETCH = 8 };
+	enum { CONFIGFS = 1, SEV = 2, TDX = 4, FETCH = 8, NO_PROVIDER = 16, NOT_ROOT = 32 };
 	static const struct { const char *platform; unsigned there; enum tr_code rc; const char *name; } rows[] = {
 		{ "auto", 0, TR_OK, NULL },
 		{ NULL, 0, TR_OK, NULL },
@@ -32,6 +32,12 @@ static void what_is_named_is_taken_or_nothing(void **state)
 		{ "auto", SEV | TDX, TR_OK, "sev-guest" },
 		{ "auto", TDX, TR_OK, NULL },
 		{ "auto", FETCH, TR_OK, NULL },
+		/* A kernel that could, on a machine that is no guest. */
+		{ "auto", CONFIGFS | NO_PROVIDER, TR_OK, NULL },
+		{ "auto", CONFIGFS | NO_PROVIDER | SEV, TR_OK, "sev-guest" },
+		{ "tdx", CONFIGFS | NO_PROVIDER, TR_E_UNAVAIL, NULL },
+		/* Not allowed is not absent. */
+		{ "auto", CONFIGFS | NOT_ROOT | SEV, TR_OK, "configfs-tsm" },
 		{ "none", CONFIGFS | SEV, TR_OK, NULL },
 		{ "tdx", CONFIGFS | TDX, TR_OK, "configfs-tsm" },
 		{ "tdx", TDX, TR_OK, "tdx-guest" },
@@ -50,7 +56,9 @@ static void what_is_named_is_taken_or_nothing(void **state)
 	(void)state;
 	for (size_t i = 0; i < TR_ARRAY_LEN(rows); i++) {
 		tr_auto(fake_done) struct fake f = { .provider = rows[i].there & CONFIGFS ? "tdx_guest\n" : NULL,
-						     .has_sev = rows[i].there & SEV, .has_tdx = rows[i].there & TDX };
+						     .has_sev = rows[i].there & SEV, .has_tdx = rows[i].there & TDX,
+						     .mkdir_error = rows[i].there & NO_PROVIDER ? ENXIO :
+								    rows[i].there & NOT_ROOT ? EACCES : 0 };
 		const struct tr_tee_source *s = &tr_tee_secretvm;
 		struct tr_tee_ops ops;
 		struct tr_tee_conf c;

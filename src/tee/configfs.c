@@ -146,28 +146,36 @@ static TR_RC read_number(const struct entry *e, const char *name, uint64_t *ret,
 	return TR_OK;
 }
 
-static TR_RC make_entry(struct entry *e, struct tr_err *err)
+/* A name of our own each time: nobody else has a reason to write there. */
+static int try_entry(struct entry *e)
 {
 	const struct tr_tee_ops *o = e->c->ops;
+	uint8_t id[6];
+
+	tr_random(id, sizeof(id));
+	(void)snprintf(e->path, sizeof(e->path), "%.200s/troth-%02x%02x%02x%02x%02x%02x", e->c->configfs, id[0], id[1], id[2],
+		       id[3], id[4], id[5]);
+	if (o->mkdir(o->arg, e->path, 0700))
+		return errno;
+	e->made = true;
+	return 0;
+}
+
+static TR_RC make_entry(struct entry *e, struct tr_err *err)
+{
 	unsigned wait = TR_TEE_FIRST_WAIT_MS;
+	int error = 0;
 
 	for (unsigned i = 0; i < TR_TEE_TRIES; i++) {
-		uint8_t id[6];
-
-		/* A name of our own each time: nobody else has a reason to write there. */
-		tr_random(id, sizeof(id));
-		(void)snprintf(e->path, sizeof(e->path), "%.200s/troth-%02x%02x%02x%02x%02x%02x", e->c->configfs, id[0],
-			       id[1], id[2], id[3], id[4], id[5]);
-		if (o->mkdir(o->arg, e->path, 0700) == 0) {
-			e->made = true;
+		error = try_entry(e);
+		if (!error)
 			return TR_OK;
-		}
-		if (errno != EEXIST && !passes_by(errno))
+		if (error != EEXIST && !passes_by(error))
 			break;
-		o->sleep_ms(o->arg, wait);
+		e->c->ops->sleep_ms(e->c->ops->arg, wait);
 		wait *= 2;
 	}
-	return refused(errno, e->path, err);
+	return refused(error, e->path, err);
 }
 
 static TR_RC provider(const struct entry *e, enum tr_tee_kind *ret, struct tr_err *err)
@@ -293,11 +301,21 @@ static TR_RC quote(const struct tr_tee_conf *c, const struct tr_tee_ask *ask, st
 	return tr_tee_emit(&set, ret_set, err);
 }
 
+/* The folder is there on any kernel that was built for it; only with a provider can anything be made in it. Not being
+ * allowed to is no absence: it is told when a quote is asked for. */
 static bool present(const struct tr_tee_conf *c, char why_not[160])
 {
-	if (c->ops->access(c->ops->arg, c->configfs) == 0)
+	tr_auto(entry_done) struct entry e = { .c = c };
+	int error;
+
+	if (c->ops->access(c->ops->arg, c->configfs) != 0) {
+		(void)snprintf(why_not, 160, "no %.100s (Linux 6.7, configfs mounted)", c->configfs);
+		return false;
+	}
+	error = try_entry(&e);
+	if (error != ENXIO && error != ENOENT)
 		return true;
-	(void)snprintf(why_not, 160, "no %.100s (Linux 6.7, configfs mounted)", c->configfs);
+	(void)snprintf(why_not, 160, "no TEE behind %.100s", c->configfs);
 	return false;
 }
 
