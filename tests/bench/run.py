@@ -21,6 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 
 import commands  # noqa: E402 (tests/bench/commands.py)
+import hub  # noqa: E402 (tests/bench/hub.py)
 
 HASH = "07" * 32  # of the binary that the fleet claims to run
 ROUNDS = 15       # short turns: what else the machine does then hits both servers alike
@@ -401,6 +402,7 @@ class Bench:
             self.commands("sqlite")
             self.commands_postgres()
             self.latency()
+            hub.put(self, cpu_ns)
             server.config.write_text(server.config.read_text().split("\nattestation:")[0] + "\n")
             server.start()
             self.agent(server)
