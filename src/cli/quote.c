@@ -17,8 +17,8 @@ static enum tr_tee_kind guess(struct tr_view v)
 	return v.n > 8 && v.p[4] == 0 ? TR_TEE_SGX : TR_TEE_TDX;
 }
 
-/* The verifiers name every field on their way; here without anything to verify with. */
-static bool read_fields(const struct tr_tee_set *set, struct tr_tee_result *r, char why[240])
+/* Reports name every field on their way through the verifier; here without anything to verify with. */
+static bool read_fields(const struct tr_tee_set *set, struct tr_buf *store, struct tr_tee_result *r, char why[240])
 {
 	struct tr_snp_report snp;
 	struct tr_tpm_attest tpm;
@@ -41,10 +41,9 @@ static bool read_fields(const struct tr_tee_set *set, struct tr_tee_result *r, c
 	case TR_TEE_TPM:
 		(void)tr_tpm_verify(&(struct tr_tpm_in){ .attest = set->quote, .ak_public = set->ak_public }, r, NULL);
 		break;
-	default:
-		tr_dcap_verify(&(struct tr_dcap_in){ .quote = set->quote, .kind = set->kind, .c.pck_chain = set->certs }, r, NULL);
-		break;
+	default: tr_quote_fields(&q, set->certs, store, r); break;
 	}
+	r->kind = set->kind;
 	return true;
 }
 
@@ -73,7 +72,7 @@ static void put_json(struct tr_buf *b, const struct tr_tee_result *r)
 int tr_quote_show(struct tr_cli *c)
 {
 	static struct tr_tee_result r;
-	tr_auto(tr_buf_done) struct tr_buf file = TR_BUF_INIT, b = TR_BUF_INIT;
+	tr_auto(tr_buf_done) struct tr_buf file = TR_BUF_INIT, b = TR_BUF_INIT, store = TR_BUF_INIT;
 	const char *kind = tr_cli_opt(c, TR_OPT_KIND);
 	struct tr_tee_set set = { 0 };
 	struct tr_err err = { 0 };
@@ -88,7 +87,7 @@ int tr_quote_show(struct tr_cli *c)
 	}
 	if (kind && !tr_tee_kind_of(tr_view_str(kind), &set.kind))
 		return tr_cli_fail(TR_CLI_EXIT_USAGE, "--kind takes tdx, sgx, snp or tpm");
-	if (!read_fields(&set, &r, why))
+	if (!read_fields(&set, &store, &r, why))
 		return tr_cli_fail(TR_CLI_EXIT_FILE, "%s is no %s evidence that can be read (%s)", c->args[0],
 				   tr_tee_kind_name(set.kind), why);
 	if (c->json) {

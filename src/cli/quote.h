@@ -39,6 +39,8 @@ int tr_quote_collateral(const char *path, const char *key, struct tr_quote_bundl
 void tr_quote_print(struct tr_buf *b, const struct tr_tee_verdict *v, bool all, bool colour);
 /* Which of the four was not asked, or not compared: "fresh (no --report-data)"; "" when all were. */
 void tr_quote_not_asked(struct tr_buf *b, const struct tr_tee_verdict *v);
+/* All fields of a quote and of its PCK certificate into r; store keeps what they borrow from (quote_fields.c). */
+void tr_quote_fields(const struct tr_quote *q, struct tr_view pck_chain, struct tr_buf *store, struct tr_tee_result *r);
 void tr_quote_print_fields(struct tr_buf *b, const struct tr_tee_result *r);
 
 /* The policy of a tool that was given none: the vendors' roots, or one given root instead. */
