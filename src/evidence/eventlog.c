@@ -207,7 +207,8 @@ static TR_RC locality(struct replay *r, size_t i, const struct tr_log_event *e, 
 {
 	uint8_t l;
 
-	if (r->from_zero || e->index != 0 || e->data.n != sizeof(LOCALITY) + 1 || memcmp(e->data.p, LOCALITY, sizeof(LOCALITY)) != 0)
+	if (r->from_zero || e->index != 0 || e->data.n != sizeof(LOCALITY) + 1 ||
+	    memcmp(e->data.p, LOCALITY, sizeof(LOCALITY)) != 0)
 		return TR_OK;
 	l = e->data.p[sizeof(LOCALITY)];
 	if (r->touched & 1 || (l != 0 && l != 3 && l != 4))

@@ -40,7 +40,8 @@ TR_RC tr_ima_replay(struct tr_view list, enum tr_raw_hash bank, struct tr_view p
 /* RTMR = SHA384(RTMR || digest48), start 0. */
 void tr_rtmr_extend(uint8_t rtmr[48], const uint8_t digest[48]);
 /* SecretVM: SHA-256 of compose, rootfs hash, optionally of docker files, each zero-padded to 48 (origins.md 3.5). */
-void tr_rtmr3_secretvm(const uint8_t compose_sha256[32], const uint8_t rootfs[32], const uint8_t *files_sha256, uint8_t out[48]);
+void tr_rtmr3_secretvm(const uint8_t compose_sha256[32], const uint8_t rootfs[32], const uint8_t *files_sha256,
+			uint8_t out[48]);
 /* dstack: SHA384(LE32(0x08000001) ":" name ":" payload). */
 void tr_rtmr3_dstack_event(struct tr_view name, struct tr_view payload, uint8_t digest[48]);
 

@@ -186,7 +186,8 @@ static void a_locality_comes_once_and_first(void **state)
 		if (rows[i].late)
 			add_event(&b, 0, 8, TR_VIEW_LIT("v"), TR_VIEW_LIT("v"));
 		add_event(&b, 0, 3, TR_VIEW_LIT(""), rows[i].data);
-		assert_int_equal(tr_log_replay(tr_buf_view(&b), TR_HASH_SHA256, false, values, &touched, &n, &err), rows[i].want);
+		assert_int_equal(tr_log_replay(tr_buf_view(&b), TR_HASH_SHA256, false, values, &touched, &n, &err),
+				 rows[i].want);
 	}
 }
 
@@ -256,7 +257,8 @@ static void a_log_may_end_the_walk_and_is_bounded(void **state)
 		uint32_t touched;
 		size_t n;
 
-		assert_int_equal(tr_log_replay(tr_buf_view(&b), TR_HASH_SHA256, false, values, &touched, &n, &err), TR_E_INVALID);
+		assert_int_equal(tr_log_replay(tr_buf_view(&b), TR_HASH_SHA256, false, values, &touched, &n, &err),
+				 TR_E_INVALID);
 		assert_non_null(strstr(err.detail, "16384"));
 	}
 }

@@ -10,7 +10,8 @@ void tr_rtmr_extend(uint8_t rtmr[48], const uint8_t digest[48])
 	memcpy(rtmr, out, 48);
 }
 
-void tr_rtmr3_secretvm(const uint8_t compose_sha256[32], const uint8_t rootfs[32], const uint8_t *files_sha256, uint8_t out[48])
+void tr_rtmr3_secretvm(const uint8_t compose_sha256[32], const uint8_t rootfs[32], const uint8_t *files_sha256,
+			uint8_t out[48])
 {
 	const uint8_t *const events[3] = { compose_sha256, rootfs, files_sha256 };
 

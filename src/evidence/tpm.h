@@ -91,8 +91,8 @@ bool tr_tpm_cert_chain(bool ek, struct tr_view cert, struct tr_view chain, const
 /* TPM2_MakeCredential's arithmetic (TPM 2.0 Part 1, 24): what only the TPM that holds the EK and has the AK of this Name
  * loaded can open. ek: RSA 2048 or P-256 of the default templates; secret at most 32 bytes. Takes random bytes. */
 TR_RC tr_tpm_make_credential(const struct tr_tpm_public *ek, struct tr_view ak_name, struct tr_view secret,
-			     struct tr_buf *ret_blob /* TPM2B_ID_OBJECT */, struct tr_buf *ret_secret /* TPM2B_ENCRYPTED_SECRET */,
-			     struct tr_err *err);
+			     struct tr_buf *ret_blob /* TPM2B_ID_OBJECT */,
+			     struct tr_buf *ret_secret /* TPM2B_ENCRYPTED_SECRET */, struct tr_err *err);
 
 /* HCL report: the JSON inside, the hardware report, and whether the latter's report data is the hash of the former. */
 struct tr_hcl {

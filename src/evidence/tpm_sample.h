@@ -171,8 +171,8 @@ static inline void sample_make(struct sample *s, struct tr_raw_priv *ak, uint16_
 	if (tr_tpm_public_parse(tr_buf_view(&s->area), &p, &err))
 		abort();
 	tr_tpm_public_qualified(&p, tr_view(NULL, 0), s->signer, &n);
-	s->q = (struct sample_quote){ .magic = 0xff544347, .type = 0x8018, .signer = tr_view(s->signer, n), .nonce = SAMPLE_NONCE,
-				      .clock = 1000, .resets = 3, .restarts = 1, .n = 1,
+	s->q = (struct sample_quote){ .magic = 0xff544347, .type = 0x8018, .signer = tr_view(s->signer, n),
+				      .nonce = SAMPLE_NONCE, .clock = 1000, .resets = 3, .restarts = 1, .n = 1,
 				      .sel = { { TPM_ALG_SHA256, 0x7ff } }, .pcrs = s->pcrs.pcrs, .n_pcrs = 48 };
 	s->in = (struct tr_tpm_in){ .ak_public = tr_buf_view(&s->area), .trusted_by = TR_AK_PINNED, .pcrs = s->pcrs.pcrs,
 				    .n_pcrs = 48, .nonce = SAMPLE_NONCE };

@@ -184,6 +184,7 @@ bool tr_tpm_verify(const struct tr_tpm_in *in, struct tr_tee_result *ret, struct
 	struct tr_err err;
 
 	*ret = (struct tr_tee_result){ .kind = TR_TEE_TPM };
+	tr_tee_input(ret, "attest", in->attest);
 	tr_tee_input(ret, "ak_public", in->ak_public);
 	tr_tee_input(ret, "ak_spki", in->ak_spki);
 	tr_tee_input(ret, "ek_public", in->ek_public);

@@ -73,8 +73,8 @@ static ESYS_TR primary(ESYS_CONTEXT *esys, const TPM2B_PUBLIC *template, struct 
 	ESYS_TR handle;
 	size_t n = 0;
 
-	assert_int_equal(Esys_CreatePrimary(esys, ESYS_TR_RH_ENDORSEMENT, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &sensitive,
-					    template, &outside, &none, &handle, &p, NULL, NULL, NULL), TSS2_RC_SUCCESS);
+	assert_int_equal(Esys_CreatePrimary(esys, ESYS_TR_RH_ENDORSEMENT, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
+					    &sensitive, template, &outside, &none, &handle, &p, NULL, NULL, NULL), TSS2_RC_SUCCESS);
 	assert_int_equal(Tss2_MU_TPM2B_PUBLIC_Marshal(p, bytes, sizeof(bytes), &n), TSS2_RC_SUCCESS);
 	tr_buf_add(ret_public, bytes, n);
 	Esys_Free(p);
@@ -84,7 +84,8 @@ static ESYS_TR primary(ESYS_CONTEXT *esys, const TPM2B_PUBLIC *template, struct 
 static void a_p256_endorsement_key_opens_it_too(void **state)
 {
 	tr_auto(machine_done) struct machine m = { .dir = "" };
-	tr_auto(tr_buf_done) struct tr_buf ek_area = TR_BUF_INIT, ak_area = TR_BUF_INIT, blob = TR_BUF_INIT, secret = TR_BUF_INIT;
+	tr_auto(tr_buf_done) struct tr_buf ek_area = TR_BUF_INIT, ak_area = TR_BUF_INIT, blob = TR_BUF_INIT,
+				  secret = TR_BUF_INIT;
 	static const TPMT_SYM_DEF no_sym = { .algorithm = TPM2_ALG_NULL };
 	TPM2B_ENCRYPTED_SECRET enc = { 0 };
 	TPM2B_ID_OBJECT id = { 0 };
@@ -113,8 +114,8 @@ static void a_p256_endorsement_key_opens_it_too(void **state)
 	assert_int_equal(Tss2_MU_TPM2B_ENCRYPTED_SECRET_Unmarshal(secret.p, secret.n, &at_secret, &enc), TSS2_RC_SUCCESS);
 	assert_int_equal(Esys_StartAuthSession(esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, NULL,
 					       TPM2_SE_POLICY, &no_sym, TPM2_ALG_SHA256, &policy), TSS2_RC_SUCCESS);
-	assert_int_equal(Esys_PolicySecret(esys, ESYS_TR_RH_ENDORSEMENT, policy, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, NULL,
-					   NULL, NULL, 0, NULL, NULL), TSS2_RC_SUCCESS);
+	assert_int_equal(Esys_PolicySecret(esys, ESYS_TR_RH_ENDORSEMENT, policy, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
+					   NULL, NULL, NULL, 0, NULL, NULL), TSS2_RC_SUCCESS);
 	assert_int_equal(Esys_ActivateCredential(esys, ak_handle, ek_handle, ESYS_TR_PASSWORD, policy, ESYS_TR_NONE, &id, &enc,
 						 &got), TSS2_RC_SUCCESS);
 	assert_true(tr_view_is(tr_view(got->buffer, got->size), "twenty bytes of it, a"));

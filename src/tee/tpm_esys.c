@@ -106,7 +106,8 @@ static bool is_our_ek(const TPM2B_PUBLIC *p)
 
 	return a->type == b->type && a->nameAlg == b->nameAlg && a->objectAttributes == b->objectAttributes &&
 	       a->authPolicy.size == b->authPolicy.size &&
-	       !memcmp(a->authPolicy.buffer, b->authPolicy.buffer, b->authPolicy.size) && a->parameters.rsaDetail.keyBits == 2048;
+	       !memcmp(a->authPolicy.buffer, b->authPolicy.buffer, b->authPolicy.size) &&
+	       a->parameters.rsaDetail.keyBits == 2048;
 }
 
 /* Where the machine's owner keeps the key loaded it is used: making it anew takes a real TPM seconds. */

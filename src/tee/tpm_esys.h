@@ -15,7 +15,8 @@ TR_DEFINE_AUTO(struct tr_tpm_dev *, tr_tpm_dev_close)
 TR_RC tr_tpm_dev_ek(struct tr_tpm_dev *d, struct tr_buf *ret_public, struct tr_err *err);
 TR_RC tr_tpm_dev_ek_cert(struct tr_tpm_dev *d, struct tr_buf *ret_der, struct tr_err *err); /* empty: none */
 /* An attestation key under the endorsement key: ECDSA P-256, or RSASSA 2048. */
-TR_RC tr_tpm_dev_ak_create(struct tr_tpm_dev *d, bool rsa, struct tr_buf *ret_private, struct tr_buf *ret_public, struct tr_err *err);
+TR_RC tr_tpm_dev_ak_create(struct tr_tpm_dev *d, bool rsa, struct tr_buf *ret_private, struct tr_buf *ret_public,
+			   struct tr_err *err);
 /* TR_E_DENIED: the blob is another TPM's, or was changed. */
 TR_RC tr_tpm_dev_ak_load(struct tr_tpm_dev *d, struct tr_view private_blob, struct tr_view public_area, struct tr_err *err);
 
