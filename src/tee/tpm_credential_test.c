@@ -74,7 +74,8 @@ static ESYS_TR primary(ESYS_CONTEXT *esys, const TPM2B_PUBLIC *template, struct 
 	size_t n = 0;
 
 	assert_int_equal(Esys_CreatePrimary(esys, ESYS_TR_RH_ENDORSEMENT, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
-					    &sensitive, template, &outside, &none, &handle, &p, NULL, NULL, NULL), TSS2_RC_SUCCESS);
+					    &sensitive, template, &outside, &none, &handle, &p, NULL, NULL, NULL),
+			 TSS2_RC_SUCCESS);
 	assert_int_equal(Tss2_MU_TPM2B_PUBLIC_Marshal(p, bytes, sizeof(bytes), &n), TSS2_RC_SUCCESS);
 	tr_buf_add(ret_public, bytes, n);
 	Esys_Free(p);
