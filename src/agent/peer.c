@@ -43,9 +43,11 @@ enum kid { PEER, COURIER, POSTMAN, QUOTER };
 
 /* Files that it was started with. */
 static const char *const watched[] = { "device.key", "cert.pem", "ca.pem", "agent.json", TR_PEER_CONF_FILE };
+#define FILES (TR_ARRAY_LEN(watched) + 2) /* and policy and collateral */
 struct worker {
 	struct tr_peer p;
-	struct stat seen[TR_ARRAY_LEN(watched)], attested;
+	const char *files[FILES];
+	struct stat seen[FILES], attested;
 	pid_t parent;
 };
 
@@ -69,8 +71,11 @@ static void look_at(const struct tr_state *s, const char *name, struct stat *ret
 {
 	char path[PATH_MAX];
 
-	tr_state_path(s, name, path);
-	if (stat(path, ret))
+	if (name[0] == '/')
+		(void)snprintf(path, sizeof(path), "%s", name);
+	else
+		tr_state_path(s, name, path);
+	if (!name[0] || stat(path, ret))
 		*ret = (struct stat){ .st_size = 0 };
 }
 
@@ -111,12 +116,12 @@ static void on_tick(void *arg)
 		stop(w);
 		return;
 	}
-	for (size_t i = 0; i < TR_ARRAY_LEN(watched); i++) {
+	for (size_t i = 0; i < FILES; i++) {
 		struct stat st;
 
-		look_at(&p->state, watched[i], &st);
+		look_at(&p->state, w->files[i], &st);
 		if (!same(&st, &w->seen[i])) {
-			tr_log(TR_LOG_INFO, "peer_reloads", "file", watched[i], NULL);
+			tr_log(TR_LOG_INFO, "peer_reloads", "file", w->files[i], NULL);
 			begin_anew(w);
 			return;
 		}
@@ -160,11 +165,32 @@ static TR_RC read_cas(struct tr_peer *p, struct tr_err *err)
 	return rc ? tr_err_wrap(err, "ca.pem") : TR_OK;
 }
 
-/* Everything that comes from the folder, in the parent: a folder that cannot be read is said once, and tried again. */
-static TR_RC load(struct tr_peer *p, struct tr_err *err)
+/* Before they are read: a change that comes while they are is one that a later look finds. */
+static void remember(struct worker *w, size_t i, const char *name)
 {
-	enum tr_code rc = tr_state_load(&p->state, err);
+	w->files[i] = name;
+	look_at(&w->p.state, name, &w->seen[i]);
+}
 
+static void remember_policy(struct worker *w)
+{
+	static char policy[PATH_MAX], collateral[PATH_MAX];
+
+	(void)snprintf(policy, sizeof(policy), "%.*s", TR_VIEW_FMT(w->p.conf.policy));
+	(void)snprintf(collateral, sizeof(collateral), "%.*s", TR_VIEW_FMT(w->p.conf.collateral));
+	remember(w, TR_ARRAY_LEN(watched), policy);
+	remember(w, TR_ARRAY_LEN(watched) + 1, collateral);
+}
+
+/* Everything that comes from the folder, in the parent: a folder that cannot be read is said once, and tried again. */
+static TR_RC load(struct worker *w, struct tr_err *err)
+{
+	struct tr_peer *p = &w->p;
+	enum tr_code rc;
+
+	for (size_t i = 0; i < TR_ARRAY_LEN(watched); i++)
+		remember(w, i, watched[i]);
+	rc = tr_state_load(&p->state, err);
 	if (!rc && !p->state.conf.enrolled_at)
 		rc = tr_err_set(err, TR_E_NOTFOUND, "this agent is not enrolled; run `troth-agent enroll` first", "%s", p->state.dir);
 	if (!rc)
@@ -175,6 +201,8 @@ static TR_RC load(struct tr_peer *p, struct tr_err *err)
 		rc = tr_state_read(&p->state, "ca.pem", 65536, &p->ca_pem, err);
 	if (!rc)
 		rc = read_cas(p, err);
+	if (!rc)
+		remember_policy(w);
 	if (!rc && p->conf.verify == TR_PEER_BY_EVIDENCE)
 		rc = tr_peer_judge_new(p->conf.policy, p->conf.collateral, &p->judge, err);
 	if (rc)
@@ -260,8 +288,6 @@ static void run_peer(struct worker *w, const struct ends *e)
 		tr_log_err(TR_LOG_ERROR, "peer_failed", &err, "hint", err.pub, NULL);
 		_exit(TR_AGENT_EXIT_STATE);
 	}
-	for (size_t i = 0; i < TR_ARRAY_LEN(watched); i++)
-		look_at(&w->p.state, watched[i], &w->seen[i]);
 	load_revocations(&w->p);
 	if (!tr_sandbox_landlock(w->p.state.dir))
 		tr_log(TR_LOG_INFO, "peer_not_fenced", "why", "this kernel has no Landlock", NULL);
@@ -430,7 +456,7 @@ static bool one_life(struct parent *f)
 	if (!w)
 		return false;
 	w->p.state = TR_STATE_INIT;
-	if (tr_state_open(f->state.dir, &w->p.state, &err) || load(&w->p, &err) || listen_all(f, &w->p, &err) ||
+	if (tr_state_open(f->state.dir, &w->p.state, &err) || load(w, &err) || listen_all(f, &w->p, &err) ||
 	    fork_all(f, w, &err)) {
 		tr_log_err(TR_LOG_ERROR, "peer_not_started", &err, "hint", err.pub, NULL);
 	} else {

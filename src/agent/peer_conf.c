@@ -34,6 +34,13 @@ static bool text_of(struct reading *r, const char *key, tr_jnode v, size_t max, 
 	return true;
 }
 
+static bool path_of(struct reading *r, const char *key, tr_jnode v, size_t max, struct tr_view *ret)
+{
+	if (!text_of(r, key, v, max, ret) || ret->p[0] != '/')
+		return wrong(r, key, "must be a path from the root on");
+	return true;
+}
+
 static bool word_of(struct reading *r, const char *key, tr_jnode v, const char *const *words, unsigned n, unsigned *ret)
 {
 	struct tr_view text;
@@ -76,11 +83,11 @@ static bool member(void *arg, const char *key, tr_jnode v)
 		return (text_of(r, "endpoint", v, TR_URL_MAX, &c->endpoint) && tr_view_starts(c->endpoint, "https://")) ||
 		       wrong(r, "endpoint", "must be https://HOST:PORT");
 	if (strcmp(key, "socket") == 0)
-		return text_of(r, "socket", v, 100, &c->socket);
+		return path_of(r, "socket", v, 100, &c->socket);
 	if (strcmp(key, "policy") == 0)
-		return text_of(r, "policy", v, PATH_MAX - 1, &c->policy);
+		return path_of(r, "policy", v, PATH_MAX - 1, &c->policy);
 	if (strcmp(key, "collateral") == 0)
-		return text_of(r, "collateral", v, PATH_MAX - 1, &c->collateral);
+		return path_of(r, "collateral", v, PATH_MAX - 1, &c->collateral);
 	if (strcmp(key, "mailbox") == 0)
 		return tr_json_bool(v, &c->mailbox) || wrong(r, "mailbox", "must be true or false");
 	if (strcmp(key, "allow") == 0)

@@ -7,16 +7,23 @@ import contextlib
 import hashlib
 import http.client
 import json
+import os
 import pathlib
 import socket
 import subprocess
+import tempfile
 import time
 
 import cbor2
 
-from attesting import Operator
+from cryptography.hazmat.primitives import serialization as ser
+from cryptography.hazmat.primitives.asymmetric import x25519
+
+import messages
+from attesting import Operator, read_token
 from authority import Authority
-from harness import AgentProgram, Server, free_port, program
+from client import Connection, private_pem, spki
+from harness import AgentProgram, Server, call, context, free_port, program
 from world import name
 
 CONFIG = "heartbeat_seconds: 1\nclock: {source: trusted}\n"
@@ -114,6 +121,82 @@ class Peer(AgentProgram):
         return self.api("GET", "/v1/status")[1]
 
 
+class PythonPeer:
+    """An agent whose messages are written and read by messages.py. The program attests it, and does nothing else."""
+
+    def __init__(self, lab, ident=None):
+        self.lab, self.ident = lab, ident or name("python")
+        self.program = lab.peer(self.ident, endpoint=False, up=False)
+        (self.program.state / "peer.json").unlink()
+        self.program.start()
+        until(lambda: "event=attested" in self.program.log(), 20, self.ident)
+        self.key = ser.load_pem_private_key((self.program.state / "device.key").read_bytes(), None)
+        self.certificate = (self.program.state / "cert.pem").read_text()
+        self.seq, self.number = 0, int(time.time())
+        self.publish()
+
+    def publish(self, **change):
+        self.prekey = x25519.X25519PrivateKey.generate()
+        self.number += 1
+        now = int(time.time())
+        fields = {"fleet": "e2e.example", "agent": self.ident, "number": self.number, "key": messages.raw(self.prekey.public_key()),
+                  "not_before": now - 60, "not_after": now + 86400, **change}
+        r = self.hub("PUT", "/api/v1/agent/prekey", messages.prekey(fields, self.key))
+        assert r.status in (200, 204), r
+
+    def hub(self, method, path, body=None, headers=None):
+        with Connection(self.lab.server.agents, self.lab.server.ca.read_bytes(), self.certificate, self.key) as c:
+            return c.request(method, path, body, headers or {})
+
+    def discover(self, ident):
+        target = f"/api/v1/agents/discovery/{ident}"
+        return call(self.lab.server.agents, "GET", target, None, messages.sign_request(self.key, "GET", target, self.ident,
+                                                                                      int(time.time())), context(self.lab.server.ca))
+
+    def read_peer(self, ident):
+        """Identity key, pre-key and token of another agent, each checked."""
+        r = self.discover(ident)
+        assert r.status == 200, r
+        info = r.json()["attestation_info"]
+        key = ser.load_pem_public_key(info["public_key_pem"].encode())
+        claims, _, _ = read_token(info["token"], self.lab.server.ca.read_bytes())
+        assert claims["sub"] == ident and claims["cnf"]["kid"] == hashlib.sha256(spki(key)).hexdigest()
+        return key, messages.read_prekey(base64.b64decode(info["prekey"]), key), r.json()
+
+    def message(self, to, body, **change):
+        self.seq += 1
+        now = int(time.time())
+        return {"fleet": "e2e.example", "sender": self.ident, "recipient": getattr(to, "ident", to), "id": os.urandom(16),
+                "line": self.number, "seq": self.seq, "issued": now, "expires": now + 600, "type": "text/plain", "body": body,
+                **change}
+
+    def seal(self, to, body, **change):
+        _, pre, _ = self.read_peer(getattr(to, "ident", to))
+        return messages.seal(self.message(to, body, **change), self.key, pre["key"])
+
+    def hand(self, to, envelope, certificate=None, key=None):
+        """POST /messages over mutual TLS."""
+        tls = context()
+        with tempfile.TemporaryDirectory() as d:
+            folder = pathlib.Path(d)
+            (folder / "c").write_text(certificate or self.certificate)
+            (folder / "k").write_bytes(private_pem(key or self.key))
+            tls.load_cert_chain(folder / "c", folder / "k")
+        return call(to.port, "POST", "/messages", envelope, {"Content-Type": "application/cbor"}, tls)
+
+    def mail(self, to, envelope):
+        return self.hub("POST", f"/api/v1/mailbox/{getattr(to, 'ident', to)}", envelope, {"Content-Type": "application/cbor"})
+
+    def fetch(self, wait=5):
+        r = self.hub("GET", f"/api/v1/mailbox?wait={wait}&after=0")
+        assert r.status == 200, r
+        return cbor2.loads(r.body)
+
+    def open(self, envelope):
+        key, _, _ = self.read_peer(messages.read_envelope(envelope)["sender"])
+        return messages.open_message(envelope, "e2e.example", self.prekey, key)
+
+
 class Lab:
     def __init__(self, folder, config=CONFIG):
         self.folder = pathlib.Path(folder)
@@ -132,6 +215,8 @@ class Lab:
         self.policy = json.dumps({"name": "lab", "agent_types": ["*"], "evidence": ["tdx"], "measurements": "any",
                                   "roots": [{"name": "lab", "simulated": True, "spki_sha256": self.root}]})
         self.operator.put_in_force(self.policy)
+        # Made when the first policy becomes active.
+        until(lambda: call(self.server.agents, "GET", "/.well-known/jwks.json").json()["keys"])
         self.made = []
 
     def make_bundle(self):
