@@ -182,6 +182,29 @@ static void verify_behind_hcl(struct tr_tee_run *run, const struct tr_tee_set *s
 	free(hw);
 }
 
+/* Activation shows that one TPM holds both keys; that it is a TPM at all, and no program, its maker's certificate shows. Its
+ * absence refuses nothing by itself: it is the tier that says what was proven. The caller has seen to it that this is the
+ * endorsement key that activated. */
+static void look_at_ek(struct tr_tee_run *run, const struct tr_tee_set *set)
+{
+	struct tr_tee_result *r = set->ek_cert.n && set->ek_cert.p[0] == 0x30 ? calloc(1, sizeof(*r)) : NULL;
+	const struct tr_tee_when at = when(run);
+	bool was = run->simulated;
+
+	for (unsigned simulated = 0; r && simulated < 2 && !run->ek_vouched; simulated++) {
+		memset(r, 0, sizeof(*r));
+		tr_tee_anchor_tpm(run, simulated);
+		run->ek_vouched = tr_tpm_cert_chain(true, set->ek_cert, run->tpm.ak_chain, run->anchors, run->n_anchors, &at, r);
+	}
+	if (!run->ek_vouched)
+		run->simulated = was;
+	else
+		tr_tee_until(run->r, r->valid_until);
+	(void)tr_tee_line(run->r, "ek.certificate", TR_Q_AUTHENTIC, TR_TEEC_OK, "its maker's, for tier hardware",
+			  run->ek_vouched ? "yes" : r ? "not by a trusted root" : "none");
+	free(r);
+}
+
 static void verify_tpm(struct tr_tee_run *run, const struct tr_tee_set *set)
 {
 	if (run->in->tpm)
@@ -204,6 +227,8 @@ static void verify_tpm(struct tr_tee_run *run, const struct tr_tee_set *set)
 				run_tpm(run, false);
 		}
 	}
+	if (run->tpm.trusted_by == TR_AK_ACTIVATED)
+		look_at_ek(run, set);
 	tr_tee_rules_tpm(run);
 	tr_tee_match_image(run, TR_TEE_TPM, set);
 }
@@ -232,7 +257,8 @@ static enum tr_tier tier_of(const struct tr_tee_run *run)
 	if (run->v->ev.answers[TR_Q_AUTHENTIC] != TR_ANSWER_YES || run->simulated)
 		return TR_TIER_NONE;
 	/* A key that is only remembered may be anybody's software. */
-	if (run->in->set.kind == TR_TEE_TPM && run->tpm.trusted_by == TR_AK_PINNED)
+	if (run->in->set.kind == TR_TEE_TPM &&
+	    (run->tpm.trusted_by == TR_AK_PINNED || (run->tpm.trusted_by == TR_AK_ACTIVATED && !run->ek_vouched)))
 		return TR_TIER_SELF_ASSERTED;
 	return TR_TIER_HARDWARE;
 }

@@ -32,7 +32,7 @@ BEGIN, END = unix(simtee.BEGIN), unix(simtee.END)
 
 # ---- the operator's side ----
 
-def bundle(vendor, version, end=END, **tcb):
+def bundle(vendor, version, end=END, tpm_roots=(), **tcb):
     """What a vendor publishes, as one file (evidence/bundle.h)."""
     qe_args = {"evaluation": tcb["evaluation"]} if "evaluation" in tcb else {}
     items = [[1, bytes([TDX]) + simtee.FMSPC, vendor.tcb_info(**tcb), BEGIN, end],
@@ -40,6 +40,7 @@ def bundle(vendor, version, end=END, **tcb):
              [3, b"", simtee.pem(vendor.tcb) + simtee.pem(vendor.root), BEGIN, end],
              [4, b"", vendor.crl(vendor.ca, vendor.ca_key, tcb.get("revoked", ())), BEGIN, end],
              [6, b"", vendor.crl(vendor.root, vendor.root_key), BEGIN, end]]
+    items += sorted([13, hashlib.sha256(der).digest(), der, BEGIN, end] for der in tpm_roots)
     return cbor2.dumps({1: version, 2: int(time.time()), 3: items}, canonical=True)
 
 
