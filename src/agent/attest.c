@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/attest.h"
 
+#include "agent/attest_tpm.h"
 #include "agent/peer_conf.h"
 #include "agent/refusal.h"
 #include "appraise/tee.h"
 #include "codec/text.h"
+#include "tee/tpm.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -157,16 +159,36 @@ static TR_RC refused(const struct tr_client_answer *a, struct tr_buf *arena, str
 			  no.detail);
 }
 
+/* What the server says to a TPM before it quotes. A server that knows of no activation leaves it to the evidence. */
+static TR_RC activate(const struct tr_attest_io *io, const struct tr_tee_choice *c, struct tr_buf *id, struct tr_buf *secret,
+		      struct tr_buf *arena, struct tr_attestation *ret, struct tr_err *err)
+{
+	tr_auto(tr_client_answer_done) struct tr_client_answer a = { 0 };
+	enum tr_code rc = TR_OK;
+
+	if (c->source == &tr_tee_tpm)
+		rc = tr_attest_activate(io, c, &a, id, secret, err);
+	if (rc || !a.status || a.status == 200 || a.status == 404)
+		return rc;
+	ret->kind = tr_view_str(tr_tee_kind_name(TR_TEE_TPM));
+	return refused(&a, arena, ret, err);
+}
+
 static TR_RC exchange(const struct tr_attest_io *io, const struct tr_tee_choice *c, struct tr_attest_request *q,
 		      struct tr_buf *arena, struct tr_attestation *ret, struct tr_err *err)
 {
 	tr_auto(tr_client_answer_done) struct tr_client_answer a = { 0 };
-	tr_auto(tr_buf_done) struct tr_buf challenge = TR_BUF_INIT, set = TR_BUF_INIT, body = TR_BUF_INIT;
+	tr_auto(tr_buf_done) struct tr_buf challenge = TR_BUF_INIT, set = TR_BUF_INIT, body = TR_BUF_INIT, id = TR_BUF_INIT,
+				  secret = TR_BUF_INIT;
 	struct tr_client_request req = { .method = "POST", .path = "/api/v1/agents/register", .content_type = "application/json",
 					 .timeout_ms = TIMEOUT_MS, .verify_time_ms = io->verify_ms };
 	struct tr_tee_set read;
-	enum tr_code rc = get_challenge(io, &challenge, err);
+	enum tr_code rc = activate(io, c, &id, &secret, arena, ret, err);
 
+	q->activation_id = tr_buf_view(&id);
+	q->activation_secret = tr_buf_view(&secret);
+	if (!rc)
+		rc = get_challenge(io, &challenge, err);
 	if (!rc)
 		rc = tr_attest_evidence(c, tr_buf_view(&challenge), tr_pubkey_spki(q->key), &set, err);
 	if (!rc)
