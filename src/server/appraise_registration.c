@@ -320,22 +320,41 @@ static void name_tpm(struct reading *r, struct tr_msg_registration_read *m)
 	m->ek_digest = TR_VIEW_ARRAY(r->ek_digest);
 }
 
-void tr_appraise_registration(struct tr_chan *c, const struct tr_frame *f)
+void tr_registration_read(struct tr_view question, tr_registration_fn then, void *arg)
 {
 	struct reading r = { 0 };
 	struct tr_msg_read_registration q;
 	struct tr_msg_registration_read m = { 0 };
 	struct tr_err err = { 0 };
 
-	if (tr_record_decode(&tr_msg_read_registration_def, f->payload, &q, &err) || read_body(&r, &q, &m, &err)) {
+	if (tr_record_decode(&tr_msg_read_registration_def, question, &q, &err) || read_body(&r, &q, &m, &err)) {
 		m = (struct tr_msg_registration_read){ .code = err.code ? err.code : TR_E_INVALID,
 						       .slug = tr_view_str(r.slug ? r.slug : "malformed"),
 						       .why = tr_view_str(err.pub) };
 	} else {
 		name_tpm(&r, &m);
 	}
-	tr_chan_send_record(c, TR_M_REGISTRATION_READ, f->id, &tr_msg_registration_read_def, &m);
+	then(arg, &m);
 	reading_done(&r);
+}
+
+struct asked {
+	struct tr_chan *c;
+	uint64_t id;
+};
+
+static void answer(void *arg, const struct tr_msg_registration_read *m)
+{
+	const struct asked *a = arg;
+
+	tr_chan_send_record(a->c, TR_M_REGISTRATION_READ, a->id, &tr_msg_registration_read_def, m);
+}
+
+void tr_appraise_registration(struct tr_chan *c, const struct tr_frame *f)
+{
+	struct asked a = { c, f->id };
+
+	tr_registration_read(f->payload, answer, &a);
 }
 
 /* Is this body a registration with evidence? Other forms are told apart by those who read them. */

@@ -24,7 +24,10 @@ void tr_appraise_credential(struct tr_chan *c, const struct tr_frame *f);
 /* An endorsement key, by its certificate or as the TPM tells it. */
 TR_RC tr_tpm_ek_read(struct tr_view in, struct tr_tpm_public *ret, struct tr_err *err);
 
-/* appraise_registration.c */
+/* appraise_registration.c. question: an encoded tr_msg_read_registration; the answer lives during the call. */
+struct tr_msg_registration_read;
+typedef void (*tr_registration_fn)(void *arg, const struct tr_msg_registration_read *m);
+void tr_registration_read(struct tr_view question, tr_registration_fn then, void *arg);
 void tr_appraise_registration(struct tr_chan *c, const struct tr_frame *f);
 bool tr_is_registration_with_evidence(struct tr_view body);
 

@@ -2,6 +2,7 @@
 /* Every message between roles and every stored row: what decodes encodes to the same bytes. The first byte chooses the
  * record. This is all that a role reads from a peer which may have been stolen. */
 #include "server/core.h"
+#include "server/msg_tee.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -18,6 +19,11 @@ static const struct tr_record *const defs[] = {
 	&tr_maintenance_def, &tr_bpf_ref_def,	   &tr_bpf_list_def,	    &tr_bpf_item_def,	      &tr_in_events_def,
 	&tr_in_alerts_def,   &tr_in_why_def,	   &tr_in_expect_def,	    &tr_in_maintenance_def,   &tr_in_time_def,
 	&tr_msg_sign_original_def, &tr_msg_original_signed_def,
+	&tr_msg_hub_def,     &tr_verdict_context_def, &tr_msg_read_registration_def, &tr_msg_registration_read_def,
+	&tr_msg_attest_def,  &tr_msg_attested_def, &tr_msg_tee_state_def,   &tr_msg_read_tee_policy_def, &tr_msg_tee_policy_read_def,
+	&tr_msg_collateral_item_def, &tr_msg_read_bundle_def, &tr_msg_bundle_read_def, &tr_msg_tpm_credential_def,
+	&tr_msg_tpm_credential_made_def, &tr_msg_sign_result_def, &tr_msg_result_signed_def, &tr_attested_def, &tr_verdict_row_def,
+	&tr_bundle_row_def,  &tr_tee_policy_row_def, &tr_mail_def,
 };
 
 static void json_must_be_json(const struct tr_record *def, const void *rec)
