@@ -13,7 +13,7 @@
 #define TR_SIM_SEED_LEN 32
 /* When everything of the defaults is in date: 2026-06-01. They begin on 2026-01-01 and end on 2056-01-01. */
 #define TR_SIM_TIME INT64_C(1780272000)
-/* FMSPC of the simulated platform: none of Intel's, so that its collateral and real ones go into one bundle. */
+/* FMSPC of the simulated platform: none of Intel's, so that its TCB info never stands where a real one should. */
 #define TR_SIM_FMSPC "\x54\x72\x53\x69\x6d\x01"
 
 /* A fault to build in: every row of tee.md 18 that a signature cannot hide. 0: none. One row each in sim_faults.inc. */
