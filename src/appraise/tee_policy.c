@@ -7,6 +7,7 @@
 #include "codec/text.h"
 #include "codec/yaml.h"
 #include "crypto/hash.h"
+#include "crypto/key.h"
 
 static const char *const schemes[TR_RD_N] = { "none", "troth", "raw-ed25519", "sha256-spki-der", "sha256-cert-der",
 					      "sha256-pem" };
@@ -71,8 +72,9 @@ static void read_root(const struct tr_pp *p, struct tr_tee_policy *ret)
 		return;
 	if (tr_pp_need(p, "name", &m))
 		tr_pp_text(&m, r->name, sizeof(r->name) - 1);
-	if (tr_pp_need(p, "spki_sha256", &m))
-		(void)tr_pp_hex(&m, r->spki_sha256, sizeof(r->spki_sha256));
+	if (tr_pp_need(p, "spki_sha256", &m) && tr_pp_hex(&m, r->spki_sha256, sizeof(r->spki_sha256)) &&
+	    tr_key_leak_name(r->spki_sha256))
+		tr_pp_fail(&m, "is a published test key, which anybody can sign with: make a root of your own");
 	tr_pp_bool(p, "simulated", &r->simulated);
 	ret->n_roots++;
 }

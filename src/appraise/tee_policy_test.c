@@ -127,6 +127,9 @@ static const struct { const char *text, *detail; } refused[] = {
 	{ "name: a\nagent_types: [a]\nevidence: [tdx]\n", "\"roots\" is missing" },
 	{ "name: a\nagent_types: [a]\nevidence: [tdx]\nroots: [google]\n", "roots[0]: must be one of" },
 	{ "name: a\nagent_types: [a]\nevidence: [tdx]\nroots: [{name: x}]\n", "roots[0]: \"spki_sha256\" is missing" },
+	{ "name: a\nagent_types: [a]\nevidence: [tdx]\nroots: [{name: x, simulated: true, spki_sha256: "
+	  "5a3e9d7a4c40b5552b917d8e58fec719a255b854728359499095ef35abbb5e9f}]\n",
+	  "roots[0].spki_sha256: is a published test key" },
 	{ "name: a\nagent_types: [a]\nevidence: [tdx]\nroots: [{name: x, spki_sha256: ab}]\n", "roots[0].spki_sha256: must be 64 hex" },
 	{ ANY "debug: allow\n", "unknown member \"debug\"" },
 	{ ANY "tdx: {debg: allow}\n", "tdx: unknown member \"debg\"" },
