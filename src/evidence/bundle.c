@@ -188,7 +188,8 @@ void tr_bundle_for_dcap(const struct tr_bundle *b, const struct tr_tee_set *s, s
 void tr_bundle_vek_key(enum tr_snp_product p, struct tr_view chip_id, const struct tr_snp_tcb *t, uint8_t ret[70])
 {
 	memset(ret, 0, 70);
-	memcpy(ret, chip_id.p, chip_id.n < 64 ? chip_id.n : 64);
+	if (chip_id.n)
+		memcpy(ret, chip_id.p, chip_id.n < 64 ? chip_id.n : 64);
 	ret[64] = t->fmc;
 	ret[65] = t->boot_loader;
 	ret[66] = t->tee;

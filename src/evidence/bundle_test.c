@@ -13,7 +13,7 @@
 #include "evidence/sim.h"
 
 static struct tr_sim *sim;
-static struct tr_sim_case tdx, sgx, snp;
+static struct tr_sim_case tdx, sgx, snp, vlek;
 
 static size_t import(struct tr_view file, struct tr_buf *store, struct tr_bundle_entry *ret)
 {
@@ -130,6 +130,12 @@ static void amds_certificates_are_told_apart(void **state)
 	assert_int_equal(import(tr_buf_view(&snp.vek), &s2, e), 1);
 	assert_int_equal(e[0].type, TR_BI_VEK);
 	assert_int_equal(e[0].key.n, 70);
+	tr_buf_clear(&s2);
+	assert_int_equal(import(tr_buf_view(&vlek.vek), &s2, e), 1); /* of no chip */
+	assert_int_equal(e[0].type, TR_BI_VEK);
+	tr_buf_clear(&s2);
+	assert_int_equal(import(tr_buf_view(&vlek.ask), &s2, e), 1);
+	assert_int_equal(e[0].type, TR_BI_ASVK);
 }
 
 static void le32(struct tr_buf *b, size_t v)
@@ -383,6 +389,23 @@ static void a_quote_finds_its_own_collateral(void **state)
 		tr_buf_done(&stores[i]);
 }
 
+static void a_vlek_is_found_without_a_chip(void **state)
+{
+	struct tr_buf stores[4] = { 0 };
+	struct tr_bundle_entry items[32];
+	const struct tr_view files[] = { tr_buf_view(&vlek.vek), tr_buf_view(&vlek.ask), tr_buf_view(&snp.ask), tr_buf_view(&vlek.ark) };
+	const struct tr_tee_set set = { .kind = TR_TEE_SNP, .quote = tr_buf_view(&vlek.quote) };
+	struct tr_snp_in in;
+	struct tr_bundle b;
+
+	(void)state;
+	make(&b, items, stores, files, TR_ARRAY_LEN(files));
+	tr_bundle_for_snp(&b, &set, &in);
+	assert_true(tr_view_eq(in.vek, tr_buf_view(&vlek.vek)) && tr_view_eq(in.ask, tr_buf_view(&vlek.ask)));
+	for (size_t i = 0; i < TR_ARRAY_LEN(stores); i++)
+		tr_buf_done(&stores[i]);
+}
+
 static void a_report_finds_its_chips_certificate(void **state)
 {
 	struct tr_buf stores[8] = { 0 };
@@ -422,7 +445,10 @@ static int begin(void **state)
 	if (tr_sim_make(sim, &spec, &sgx, &err))
 		return 1;
 	tr_sim_spec(TR_TEE_SNP, &spec);
-	return tr_sim_make(sim, &spec, &snp, &err) != TR_OK;
+	if (tr_sim_make(sim, &spec, &snp, &err))
+		return 1;
+	spec.vlek = true;
+	return tr_sim_make(sim, &spec, &vlek, &err) != TR_OK;
 }
 
 static int end(void **state)
@@ -431,6 +457,7 @@ static int end(void **state)
 	tr_sim_case_done(&tdx);
 	tr_sim_case_done(&sgx);
 	tr_sim_case_done(&snp);
+	tr_sim_case_done(&vlek);
 	sim = tr_sim_free(sim);
 	return 0;
 }
@@ -450,6 +477,7 @@ int main(void)
 		cmocka_unit_test(other_bundles_are_refused),
 		cmocka_unit_test(a_quote_finds_its_own_collateral),
 		cmocka_unit_test(a_report_finds_its_chips_certificate),
+		cmocka_unit_test(a_vlek_is_found_without_a_chip),
 	};
 
 	return cmocka_run_group_tests(tests, begin, end);
