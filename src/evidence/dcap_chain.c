@@ -236,14 +236,15 @@ static bool judge_document(struct tr_dcap_run *v, const struct document_names *n
 	return is_signed;
 }
 
-static void judge_hex(struct tr_dcap_run *v, const char *name, enum tr_tee_code code, struct tr_view expected,
-		      struct tr_view seen)
+/* Whose collateral it is: the platform's, or another's. */
+static bool judge_platform(struct tr_dcap_run *v, const char *name, struct tr_view expected, struct tr_view seen)
 {
-	struct tr_tee_check *c = tr_tee_check_add(v->r, name, tr_tee_code_info(code)->question,
-						  tr_view_eq(expected, seen) ? TR_TEEC_OK : code);
+	bool same = tr_view_eq(expected, seen);
+	struct tr_tee_check *c = tr_tee_check_add(v->r, name, TR_Q_CURRENT, same ? TR_TEEC_OK : TR_TEEC_COLLATERAL_MISMATCH);
 
 	tr_tee_expected_hex(c, expected);
 	tr_tee_seen_hex(c, seen);
+	return same;
 }
 
 static bool judge_tcb_info(struct tr_dcap_run *v)
@@ -264,11 +265,11 @@ static bool judge_tcb_info(struct tr_dcap_run *v)
 	tr_tee_seen(c, "%s, type %llu, version %llu", t->doc.id[0] ? t->doc.id : "no id", (unsigned long long)t->tcb_type,
 		    (unsigned long long)t->doc.version);
 	if (v->chain->has_pck) {
-		judge_hex(v, "tcb_info.fmspc", TR_TEEC_COLLATERAL_MISMATCH, v->chain->pck.fmspc, TR_VIEW_ARRAY(t->fmspc));
-		judge_hex(v, "tcb_info.pceid", TR_TEEC_COLLATERAL_MISMATCH, v->chain->pck.pceid, TR_VIEW_ARRAY(t->pceid));
+		fits = judge_platform(v, "tcb_info.fmspc", v->chain->pck.fmspc, TR_VIEW_ARRAY(t->fmspc)) && fits;
+		fits = judge_platform(v, "tcb_info.pceid", v->chain->pck.pceid, TR_VIEW_ARRAY(t->pceid)) && fits;
 	}
 	judge_evaluation(v, "tcb_info.evaluation_number", t->doc.evaluation_number);
-	/* What is not for this TEE has no components to compare. */
+	/* What is for another TEE or platform says nothing about this one. */
 	return usable && fits;
 }
 

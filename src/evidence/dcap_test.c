@@ -268,6 +268,47 @@ static void the_kind_is_not_the_quotes_to_choose(void **state)
 	}
 }
 
+/* Collateral that nobody vouches for says nothing about a platform, not even in a verdict that is a refusal anyway. */
+static void no_status_from_what_is_not_vouched_for(void **state)
+{
+	static const enum tr_sim_fault faults[] = { TR_SIMF_PCK_VALUES, TR_SIMF_TCB_CHANGED, TR_SIMF_TCB_SIGNED_BY_PCK,
+						    TR_SIMF_TCB_SIGNER_FORGED, TR_SIMF_TCB_SIGNER_REVOKED,
+						    TR_SIMF_TCB_OTHER_TEE,
+						    TR_SIMF_TCB_OTHER_FMSPC, TR_SIMF_TCB_OTHER_PCEID };
+	tr_auto(tr_buf_done) struct tr_buf mixed = TR_BUF_INIT;
+	tr_auto(tr_sim_free) struct tr_sim *other = NULL;
+	tr_auto(world_done) struct world w;
+	tr_auto(world_done) struct world theirs;
+	struct tr_view chains[2];
+	struct tr_err err;
+
+	for (size_t i = 0; i < TR_ARRAY_LEN(faults); i++) {
+		struct tr_sim_spec spec = spec_of(TR_TEE_TDX, 4, TR_BODY_TD10);
+		tr_auto(world_done) struct world bad;
+
+		spec.fault = faults[i];
+		make(*state, &spec, &bad);
+		if (passes(&bad) || result.tcb_status != TR_TCB_NONE || result.platform_status != TR_TCB_NONE ||
+		    result.n_advisories || result.tcb_date)
+			fail_msg("%s: %s", tr_sim_fault_info(faults[i])->slug, tr_tcb_status_name(result.tcb_status));
+	}
+	/* Signed by the platform's root, and yet beside another one. */
+	assert_int_equal(tr_sim_new(NULL, &other, &err), TR_OK);
+	make_td(*state, &w);
+	make_td(other, &theirs);
+	for (unsigned i = 0; i < 2; i++) {
+		const struct tr_view v = (i ? &theirs : &w)->in.c.tcb_chain;
+		const uint8_t *second = memmem(v.p + 1, v.n - 1, "-----BEGIN", 10);
+
+		assert_non_null(second);
+		chains[i] = i ? tr_view(second, v.n - (size_t)(second - v.p)) : tr_view(v.p, (size_t)(second - v.p));
+		tr_buf_addv(&mixed, chains[i]);
+	}
+	w.in.c.tcb_chain = tr_buf_view(&mixed);
+	refused_by(&w, "another root beside the signer", "tcb_chain.root", TR_TEEC_CHAIN_ROOT);
+	assert_true(line_of("tcb_chain.signature")->code == TR_TEEC_OK && result.tcb_status == TR_TCB_NONE);
+}
+
 static void without_collateral_nothing_is_current(void **state)
 {
 	static const struct { size_t at; const char *line; } items[] = {
@@ -408,6 +449,7 @@ int main(void)
 		cmocka_unit_test(every_date_at_its_edge),
 		cmocka_unit_test(roots_are_told_by_their_keys),
 		cmocka_unit_test(the_kind_is_not_the_quotes_to_choose),
+		cmocka_unit_test(no_status_from_what_is_not_vouched_for),
 		cmocka_unit_test(without_collateral_nothing_is_current),
 		cmocka_unit_test(a_chain_of_its_own_for_the_qe_identity),
 		cmocka_unit_test(an_old_evaluation_is_refused_where_asked),
