@@ -34,8 +34,8 @@ static TR_RC read_credential(struct tr_view in, struct credential *ret, struct t
 static TR_RC ask(const struct tr_attest_io *io, const struct tr_tpm_identity *i, struct tr_client_answer *ret, struct tr_err *err)
 {
 	tr_auto(tr_buf_done) struct tr_buf body = TR_BUF_INIT;
-	struct tr_client_request q = { .method = "POST", .path = "/api/v1/agent/tpm-credential", .content_type = "application/cbor",
-				       .timeout_ms = TIMEOUT_MS, .verify_time_ms = io->verify_ms };
+	struct tr_client_request q = { .method = "POST", .path = "/api/v1/agent/tpm-credential",
+				       .content_type = "application/cbor", .timeout_ms = TIMEOUT_MS, .verify_time_ms = io->verify_ms };
 
 	tr_cbor_put_map(&body, 2);
 	tr_cbor_put_uint(&body, 1);
