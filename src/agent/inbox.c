@@ -160,8 +160,9 @@ TR_RC tr_inbox_put(const struct tr_state *s, struct tr_inbox *b, const struct tr
 		   bool direct, struct tr_err *err)
 {
 	tr_auto(tr_buf_done) struct tr_buf bytes = TR_BUF_INIT;
-	struct tr_letter from = { .number = number, .line = m->line, .seq = m->seq, .issued = m->issued, .expires = m->expires,
-				  .received = now_s, .direct = direct, .type = m->type, .body = m->body, .answers = m->answers };
+	struct tr_letter from = { .number = number, .line = m->line, .seq = m->seq, .issued = m->issued,
+				  .expires = m->expires, .received = now_s, .direct = direct, .type = m->type,
+				  .body = m->body, .answers = m->answers };
 	struct tr_letter *l;
 	char path[PATH_MAX];
 

@@ -41,7 +41,8 @@ static TR_RC open_socket(const char *path, unsigned timeout_s, int *ret, struct 
 	if (strlen(path) >= sizeof(a.sun_path))
 		return tr_err_set(err, TR_E_INVALID, "the path of the socket is too long", "%s", path);
 	(void)snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t)) || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof(t)))
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t)) ||
+	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof(t)))
 		return tr_err_errno(err, "socket");
 	if (connect(fd, (struct sockaddr *)&a, sizeof(a)))
 		return tr_err_set(err, TR_E_UNAVAIL,

@@ -378,8 +378,8 @@ static bool is_kid(pid_t parent)
 static void run_courier(const struct tr_peer *p, const char *name, int fd)
 {
 	static struct tr_buf key;
-	struct tr_courier_in in = { .name = name, .fd = fd, .ca_pem = tr_buf_view(&p->ca_pem), .cert_pem = tr_buf_view(&p->cert_pem),
-				    .servers = p->state.conf.servers };
+	struct tr_courier_in in = { .name = name, .fd = fd, .ca_pem = tr_buf_view(&p->ca_pem),
+				    .cert_pem = tr_buf_view(&p->cert_pem), .servers = p->state.conf.servers };
 	struct tr_err err = { 0 };
 
 	if (tr_privkey_pem(p->state.key, &key, &err))

@@ -18,8 +18,8 @@ struct showing {
 
 static void refuse(struct tr_http_req *r, int status, const char *code, const char *why)
 {
-	const struct tr_problem problem = { .status = status, .slug = code, .title = tr_http_status_title(status), .detail = why,
-					    .retry_after_s = status == 503 ? 5 : 0 };
+	const struct tr_problem problem = { .status = status, .slug = code, .title = tr_http_status_title(status),
+					    .detail = why, .retry_after_s = status == 503 ? 5 : 0 };
 
 	tr_http_respond_problem(r, &problem, NULL);
 }

@@ -60,8 +60,9 @@ static void on_close(void *arg, void *conn)
 
 static void refuse(struct tr_http_req *r, const struct tr_no *no)
 {
-	const struct tr_problem problem = { .status = no->status, .slug = no->code, .title = tr_http_status_title(no->status),
-					    .detail = no->why, .retry_after_s = no->status == 429 || no->status == 503 ? 5 : 0 };
+	const struct tr_problem problem = { .status = no->status, .slug = no->code, .detail = no->why,
+					    .title = tr_http_status_title(no->status),
+					    .retry_after_s = no->status == 429 || no->status == 503 ? 5 : 0 };
 
 	tr_http_respond_problem(r, &problem, NULL);
 }

@@ -213,8 +213,8 @@ static bool parse_head(struct tr_call *c, struct tr_view head)
 	struct tr_strict s;
 	const uint8_t *mark;
 
-	if (!line_of(&head, &line) || !word_of(&line, &c->parsed.method) || !word_of(&line, &target) || !word_of(&line, &version) ||
-	    line.n) {
+	if (!line_of(&head, &line) || !word_of(&line, &c->parsed.method) || !word_of(&line, &target) ||
+	    !word_of(&line, &version) || line.n) {
 		tr_call_refuse(c, TR_NO(400, "malformed", "this is no HTTP/1.1 request"));
 		return false;
 	}
@@ -223,7 +223,8 @@ static bool parse_head(struct tr_call *c, struct tr_view head)
 		const uint8_t *colon = line.n ? memchr(line.p, ':', line.n) : NULL;
 		size_t n = colon ? (size_t)(colon - line.p) : line.n;
 
-		tr_strict_header(&s, tr_view(line.p, n), colon ? trimmed(tr_view(colon + 1, line.n - n - 1)) : tr_view(NULL, 0));
+		tr_strict_header(&s, tr_view(line.p, n),
+				 colon ? trimmed(tr_view(colon + 1, line.n - n - 1)) : tr_view(NULL, 0));
 	}
 	if (head.n != 2)
 		tr_strict_line_end(&s);

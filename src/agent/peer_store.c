@@ -28,7 +28,8 @@ static TR_RC begin(struct tr_peer_store *p, struct tr_err *err)
 	return TR_OK;
 }
 
-/* ---- the file: [1, floor, inbox, [[sender, line, high, bits, missing, used]…], [[recipient, line, seq, prekey, used]…]] ---- */
+/* ---- the file: CBOR [1, floor, inbox, [[sender, line, high, bits, missing, used]…],
+ *                      [[recipient, line, seq, prekey, used]…]] ---- */
 
 static void read_name(struct tr_cbor *r, char out[65])
 {
@@ -94,6 +95,9 @@ TR_RC tr_peer_store_load(const struct tr_state *s, int64_t now_s, struct tr_peer
 	if (rc && rc != TR_E_NOTFOUND && rc != TR_E_INVALID)
 		return tr_err_wrap(err, TR_PEER_STORE_FILE);
 	if (rc) {
+		/* Half of a damaged file is worse than none. */
+		memset(p.senders, 0, TR_PEER_SENDERS_MAX * sizeof(*p.senders));
+		memset(p.recipients, 0, TR_PEER_RECIPIENTS_MAX * sizeof(*p.recipients));
 		p.n_senders = p.n_recipients = 0;
 		p.inbox = (uint64_t)now_s << 20; /* above whatever was given before */
 		p.floor_s = now_s;

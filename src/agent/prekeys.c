@@ -124,7 +124,8 @@ TR_RC tr_prekeys_turn(const struct tr_state *s, struct tr_prekeys *k, int64_t no
 		changed = true;
 	}
 	/* Also when the clock went back behind it, or under a new identity key: nobody would take such a pre-key. */
-	if (!k->n || memcmp(k->signer, signer, sizeof(k->signer)) != 0 || now_s >= k->keys[0].p.not_before + TR_PREKEY_ROTATE_S || now_s + SKEW_S < k->keys[0].p.not_before) {
+	if (!k->n || memcmp(k->signer, signer, sizeof(k->signer)) != 0 ||
+	    now_s >= k->keys[0].p.not_before + TR_PREKEY_ROTATE_S || now_s + SKEW_S < k->keys[0].p.not_before) {
 		struct tr_own_prekey fresh = { .p = { .number = k->number + 1, .not_before = now_s - SKEW_S / 2,
 						      .not_after = now_s - SKEW_S / 2 + TR_PREKEY_LIFE_S } };
 

@@ -15,7 +15,8 @@
 void tr_quoter_run(const struct tr_state *s, int fd) __attribute__((noreturn));
 
 struct tr_quoter;
-TR_RC tr_quoter_new(struct tr_loop *loop, int fd, void (*end)(void *arg), void *arg, struct tr_quoter **ret, struct tr_err *err);
+TR_RC tr_quoter_new(struct tr_loop *loop, int fd, void (*end)(void *arg), void *arg, struct tr_quoter **ret,
+		    struct tr_err *err);
 struct tr_quoter *tr_quoter_free(struct tr_quoter *q);
 TR_DEFINE_AUTO(struct tr_quoter *, tr_quoter_free)
 /* set: an encoded evidence set; n == 0: why says why there is none. Called once, later. */

@@ -94,7 +94,8 @@ static void test_round(void **state)
 	(void)state;
 	assert_int_equal(tr_x25519_generate(&r, pub, &err), TR_OK);
 	for (size_t i = 0; i < TR_ARRAY_LEN(lengths); i++) {
-		tr_auto(tr_buf_done) struct tr_buf plain = TR_BUF_INIT, ct = TR_BUF_INIT, other = TR_BUF_INIT, back = TR_BUF_INIT;
+		tr_auto(tr_buf_done) struct tr_buf plain = TR_BUF_INIT, ct = TR_BUF_INIT, other = TR_BUF_INIT;
+		tr_auto(tr_buf_done) struct tr_buf back = TR_BUF_INIT;
 		uint8_t *p = lengths[i] ? tr_buf_space(&plain, lengths[i]) : NULL;
 
 		if (p)

@@ -64,7 +64,8 @@ static void what_is_sealed_opens_as_it_was(void **state)
 		CHECK(e.ciphertext.n % TR_MESSAGE_PAD == TR_HPKE_TAG, cases[i].label);
 		CHECK(tr_message_open(&e, FLEET, keys.prekey, tr_privkey_pub(keys.identity), &storage, &out, &err) == TR_OK,
 		      cases[i].label);
-		CHECK(tr_view_eq(out.body, m.body) && tr_view_eq(out.type, m.type) && tr_view_eq(out.answers, m.answers), cases[i].label);
+		CHECK(tr_view_eq(out.body, m.body) && tr_view_eq(out.type, m.type), cases[i].label);
+		CHECK(tr_view_eq(out.answers, m.answers), cases[i].label);
 		CHECK(out.line == m.line && out.seq == m.seq && out.issued == m.issued, cases[i].label);
 		assert_memory_equal(out.id, m.id, sizeof(out.id));
 	}
@@ -166,7 +167,8 @@ static void reseal(struct tr_view plain, const char *sender, const char *recipie
 {
 	struct tr_err err;
 
-	assert_int_equal(sample_seal(plain, FLEET, keys.pub, NULL, tr_view_str(sender), tr_view_str(recipient), expires, ret, &err),
+	assert_int_equal(sample_seal(plain, FLEET, keys.pub, NULL, tr_view_str(sender), tr_view_str(recipient), expires,
+				     ret, &err),
 			 TR_OK);
 }
 

@@ -89,7 +89,8 @@ TR_RC tr_request_sig_text(const struct tr_request_sig *r, struct tr_buf *ret, in
 	return tr_buf_check(ret, err);
 }
 
-TR_RC tr_request_sig_make(const struct tr_request_sig *r, const struct tr_privkey *k, struct tr_buf *ret_b64, struct tr_err *err)
+TR_RC tr_request_sig_make(const struct tr_request_sig *r, const struct tr_privkey *k, struct tr_buf *ret_b64,
+			  struct tr_err *err)
 {
 	tr_auto(tr_buf_done) struct tr_buf text = TR_BUF_INIT;
 	uint8_t sig[TR_SIG_MAX];
@@ -105,7 +106,8 @@ TR_RC tr_request_sig_make(const struct tr_request_sig *r, const struct tr_privke
 	return tr_buf_check(ret_b64, err);
 }
 
-TR_RC tr_request_sig_verify(const struct tr_request_sig *r, struct tr_view sig_b64, const struct tr_pubkey *k, struct tr_err *err)
+TR_RC tr_request_sig_verify(const struct tr_request_sig *r, struct tr_view sig_b64, const struct tr_pubkey *k,
+			    struct tr_err *err)
 {
 	static const enum tr_sig_alg algs[TR_KEY_TYPE_N] = { [TR_KEY_ED25519] = TR_SIG_ED25519,
 							     [TR_KEY_P256] = TR_SIG_ES256,

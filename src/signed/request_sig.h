@@ -18,7 +18,9 @@
 struct tr_request_sig { struct tr_view method, target, agent, timestamp, nonce; uint8_t body_sha256[32]; };
 /* TR_E_INVALID: a field breaks its grammar (and could smuggle a line). */
 TR_RC tr_request_sig_text(const struct tr_request_sig *r, struct tr_buf *ret, int64_t *ret_unix_s, struct tr_err *err);
-TR_RC tr_request_sig_make(const struct tr_request_sig *r, const struct tr_privkey *k, struct tr_buf *ret_b64, struct tr_err *err);
-TR_RC tr_request_sig_verify(const struct tr_request_sig *r, struct tr_view sig_b64, const struct tr_pubkey *k, struct tr_err *err);
+TR_RC tr_request_sig_make(const struct tr_request_sig *r, const struct tr_privkey *k, struct tr_buf *ret_b64,
+			  struct tr_err *err);
+TR_RC tr_request_sig_verify(const struct tr_request_sig *r, struct tr_view sig_b64, const struct tr_pubkey *k,
+			    struct tr_err *err);
 
 #endif

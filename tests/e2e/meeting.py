@@ -150,8 +150,8 @@ class PythonPeer:
 
     def discover(self, ident):
         target = f"/api/v1/agents/discovery/{ident}"
-        return call(self.lab.server.agents, "GET", target, None, messages.sign_request(self.key, "GET", target, self.ident,
-                                                                                      int(time.time())), context(self.lab.server.ca))
+        headers = messages.sign_request(self.key, "GET", target, self.ident, int(time.time()))
+        return call(self.lab.server.agents, "GET", target, None, headers, context(self.lab.server.ca))
 
     def read_peer(self, ident):
         """Identity key, pre-key and token of another agent, each checked."""

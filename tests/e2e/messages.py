@@ -2,8 +2,8 @@
 """Messages, pre-keys and signed requests written and read from docs/protocol/message.md and RFC 9180 alone: nothing here uses
 the product's code, nor a library's HPKE.
 
-seal(fields, identity, prekey[, ephemeral]) → envelope, read_envelope(bytes) → dict, open_message(envelope, fleet, prekey_private,
-sender) → fields, prekey(fields, identity) → bytes, read_prekey(bytes, identity) → fields, Window, request_text(…),
+seal(fields, identity, prekey[, ephemeral]) → envelope, read_envelope(bytes) → dict, open_message(envelope, fleet,
+prekey_private, sender) → fields, prekey(fields, identity) → bytes, read_prekey(bytes, identity) → fields, Window, request_text(…),
 sign_request(…) and verify_request(…). Readers raise Malformed, Denied or InvalidSignature of cryptography.
 """
 

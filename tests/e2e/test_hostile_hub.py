@@ -341,11 +341,13 @@ def test_messages_that_it_says_it_took(scene):
 
 
 def test_an_endpoint_of_its_own(scene):
-    """The message goes to whoever is named in the certificate, or not that way at all."""
-    scene.hub.entries["sender"] = {**scene.honest["sender"], "endpoint": f"https://localhost:{scene.hub.port}"}
-    assert scene.lookup() == (200, None)
-    status, got = scene.victim.send("sender", b"x", via="direct")
-    assert (status, got["code"]) == (502, "not_delivered") and not scene.hub.taken
+    """The message goes to whoever is named in the certificate, or not that way at all: neither to the hub, nor to another
+    agent (here the victim itself, for want of a better one)."""
+    for port in (scene.hub.port, scene.victim.port):
+        scene.hub.entries["sender"] = {**scene.honest["sender"], "endpoint": f"https://localhost:{port}"}
+        assert scene.lookup() == (200, None)
+        status, got = scene.victim.send("sender", b"x", via="direct")
+        assert (status, got["code"]) == (502, "not_delivered") and not scene.hub.taken
     status, got = scene.victim.send("sender", b"for sender alone")
     assert (status, got["via"]) == (202, "mailbox") and b"for sender alone" not in scene.hub.taken.pop()
 
