@@ -6,7 +6,7 @@
 #include "codec/pem.h"
 #include "crypto/der.h"
 
-enum place { LEAF, CA, ROOT, SIGNER, PLACES };
+enum place { LEAF, CA, ROOT, SIGNER, SIGNER_ROOT, PLACES };
 
 /* What is unlike the good certificate in that place. */
 struct change {
@@ -16,6 +16,7 @@ struct change {
 	enum { AS_IT_IS, A_CA, NO_CA } role;
 	bool critical; /* an extension that nobody knows */
 	bool p384;
+	int64_t not_before, not_after; /* 0: as it should be */
 	const char *line; /* that refuses it; NULL: none does */
 };
 
@@ -44,6 +45,19 @@ static const struct change changes[] = {
 	{ .label = "a signer of another root's name", .place = SIGNER, .issuer = "Intel SGX Root CB", .line = "tcb_chain.role" },
 	{ .label = "a signer with something critical", .place = SIGNER, .critical = true, .line = "tcb_chain.role" },
 	{ .label = "a signer of P-384", .place = SIGNER, .p384 = true, .line = "tcb_chain.role" },
+	{ .label = "a signer's root of another name", .place = SIGNER_ROOT, .subject = "Intel SGX Root CB",
+	  .issuer = "Intel SGX Root CB", .line = "tcb_chain.role" },
+	{ .label = "a leaf of tomorrow", .place = LEAF, .not_before = NOW + 1, .line = "pck_chain.time" },
+	{ .label = "a leaf of yesterday", .place = LEAF, .not_after = NOW - 1, .line = "pck_chain.time" },
+	{ .label = "a leaf of this second", .place = LEAF, .not_before = NOW, .not_after = NOW },
+	{ .label = "a CA of tomorrow", .place = CA, .not_before = NOW + 1, .line = "pck_chain.time" },
+	{ .label = "a CA of yesterday", .place = CA, .not_after = NOW - 1, .line = "pck_chain.time" },
+	{ .label = "a root of tomorrow", .place = ROOT, .not_before = NOW + 1, .line = "pck_chain.time" },
+	{ .label = "a root of yesterday", .place = ROOT, .not_after = NOW - 1, .line = "pck_chain.time" },
+	{ .label = "a signer of tomorrow", .place = SIGNER, .not_before = NOW + 1, .line = "tcb_chain.time" },
+	{ .label = "a signer of yesterday", .place = SIGNER, .not_after = NOW - 1, .line = "tcb_chain.time" },
+	{ .label = "a signer's root of tomorrow", .place = SIGNER_ROOT, .not_before = NOW + 1, .line = "tcb_chain.time" },
+	{ .label = "a signer's root of yesterday", .place = SIGNER_ROOT, .not_after = NOW - 1, .line = "tcb_chain.time" },
 };
 
 static const struct { const char *subject, *issuer; enum sim_key key, by; int path_len; } good[PLACES] = {
@@ -51,6 +65,7 @@ static const struct { const char *subject, *issuer; enum sim_key key, by; int pa
 	[CA] = { "Intel SGX PCK Platform CA", "Intel SGX Root CA", SIM_PLATFORM_CA, SIM_ROOT, 0 },
 	[ROOT] = { "Intel SGX Root CA", "Intel SGX Root CA", SIM_ROOT, SIM_ROOT, 1 },
 	[SIGNER] = { "Intel SGX TCB Signing", "Intel SGX Root CA", SIM_TCB_SIGNER, SIM_ROOT, SIM_NOT_CA },
+	[SIGNER_ROOT] = { "Intel SGX Root CA", "Intel SGX Root CA", SIM_ROOT, SIM_ROOT, 1 },
 };
 
 static const struct tr_raw_priv *key_of(struct world *w, enum sim_key k)
@@ -86,7 +101,8 @@ static void add_cert(struct world *w, enum place p, const struct change *c, cons
 				 .subject = mine && c->subject ? c->subject : good[p].subject,
 				 .issuer = mine && c->issuer ? c->issuer : good[p].issuer,
 				 .serial = TR_VIEW_LIT("\x55\x01"),
-				 .not_before = NOW - 1000, .not_after = NOW + 1000,
+				 .not_before = mine && c->not_before ? c->not_before : NOW - 1000,
+				 .not_after = mine && c->not_after ? c->not_after : NOW + 1000,
 				 .key = mine && c->p384 ? p384 : key_of(w, good[p].key),
 				 .by = key_of(w, good[p].by),
 				 .path_len = good[p].path_len };
@@ -116,20 +132,21 @@ static void everyone_in_his_place(void **state)
 		tr_auto(tr_buf_done) struct tr_buf pck = TR_BUF_INIT, tcb = TR_BUF_INIT, quote = TR_BUF_INIT;
 		tr_auto(world_done) struct world w;
 		const struct tr_tee_check *l;
-		bool ok;
+		bool ok, role;
 
 		make_td(*state, &w);
 		add_cert(&w, LEAF, c, p384, &pck);
 		add_cert(&w, CA, c, p384, &pck);
 		add_cert(&w, ROOT, c, p384, &pck);
 		add_cert(&w, SIGNER, c, p384, &tcb);
-		add_cert(&w, ROOT, &changes[0], p384, &tcb);
+		add_cert(&w, SIGNER_ROOT, c, p384, &tcb);
 		with_cert_data(&w, 5, tr_buf_view(&pck), &quote);
 		w.in.quote = tr_buf_view(&quote);
 		w.in.c.tcb_chain = tr_buf_view(&tcb);
 		ok = passes(&w);
 		l = c->line ? line_of(c->line) : NULL;
-		if (c->line ? ok || !l || l->code != TR_TEEC_CHAIN_ROLE : !ok) {
+		role = c->line && !strstr(c->line, ".time");
+		if (c->line ? ok || !l || l->code != (role ? TR_TEEC_CHAIN_ROLE : TR_TEEC_CHAIN_TIME) : !ok) {
 			show();
 			fail_msg("%s %s", c->label, ok ? "passes" : "is refused by another line");
 		}
@@ -138,8 +155,10 @@ static void everyone_in_his_place(void **state)
 			assert_true(line_of("pck_chain.leaf_signature")->code == TR_TEEC_OK &&
 				    line_of("tcb_chain.signature")->code == TR_TEEC_OK);
 		/* What nobody may sign is not judged by. */
-		if (c->place == SIGNER && c->line)
+		if (role && c->place >= SIGNER)
 			assert_int_equal(result.tcb_status, TR_TCB_NONE);
+		if (!role && c->line)
+			assert_int_equal(result.valid_until, c->not_after ? c->not_after : NOW + 1000);
 	}
 }
 

@@ -419,6 +419,45 @@ static void report_data_is_compared_whole(void **state)
 	}
 }
 
+static bool field_is(const char *name, const void *p, size_t n)
+{
+	for (size_t i = 0; i < result.n_fields; i++)
+		if (!strcmp(result.fields[i].name, name))
+			return result.fields[i].form == TR_TEE_F_HEX ?
+				       tr_view_eq(result.fields[i].bytes, tr_view(p, n)) : result.fields[i].number == n;
+	return false;
+}
+
+static void fields_are_the_quotes(void **state)
+{
+	for (size_t i = 0; i < TR_ARRAY_LEN(shapes); i++) {
+		struct tr_sim_spec spec = spec_of(shapes[i].kind, shapes[i].version, shapes[i].body);
+		tr_auto(world_done) struct world w;
+
+		spec.td_attributes = UINT64_C(0x0807060504030210);
+		spec.xfam = UINT64_C(0x1817161514131211);
+		spec.isvsvn = 0x1234;
+		memset(spec.mrservicetd, 0x77, sizeof(spec.mrservicetd));
+		make(*state, &spec, &w);
+		accepted(&w, shapes[i].label);
+		assert_true(field_is("quote_version", NULL, shapes[i].version) && field_is("cert_type", NULL, 5));
+		if (shapes[i].kind == TR_TEE_SGX) {
+			assert_true(field_is("attributes", "\x10\2\3\4\5\6\7\10\x11\x12\x13\x14\x15\x16\x17\x18", 16));
+			assert_true(field_is("mrenclave", spec.mrtd, 32) && field_is("mrsigner", spec.rtmr[0], 32));
+			assert_true(field_is("isvsvn", NULL, 0x1234) && field_is("isvprodid", NULL, 1));
+			assert_true(field_is("reserved_zero", NULL, 1));
+		} else {
+			assert_true(field_is("td_attributes", "\x10\2\3\4\5\6\7\10", 8));
+			assert_true(field_is("xfam", "\x11\x12\x13\x14\x15\x16\x17\x18", 8));
+			assert_true(field_is("seam_attributes", "\0\0\0\0\0\0\0", 8));
+			assert_true(field_is("mrtd", spec.mrtd, 48) && field_is("rtmr0", spec.rtmr[0], 48));
+			assert_true(field_is("rtmr3", spec.rtmr[3], 48));
+			assert_int_equal(field_is("mrservicetd", spec.mrservicetd, 48), shapes[i].body == TR_BODY_TD15);
+		}
+		assert_memory_equal(result.report_data.p, spec.report_data, 64);
+	}
+}
+
 /* Row 8: that it may be debugged is told, and refused by policy. */
 static void debug_is_told(void **state)
 {
@@ -454,6 +493,7 @@ int main(void)
 		cmocka_unit_test(a_chain_of_its_own_for_the_qe_identity),
 		cmocka_unit_test(an_old_evaluation_is_refused_where_asked),
 		cmocka_unit_test(report_data_is_compared_whole),
+		cmocka_unit_test(fields_are_the_quotes),
 		cmocka_unit_test(debug_is_told),
 	};
 
