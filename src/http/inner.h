@@ -35,6 +35,7 @@ struct tr_http_conn { /* stays while the connection is idle: keep it small */
 	struct tr_http_conn *young_prev, *young_next; /* of its source */
 	gnutls_session_t tls;
 	struct tr_http_left *left; /* read ahead and displaced; mostly NULL */
+	const void *memory;      /* libmicrohttpd's for this connection, near its beginning (slim.c) */
 	uint64_t deadline_ms;
 	int fd;
 	uint8_t queue; /* enum tr_http_queue */
@@ -48,6 +49,7 @@ struct tr_http_conn { /* stays while the connection is idle: keep it small */
 	bool skip_read : 1;    /* nothing to read before the next event */
 	bool corked : 1;       /* the answer goes out as one write */
 	bool tcp_open : 1;     /* TCP_CORK was taken off */
+	bool fat : 1;          /* its memory was used since it was looked at */
 };
 _Static_assert(sizeof(struct tr_http_conn) <= 160, "one per idle agent");
 
@@ -58,9 +60,10 @@ struct tr_http {
 	gnutls_datum_t ticket_key;
 	char *cert, *key; /* PEM, as libmicrohttpd wants it */
 
-	struct tr_watch *watch, *accept_watch, *accept_timer, *run_timer, *deadline_timer, *parked_watch;
+	struct tr_watch *watch, *accept_watch, *accept_timer, *run_timer, *deadline_timer, *parked_watch,
+		*slim_timer;
 	int parked_fd; /* epoll of connections in mid-handshake */
-	bool running, run_armed, stopping, quiet;
+	bool running, run_armed, slim_armed, stopping, quiet;
 	unsigned idle_rounds;
 	uint64_t progress; /* grows with everything that happens */
 
@@ -105,6 +108,10 @@ void tr_http_grown_up(struct tr_http_conn *c); /* its first request head is whol
 void tr_http_queue(struct tr_http_conn *c, enum tr_http_queue q);
 /* Ends a connection from outside libmicrohttpd, which has no call for it. */
 void tr_http_end(struct tr_http_conn *c);
+
+/* slim.c: a request has begun or ended. */
+TR_RC tr_http_slim_init(struct tr_http *h, struct tr_err *err);
+void tr_http_slim_soon(struct tr_http_conn *c);
 
 /* tls.c */
 void tr_http_tls_start(struct tr_http_conn *c, gnutls_session_t session);

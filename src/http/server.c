@@ -256,6 +256,8 @@ static void *on_target(void *arg, const char *target, struct MHD_Connection *mhd
 	r->conn = c;
 	r->mhd = mhd;
 	c->req = r;
+	c->memory = target;
+	tr_http_slim_soon(c);
 	if (c->queue == TR_Q_IDLE)
 		tr_http_queue(c, TR_Q_HEAD);
 	return r;
@@ -447,6 +449,7 @@ static void on_completed(void *arg, struct MHD_Connection *mhd, void **ctx, enum
 		tr_http_end(c);
 	else
 		tr_http_queue(c, TR_Q_IDLE);
+	tr_http_slim_soon(c);
 	if (r->announced)
 		h->c.ops->gone(h->c.arg, r);
 	req_free(h, r);
@@ -615,6 +618,8 @@ TR_RC tr_http_new(struct tr_loop *loop, const struct tr_http_config *c, struct t
 	if (!rc)
 		rc = tr_watch_timer(loop, on_accept_again, h, &h->accept_timer, err);
 	if (!rc)
+		rc = tr_http_slim_init(h, err);
+	if (!rc)
 		rc = tr_watch_fd(loop, c->listen_fd, TR_WATCH_READ, on_accept, h, &h->accept_watch, err);
 	if (rc)
 		return rc;
@@ -640,6 +645,7 @@ struct tr_http *tr_http_free(struct tr_http *h)
 	h->accept_watch = tr_watch_free(h->accept_watch);
 	h->accept_timer = tr_watch_free(h->accept_timer);
 	h->run_timer = tr_watch_free(h->run_timer);
+	h->slim_timer = tr_watch_free(h->slim_timer);
 	if (h->mhd)
 		MHD_stop_daemon(h->mhd); /* calls gone and conn_close for what is open */
 	tr_http_limits_done(h);

@@ -17,7 +17,7 @@ import time
 
 import pytest
 
-from client import Agent
+from client import Agent, Connection
 from harness import Server, call, context, program
 import storm
 
@@ -715,3 +715,36 @@ def test_damaged_database_is_refused(make_server, damage, says):
     assert r.returncode == 1, r.stderr[-2000:]
     assert "event=ready" not in r.stderr and re.search(says, r.stderr), r.stderr[-2000:]
     assert r.stderr.splitlines()[-2].startswith("trothd: "), "the last word is a sentence"
+
+
+# ---- idle connections ----
+
+@pytest.fixture
+def wide():
+    s = Server(config="limits: {connections_per_source: 2000}\n").start()
+    yield s
+    s.destroy()
+
+
+def private_kib(pid):
+    with open(f"/proc/{pid}/smaps_rollup") as f:
+        return sum(int(line.split()[1]) for line in f if line.startswith(("Private_Dirty", "Private_Clean")))
+
+
+def test_an_idle_connection_gives_back_the_room_for_large_headers(wide):
+    """There is room for a quote in a header (16 KiB a connection); who has nothing to say does not occupy it."""
+    fronts = [pid for pid, role in wide.roles().items() if role.startswith("front")]
+    open_all = [Connection(wide.agents) for _ in range(20)]
+    for c in open_all:
+        assert c.request("GET", "/api/v1/challenge").status == 200
+    before, n = sum(map(private_kib, fronts)), 200
+    open_all += [Connection(wide.agents) for _ in range(n)]
+    for c in open_all:
+        assert c.request("GET", "/api/v1/challenge", headers={"X-Attestation-Quote": "A" * 9000}).status == 200
+    end = time.monotonic() + 10
+    while (each := (sum(map(private_kib, fronts)) - before) / n) > 19 and time.monotonic() < end:
+        time.sleep(0.2)
+    assert each <= 19, f"{each:.1f} KiB"
+    assert open_all[-1].request("GET", "/api/v1/challenge", headers={"X-Attestation-Quote": "A" * 9000}).status == 200
+    for c in open_all:
+        c.close()
