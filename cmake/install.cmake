@@ -29,7 +29,7 @@ install(FILES packaging/completions/troth.bash
 install(FILES packaging/completions/_troth DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions)
 
 install(FILES LICENSE NOTICE CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
-install(FILES packaging/systemd/troth-agent-tee.conf DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
+install(FILES packaging/systemd/troth-agent-tee.conf packaging/systemd/troth-agent-peer.conf DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
 add_test(NAME cli/completions COMMAND ${CMAKE_SOURCE_DIR}/tests/completions $<TARGET_FILE:troth>
 	${CMAKE_SOURCE_DIR}/packaging/completions)
 set_tests_properties(cli/completions PROPERTIES LABELS unit TIMEOUT 20)

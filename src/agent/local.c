@@ -11,6 +11,7 @@
 #include <sys/un.h>
 
 #define ANSWER_MAX ((size_t)4 << 20)
+#define RUN_SOCKET "/run/troth-agent/agent.sock" /* as packaging/systemd/troth-agent-peer.conf has it */
 
 void tr_local_answer_done(struct tr_local_answer *a)
 {
@@ -30,6 +31,8 @@ static void find_socket(const char *state_dir, const char *socket, char *out, si
 		(void)snprintf(out, n, "%s", socket);
 	else if (!tr_state_open(state_dir, &s, &err) && !tr_peer_conf_load(&s, &c, &err) && c.socket.n)
 		(void)snprintf(out, n, "%.*s", TR_VIEW_FMT(c.socket));
+	else if (access(out, F_OK) && !access(RUN_SOCKET, F_OK))
+		(void)snprintf(out, n, RUN_SOCKET);
 }
 
 static TR_RC open_socket(const char *path, unsigned timeout_s, int *ret, struct tr_err *err)
