@@ -219,14 +219,18 @@ static void put_event(const struct tr_attest *m, enum tr_event_kind kind, unsign
 static void answer_refusal(struct tr_attest *m, int status, const char *slug, const char *sentence)
 {
 	tr_auto(tr_buf_done) struct tr_buf extra = TR_BUF_INIT;
-	struct tr_problem p = { .status = status, .slug = slug, .title = tr_http_status_title(status), .detail = sentence };
+	struct tr_problem p = { .status = status, .slug = slug, .title = tr_http_status_title(status), .detail = sentence,
+				.status_word = "rejected" };
 
-	tr_buf_adds(&extra, "\"registration\":\"rejected\",\"verification_status\":\"failed\",\"error\":");
+	tr_buf_adds(&extra, "\"verification_status\":\"failed\",\"error\":");
 	tr_json_put_str(&extra, tr_view_str(sentence));
 	if (m->a.verdict.n) {
 		tr_buf_addf(&extra, ",\"verdict\":\"%s\",\"checks\":", m->verdict_id);
 		tr_buf_addv(&extra, m->a.checks.n ? m->a.checks : TR_VIEW_LIT("[]"));
 	}
+	/* Whether an earlier verdict still stands is nobody else's business. */
+	if (m->req->q.agent_id.n && tr_view_eq(m->req->q.agent_id, m->r.agent_id))
+		tr_buf_addf(&extra, ",\"attestation\":\"%s\"", tr_attested_state(m->core, m->r.agent_id));
 	tr_buf_adds(&extra, ",\"server_time\":\"");
 	tr_rfc3339_add(&extra, tr_now_ms());
 	tr_buf_adds(&extra, "\"");
