@@ -149,10 +149,18 @@ static TR_RC take_answer(const struct tr_client_answer *a, struct tr_buf *arena,
 
 static TR_RC refused(const struct tr_client_answer *a, struct tr_buf *arena, struct tr_attestation *ret, struct tr_err *err)
 {
+	tr_auto(tr_json_free) struct tr_json *doc = NULL;
+	struct tr_err none = { 0 };
 	struct tr_said_no no;
+	struct tr_view state;
 
 	tr_refusal_read(tr_buf_view(&a->body), &no);
-	ret->state = a->status >= 500 || a->status == 429 ? TR_VIEW_LIT("unavailable") : TR_VIEW_LIT("refused");
+	/* Who has no time now has not changed his mind. */
+	ret->stands = a->status >= 500 || a->status == 429;
+	ret->state = ret->stands ? TR_VIEW_LIT("unavailable") : TR_VIEW_LIT("refused");
+	if (!tr_json_parse(tr_buf_view(&a->body), &doc, &none) &&
+	    tr_json_str(tr_json_get(tr_json_root(doc), "attestation"), &state))
+		ret->stands = tr_view_is(state, "verified");
 	ret->code = keep(arena, tr_view_str(no.code));
 	ret->why = keep(arena, tr_view_str(no.detail));
 	return tr_err_set(err, TR_E_DENIED, "the server did not accept our evidence", "status %d %s: %s", a->status, no.code,

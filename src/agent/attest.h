@@ -34,6 +34,7 @@ struct tr_attestation {
 	struct tr_view code, why; /* of the last failure; empty: none since */
 	int64_t failed_at;
 	uint64_t failures;
+	bool stands;             /* of a refusal, not in the file: the server still goes by the last good one */
 };
 extern const struct tr_record tr_attestation_file_def;
 TR_RC tr_attestation_save(const struct tr_state *s, const struct tr_attestation *a, struct tr_err *err);
@@ -84,6 +85,10 @@ struct tr_attest_io {
 };
 TR_RC tr_attest(const struct tr_attest_io *io, const struct tr_tee_choice *c, struct tr_buf *arena, struct tr_attestation *ret,
 		struct tr_err *err);
+
+/* In `troth-agent status`: a line or two; and ,"attestation":{…} or null. */
+void tr_attestation_text(const struct tr_state *s);
+void tr_attestation_json(const struct tr_state *s, struct tr_buf *b);
 
 /* `troth-agent tee show`, `tee use PLATFORM`, `tee simulate-root DIR`. */
 int tr_agent_tee_show(const char *state_dir, bool as_json);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* When the run loop proves anew what machine this is: at the start, before the last proof ends, after a change of the key,
- * and when it is ordered. A refusal is no reason to stop pulsing: the server shows what it is worth. */
+/* When the run loop proves anew what machine this is: at the start unless the last proof still holds, before that ends, after a
+ * change of the key, and when it is ordered. A refusal is no reason to stop pulsing: the server shows what it is worth. */
 #include "agent/runner.h"
 
 #include "agent/backoff.h"
@@ -18,10 +18,9 @@ void tr_run_open_attest(struct tr_runner *r)
 
 	tr_tee_choice_done(&a->choice);
 	a->choice = (struct tr_tee_choice){ 0 };
-	a->unusable = false;
-	if (tr_tee_choice_make(&r->state, &a->choice, &err)) {
-		a->unusable = true;
-		tr_log_err(TR_LOG_ERROR, "tee_not_usable", &err, "hint", err.pub, NULL);
+	a->unusable = (struct tr_err){ 0 };
+	if (tr_tee_choice_make(&r->state, &a->choice, &a->unusable)) {
+		tr_log_err(TR_LOG_ERROR, "tee_not_usable", &a->unusable, "hint", a->unusable.pub, NULL);
 	} else if (a->choice.source) {
 		tr_log(TR_LOG_INFO, "tee", "source", a->choice.source->name, NULL);
 	}
@@ -44,7 +43,7 @@ static bool is_due(const struct tr_runner *r, uint64_t mono)
 	const struct tr_privkey *key = r->state.key;
 
 	/* While a new key is on its way the proof would speak for the old one. */
-	if (!r->link.client || r->next.key || (!a->choice.source && !a->unusable))
+	if (!r->link.client || r->next.key || (!a->choice.source && !a->unusable.code))
 		return false;
 	if (a->asked)
 		return true;
@@ -60,20 +59,22 @@ static void note(struct tr_runner *r, struct tr_buf *arena, struct tr_attestatio
 
 	if (rc) {
 		a->failures++;
-		/* What was good stays until it ends: the server says the same. */
+		/* What was good stays until it ends, unless the server has learned better. */
 		if (tr_view_is(a->last.state, "verified") && a->last.expires_at > tr_run_now_ms(r) &&
-		    tr_view_eq(a->last.key_id, now->key_id)) {
+		    tr_view_eq(a->last.key_id, now->key_id) && (!now->code.n || now->stands)) {
 			struct tr_view code = now->code, text = now->why;
 
 			*now = a->last;
 			now->code = code;
 			now->why = text;
+		} else {
+			a->due_ms = 0;
 		}
 		if (!now->why.n)
 			now->why = tr_view_str(why->pub);
 		now->failed_at = tr_run_now_ms(r);
 		now->failures = a->failures;
-		a->not_before = mono + (a->unusable ? LOOK_AGAIN_MS : tr_backoff_ms(a->failures, TR_BACKOFF_CAP_MS, tr_random32()));
+		a->not_before = mono + (a->unusable.code ? LOOK_AGAIN_MS : tr_backoff_ms(a->failures, TR_BACKOFF_CAP_MS, tr_random32()));
 		tr_log_err(TR_LOG_ERROR, "not_attested", why, "server", r->link.url, "attempt", tr_fmt("%u", a->failures), NULL);
 	} else {
 		a->failures = 0;
@@ -108,8 +109,18 @@ void tr_run_attest_if_due(struct tr_runner *r)
 	if (!is_due(r, tr_mono_ms()))
 		return;
 	a->asked = false;
-	if (a->unusable)
+	if (a->unusable.code)
 		tr_run_open_attest(r); /* perhaps it is there by now */
-	rc = tr_attest(&io, &a->choice, &arena, &now, &err);
+	if (a->unusable.code) {
+		/* The server is not bothered with what cannot be proven. */
+		now.state = TR_VIEW_LIT("unavailable");
+		now.key_id = tr_view(tr_pubkey_id(tr_privkey_pub(r->state.key)), 32);
+		err = a->unusable;
+		rc = err.code;
+	} else if (!a->choice.source) {
+		return; /* none, by now */
+	} else {
+		rc = tr_attest(&io, &a->choice, &arena, &now, &err);
+	}
 	note(r, &arena, &now, rc, &err);
 }

@@ -25,7 +25,8 @@ struct tr_attesting {
 	int64_t due_ms;		    /* by the server's clock */
 	uint64_t not_before;	    /* tr_mono_ms */
 	unsigned failures;
-	bool asked, unusable; /* ordered; what was named is not there */
+	bool asked;		    /* ordered */
+	struct tr_err unusable;	    /* code: what was named is not there, and why */
 };
 
 struct tr_runner {

@@ -2,6 +2,7 @@
 #include "agent/show.h"
 
 #include "agent/agent.h"
+#include "agent/attest.h"
 #include "agent/authority.h"
 #include "agent/clock.h"
 #include "agent/chain.h"
@@ -98,6 +99,7 @@ void tr_show_text(const struct tr_state *s)
 	size_t n;
 
 	authority_text(s);
+	tr_attestation_text(s);
 	if (tr_quarantine_is(s))
 		printf("%-13s since a command said so: only reads, cancel and release are obeyed\n",
 		       "quarantined");
@@ -147,7 +149,9 @@ void tr_show_json(const struct tr_state *s, struct tr_buf *b)
 	} else {
 		tr_buf_adds(b, "null");
 	}
-	tr_buf_addf(b, "},\"quarantined\":%s,\"journal\":", tr_quarantine_is(s) ? "true" : "false");
+	tr_buf_adds(b, "}");
+	tr_attestation_json(s, b);
+	tr_buf_addf(b, ",\"quarantined\":%s,\"journal\":", tr_quarantine_is(s) ? "true" : "false");
 	j = look(s, &err);
 	if (!j) {
 		tr_buf_adds(b, "null");

@@ -6,7 +6,7 @@
 #include "agent/state.h"
 
 void tr_show_text(const struct tr_state *s);
-/* ,"authority":{…},"journal":{…},"quarantined":… */
+/* ,"authority":{…},"attestation":…,"quarantined":…,"journal":{…} */
 void tr_show_json(const struct tr_state *s, struct tr_buf *b);
 
 #endif

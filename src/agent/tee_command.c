@@ -3,6 +3,7 @@
 #include "agent/agent.h"
 #include "agent/attest.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "codec/text.h"
 
@@ -24,9 +25,15 @@ static void put_time(const char *name, int64_t ms)
 	put(name, tr_buf_view(&b));
 }
 
+/* The file keeps what the server said; that it ended, nobody wrote down. */
+static struct tr_view state_now(const struct tr_attestation *a)
+{
+	return tr_view_is(a->state, "verified") && a->expires_at <= tr_now_ms() ? TR_VIEW_LIT("expired") : a->state;
+}
+
 static void show_attestation(const struct tr_attestation *a)
 {
-	put("state", a->state);
+	put("state", state_now(a));
 	put("kind", a->kind);
 	put("policy", a->policy);
 	put("tier", a->tier);
@@ -42,6 +49,52 @@ static void show_attestation(const struct tr_attestation *a)
 	put("code", a->code);
 	put("why", a->why);
 }
+
+/* ---- in `status` ---- */
+
+void tr_attestation_text(const struct tr_state *s)
+{
+	tr_auto(tr_json_free) struct tr_json *doc = NULL;
+	tr_auto(tr_buf_done) struct tr_buf arena = TR_BUF_INIT, until = TR_BUF_INIT, failed = TR_BUF_INIT;
+	struct tr_attestation a = { 0 };
+	struct tr_err err = { 0 };
+	enum tr_code rc = tr_attestation_load(s, &doc, &arena, &a, &err);
+
+	if (rc == TR_E_NOTFOUND)
+		return;
+	if (rc) {
+		printf("%-13s %s\n", "attestation", err.detail);
+		return;
+	}
+	printf("%-13s %.*s", "attestation", TR_VIEW_FMT(state_now(&a)));
+	if (tr_view_is(a.state, "verified")) {
+		tr_rfc3339_add(&until, a.expires_at);
+		printf(" as %.*s by policy %.*s until %s, tier %.*s%s", TR_VIEW_FMT(a.kind), TR_VIEW_FMT(a.policy), tr_buf_cstr(&until),
+		       TR_VIEW_FMT(a.tier), a.simulated ? ", simulated" : "");
+	}
+	printf("\n");
+	if (!a.failed_at)
+		return;
+	tr_rfc3339_add(&failed, a.failed_at);
+	printf("%-13s failed %llu times, last %s: %.*s%s%.*s\n", "", (unsigned long long)a.failures, tr_buf_cstr(&failed),
+	       TR_VIEW_FMT(a.code), a.code.n ? ": " : "", TR_VIEW_FMT(a.why));
+}
+
+void tr_attestation_json(const struct tr_state *s, struct tr_buf *b)
+{
+	tr_auto(tr_json_free) struct tr_json *doc = NULL;
+	tr_auto(tr_buf_done) struct tr_buf arena = TR_BUF_INIT;
+	struct tr_attestation a = { 0 };
+	struct tr_err err = { 0 };
+
+	tr_buf_adds(b, ",\"attestation\":");
+	if (tr_attestation_load(s, &doc, &arena, &a, &err))
+		tr_buf_adds(b, "null");
+	else
+		tr_record_to_json(&tr_attestation_file_def, &a, b);
+}
+
+/* ---- the command ---- */
 
 int tr_agent_tee_show(const char *state_dir, bool as_json)
 {
