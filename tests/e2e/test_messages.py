@@ -352,3 +352,23 @@ def test_the_socket_takes_nothing_but_requests(alice):
             assert want in got[:16], (sent[:60], got)
     assert alice.api("GET", "/v1/attestation")[0] == 200
     assert alice.ready()
+
+
+# ---- keys that change ----
+
+def test_another_device_key(lab, bob):
+    """Who knew the old key finds the new one, and what was sealed before is read."""
+    dora = lab.peer(name("dora"))
+    assert dora.send(bob, b"old key")[0] == 202 and bob.take()[0]["body"] == b"old key"
+    assert bob.send(dora, b"to the old key")[0] == 202 and dora.take()
+    old = bob.api("GET", f"/v1/peers/{dora.ident}")[1]
+    reader = PythonPeer(lab, name("late"))
+    before = reader.seal(dora, b"sealed before")
+    done = dora.do("rotate-key")
+    assert done.returncode == 0, done.stderr
+    until(lambda: bob.api("GET", f"/v1/peers/{dora.ident}")[1].get("public_key_pem", old["public_key_pem"]) != old["public_key_pem"])
+    until(dora.ready)
+    assert dora.send(bob, b"new key", via="direct")[0] == 202 and bob.take()[0]["body"] == b"new key"
+    until(lambda: bob.api("GET", f"/v1/peers/{dora.ident}")[1]["prekey_number"] > old["prekey_number"])
+    assert bob.send(dora, b"to the new key", via="direct")[0] == 202 and dora.take()[0]["body"] == b"to the new key"
+    assert reader.mail(dora, before).status == 202 and dora.take(20)[0]["body"] == b"sealed before"
