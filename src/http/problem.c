@@ -82,7 +82,12 @@ static void add_member(struct tr_buf *b, const char *name, const char *value)
 void tr_problem_json(const struct tr_problem *p, const char *request_id, struct tr_buf *b)
 {
 	/* RFC 9457 §4.2.1: with "about:blank" the title is the status phrase; what machines read is "code". */
-	tr_buf_addf(b, "{\"type\":\"about:blank\",\"status\":%d", p->status);
+	tr_buf_adds(b, "{\"type\":\"about:blank\"");
+	/* RFC 9457 §3: who wants the number and finds a word ignores it. */
+	if (p->status_word)
+		add_member(b, "status", p->status_word);
+	else
+		tr_buf_addf(b, ",\"status\":%d", p->status);
 	add_member(b, "title", p->title ? p->title : tr_http_status_title(p->status));
 	add_member(b, "code", p->slug ? p->slug : "internal");
 	if (p->detail)

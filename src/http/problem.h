@@ -11,6 +11,7 @@ struct tr_problem {
 	const char *slug;     /* stable code, member "code" */
 	const char *title;
 	const char *detail;   /* sentence that says what to do */
+	const char *status_word; /* member "status" in place of the number, which the answer's head has; NULL: the number */
 	struct tr_view extra; /* further members as JSON text without braces ("\"a\":1"), may be empty */
 	unsigned retry_after_s; /* 0: no header */
 };
