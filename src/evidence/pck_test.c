@@ -9,8 +9,8 @@
 
 /* What to make of the extension. 0 is a good one with all seven members. */
 enum twist {
-	GOOD, PROCESSOR, NO_PPID, NO_TCB, NO_PCEID, NO_FMSPC, NO_TYPE, TCB_TWICE, FMSPC_TWICE, UNKNOWN_MEMBER, FOREIGN_MEMBER,
-	COMP_MISSING, COMP_TWICE, COMP_256, COMP_NEGATIVE, COMP_LONG, COMP_OCTETS, PCESVN_MISSING, PCESVN_65536, CPUSVN_MISSING,
+	GOOD, PROCESSOR, NO_PPID, NO_TCB, NO_PCEID, NO_FMSPC, NO_TYPE, TCB_TWICE, FMSPC_TWICE, MEMBER_0, MEMBER_40, UNKNOWN_MEMBER, FOREIGN_MEMBER,
+	COMP_MISSING, COMP_TWICE, COMP_256, COMP_NEGATIVE, COMP_80, COMP_LONG, COMP_OCTETS, PCESVN_MISSING, PCESVN_65536, CPUSVN_MISSING,
 	CPUSVN_SHORT, TCB_FOREIGN, TCB_19, PPID_SHORT, PCEID_LONG, FMSPC_SHORT, FMSPC_INT, TYPE_INT, INSTANCE_SHORT, FLAG_INT,
 	FLAG_TWICE, PAIR_OF_THREE, PAIR_OF_ONE, TRAILING, NOT_DER, NOT_A_LIST, EMPTY, NO_EXTENSION,
 };
@@ -60,6 +60,8 @@ static void put_tcb(struct tr_buf *b, enum twist t)
 			put_uint(b, 2, i, 256);
 		else if (i == 9 && t == COMP_NEGATIVE)
 			put_pair(b, 2, i, TR_DER_INT, "\xff", 1);
+		else if (i == 9 && t == COMP_80)
+			put_pair(b, 2, i, TR_DER_INT, "\x80", 1);
 		else if (i == 9 && t == COMP_LONG)
 			put_pair(b, 2, i, TR_DER_INT, "\0\1", 2);
 		else if (i == 9 && t == COMP_OCTETS)
@@ -116,6 +118,8 @@ static void put_members(struct tr_buf *b, enum twist t)
 	}
 	if (t == UNKNOWN_MEMBER)
 		put_pair(b, 8, 0, TR_DER_UTF8, "new", 3);
+	if (t == MEMBER_0 || t == MEMBER_40)
+		put_pair(b, t == MEMBER_0 ? 0 : 40, 0, TR_DER_UTF8, "new", 3);
 	if (t == FOREIGN_MEMBER)
 		tr_buf_add(b, "\x30\x08\x06\x03\x55\x1d\x13\x02\x01\x01", 10);
 	if (t == PAIR_OF_THREE) {

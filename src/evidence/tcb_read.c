@@ -226,13 +226,15 @@ static bool read_numbered(const struct tr_jval *tcb, uint8_t ret[16])
 
 		if (key.n != 15 || !tr_view_starts(key, "sgxtcbcomp") || memcmp(key.p + 12, "svn", 3) != 0)
 			continue;
-		i = (unsigned)(key.p[10] - '0') * 10 + (unsigned)(key.p[11] - '0') - 1;
-		if (key.p[10] > '1' || key.p[11] > '9' || i > 15 || !uint_of(&v, UINT8_MAX, &svn))
+		if (key.p[10] < '0' || key.p[10] > '1' || key.p[11] < '0' || key.p[11] > '9')
 			return false;
-		ret[i] = (uint8_t)svn;
+		i = (unsigned)(key.p[10] - '0') * 10 + (unsigned)(key.p[11] - '0');
+		if (i < 1 || i > 16 || !uint_of(&v, UINT8_MAX, &svn))
+			return false;
+		ret[i - 1] = (uint8_t)svn;
 		seen |= 1u << i;
 	}
-	return seen == 0xffff;
+	return seen == 0x1fffe;
 }
 
 static int compare_levels(const struct tr_tcb_level *a, const struct tr_tcb_level *b)
