@@ -246,6 +246,7 @@ def test_each_fault_of_the_evidence_has_its_code(lab):
             challenge = c.challenge()
             r = a.attest(c, challenge=challenge, quote=a.evidence(challenge, **quote))
         assert r.json()["code"] == code and r.status == 403, r
+        assert r.json()["status"] == "rejected" and r.json()["error"] == r.json()["detail"]
         assert r.json()["verification_status"] == "failed" and any(k["code"] == code for k in r.json()["checks"])
         v = lab.operator.verdict(r.json()["verdict"])
         assert v["outcome"] == "failed" and v["reason"] == code and v["agent"] == a.node_id
