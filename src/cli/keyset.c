@@ -263,6 +263,7 @@ static const struct argp_option prepare_options[] = {
 	{ "add-operator", TR_OPT_ADD_OPERATOR, "FILE.pub", 0, "who may approve commands (troth operator keygen)", 1 },
 	{ "remove-operator", TR_OPT_REMOVE_OPERATOR, "ID", 0, "who may no longer", 1 },
 	{ "add-release", TR_OPT_ADD_RELEASE, "FILE.pub", 0, "who may say which binaries are good", 1 },
+	{ "add-config", TR_OPT_ADD_CONFIG, "FILE.pub", 0, "who may say which collateral is in force (troth collateral sign)", 1 },
 	{ "add-ca", TR_OPT_ADD_CA, "FILE.crt", 0, "a CA that may issue certificates", 1 },
 	{ "add-root", TR_OPT_ADD_ROOT, "FILE.pub", 0, "another root key (troth key root-init)", 1 },
 	{ "remove-root", TR_OPT_REMOVE_ROOT, "ID", 0, "no longer a root key", 1 },

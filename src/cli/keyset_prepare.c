@@ -151,6 +151,7 @@ static TR_RC change(struct tr_edit *e, enum tr_opt opt, const char *text, int64_
 	case TR_OPT_ADD_OPERATOR: return add_file(e, TR_ROLE_OPERATOR, text, err);
 	case TR_OPT_REMOVE_OPERATOR: return tr_edit_drop(e, text, TR_ROLE_OPERATOR, err);
 	case TR_OPT_ADD_RELEASE: return add_file(e, TR_ROLE_RELEASE, text, err);
+	case TR_OPT_ADD_CONFIG: return add_file(e, TR_ROLE_CONFIG, text, err);
 	case TR_OPT_ADD_CA: return add_ca(e, text, err);
 	case TR_OPT_ADD_ROOT: return add_file(e, TR_ROLE_N, text, err);
 	case TR_OPT_REMOVE_ROOT: return tr_edit_remove_root(e, text, err);

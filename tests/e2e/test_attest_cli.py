@@ -3,6 +3,7 @@
 
 import json
 import re
+from subprocess import run
 
 import pytest
 
@@ -95,3 +96,20 @@ def test_collateral_is_signed_and_pushed(lab, cli):
     assert f"version {lab.version} is in force" in cli("collateral", "push", cli.folder / "bundle.cose")
     assert "collateral_version" in cli.error(REFUSED, "collateral", "push", cli.folder / "bundle.cose")
     assert "tcb_info" in cli("collateral", "show", cli.folder / "bundle.cose")
+
+
+def test_the_collaterals_key_is_named_by_a_keyset(lab, cli):
+    """What an operator types from a key of stock OpenSSL to collateral that is in force."""
+    key, pub, draft = cli.folder / "mine.key", cli.folder / "mine.pub", cli.folder / "next"
+    run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", key], check=True)
+    key.chmod(0o600)
+    run(["openssl", "pkey", "-in", key, "-pubout", "-out", pub], check=True)
+    lab.version += 1
+    raw = write(cli, "mine.cbor", bundle(lab.vendor, lab.version))
+    cli("collateral", "sign", raw, "--key", key, "--out", cli.folder / "mine.cose")
+    assert "collateral_refused" in cli.error(REFUSED, "collateral", "push", cli.folder / "mine.cose")
+    cli("keyset", "prepare", "-o", draft, "--add-config", pub)
+    cli("keyset", "sign", draft, "--yes", "--root", lab.server.dir / "root" / "root.key")
+    assert [k["role"] for k in cli.json("keyset", "show", draft)["keys"]].count("config") == 2
+    cli("keyset", "publish", draft)
+    assert f"version {lab.version} is in force" in cli("collateral", "push", cli.folder / "mine.cose")
