@@ -194,7 +194,8 @@ static void look_at_ek(struct tr_tee_run *run, const struct tr_tee_set *set)
 	for (unsigned simulated = 0; r && simulated < 2 && !run->ek_vouched; simulated++) {
 		memset(r, 0, sizeof(*r));
 		tr_tee_anchor_tpm(run, simulated);
-		run->ek_vouched = tr_tpm_cert_chain(true, set->ek_cert, run->tpm.ak_chain, run->anchors, run->n_anchors, &at, r);
+		run->ek_vouched = tr_tpm_cert_chain(true, set->ek_cert, run->tpm.ak_chain, run->anchors, run->n_anchors, &at,
+						    r);
 	}
 	if (!run->ek_vouched)
 		run->simulated = was;

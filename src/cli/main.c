@@ -15,7 +15,8 @@
 
 static const struct tr_noun *const nouns[] = { &tr_noun_login,	   &tr_noun_token,   &tr_noun_agent,
 					       &tr_noun_command,
-					       &tr_noun_attestation, &tr_noun_attestation_policy, &tr_noun_key,   &tr_noun_keyset,
+					       &tr_noun_attestation, &tr_noun_attestation_policy,
+					       &tr_noun_key,	   &tr_noun_keyset,
 					       &tr_noun_operator, &tr_noun_release,
 					       &tr_noun_policy,	   &tr_noun_audit,   &tr_noun_alert,
 					       &tr_noun_event,   &tr_noun_maintenance, &tr_noun_status,

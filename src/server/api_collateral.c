@@ -115,7 +115,8 @@ static bool rolls_back(const struct tr_core *c, const struct tr_msg_bundle_read 
 				continue;
 			(void)snprintf(why, n,
 				       "the bundle has TCB evaluation %llu of a platform (%.*s), the one in force %llu: an older evaluation would accept again what is known to be broken; import the vendor's newest",
-				       (unsigned long long)is.evaluation, TR_VIEW_FMT(is.type), (unsigned long long)was.evaluation);
+				       (unsigned long long)is.evaluation, TR_VIEW_FMT(is.type),
+				       (unsigned long long)was.evaluation);
 			return true;
 		}
 	}

@@ -199,7 +199,8 @@ static struct tr_tee_policy_row *put_state(struct tr_tx *tx, struct tr_core *c, 
 	return row;
 }
 
-static void audit(struct tr_tx *tx, struct tr_req *r, const char *action, struct tr_view id, const struct tr_in_tee_activate *in)
+static void audit(struct tr_tx *tx, struct tr_req *r, const char *action, struct tr_view id,
+		  const struct tr_in_tee_activate *in)
 {
 	tr_auto(tr_buf_done) struct tr_buf d = TR_BUF_INIT;
 

@@ -2,9 +2,9 @@
 /* Evidence of TEEs and TPMs in core: who may send it, what became of it, and by which policies and collateral it is judged.
  * Core parses none of it: role `appraise` does (appraise_tee.h), and says what it found.
  *
- *   attest.c         a registration with evidence, from the request to the verdict      attest_rows.c  what is stored and answered
- *   tee_state.c      policies, bundle and result key in force; the clock                tpm_credential.c  activation of TPMs' keys
- *   api_tee_policy.c, api_tee_trial.c, api_collateral.c, api_verdicts.c, api_results.c   what people and peers ask */
+ *   attest.c         a registration with evidence, up to the verdict     attest_rows.c      what is stored and answered
+ *   tee_state.c      policies, bundle and result key in force     tpm_credential.c   activation of TPMs' keys
+ *   api_tee_policy.c, api_tee_trial.c, api_collateral.c, api_verdicts.c, api_results.c: what people and peers ask */
 #ifndef TR_SERVER_ATTEST_H
 #define TR_SERVER_ATTEST_H
 

@@ -202,8 +202,8 @@ struct refused {
 	char slug[49], sentence[257];
 };
 
-static void put_event(const struct tr_attest *m, enum tr_event_kind kind, unsigned severity, const char *code, const char *alert,
-		      const char *summary)
+static void put_event(const struct tr_attest *m, enum tr_event_kind kind, unsigned severity, const char *code,
+		      const char *alert, const char *summary)
 {
 	tr_auto(tr_buf_done) struct tr_buf d = TR_BUF_INIT;
 

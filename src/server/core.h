@@ -18,7 +18,8 @@
  *         follow, effects, watch, nodes              the fleet (src/fleet) beside the registry, on one node or several
  *         orders.h says which: orders, ordering, making, outbox, deliver, receipts, command_json, original
  *         authority.h says which: keyset*, signing, skeys*
- *         attest.h says which: attest, attest_rows, tee_state, tpm_credential, api_tee_*, api_collateral, api_verdicts, api_results
+ *         attest.h says which: attest, attest_rows, tee_state, tpm_credential, api_tee_*, api_collateral,
+ *         api_verdicts, api_results
  *         hub.h says which: hub, discovery, mailbox, prekey, security
  *
  *   role keys: role_keys, keyring*, hsm     role appraise: role_appraise, appraise_signed

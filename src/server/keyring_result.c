@@ -18,8 +18,8 @@
 #define LIFE_S (4 * 3600 + 60)
 
 /* The certificate is nobody's secret and quickly made: it lives as long as this process. */
-static TR_RC certify(struct tr_keyring *k, const struct tr_privkey *key, const struct tr_privkey *ca_key, const struct tr_cert *ca,
-		     struct tr_err *err)
+static TR_RC certify(struct tr_keyring *k, const struct tr_privkey *key, const struct tr_privkey *ca_key,
+		     const struct tr_cert *ca, struct tr_err *err)
 {
 	char spiffe[TR_SPIFFE_MAX];
 	int64_t now = tr_now_ms();

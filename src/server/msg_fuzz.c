@@ -20,9 +20,11 @@ static const struct tr_record *const defs[] = {
 	&tr_in_alerts_def,   &tr_in_why_def,	   &tr_in_expect_def,	    &tr_in_maintenance_def,   &tr_in_time_def,
 	&tr_msg_sign_original_def, &tr_msg_original_signed_def,
 	&tr_msg_hub_def,     &tr_verdict_context_def, &tr_msg_read_registration_def, &tr_msg_registration_read_def,
-	&tr_msg_attest_def,  &tr_msg_attested_def, &tr_msg_tee_state_def,   &tr_msg_read_tee_policy_def, &tr_msg_tee_policy_read_def,
+	&tr_msg_attest_def,  &tr_msg_attested_def, &tr_msg_tee_state_def,   &tr_msg_read_tee_policy_def,
+	&tr_msg_tee_policy_read_def,
 	&tr_msg_collateral_item_def, &tr_msg_read_bundle_def, &tr_msg_bundle_read_def, &tr_msg_tpm_credential_def,
-	&tr_msg_tpm_credential_made_def, &tr_msg_sign_result_def, &tr_msg_result_signed_def, &tr_attested_def, &tr_verdict_row_def,
+	&tr_msg_tpm_credential_made_def, &tr_msg_sign_result_def, &tr_msg_result_signed_def,
+	&tr_attested_def, &tr_verdict_row_def,
 	&tr_bundle_row_def,  &tr_tee_policy_row_def, &tr_mail_def,
 };
 

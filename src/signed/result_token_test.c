@@ -69,7 +69,8 @@ static void a_token_is_believed_for_its_time_only(void **state)
 	(void)state;
 	set_up(&i);
 	for (size_t k = 0; k < TR_ARRAY_LEN(cases); k++) {
-		tr_auto(tr_buf_done) struct tr_buf cert = TR_BUF_INIT, claims = TR_BUF_INIT, token = TR_BUF_INIT, got = TR_BUF_INIT;
+		tr_auto(tr_buf_done) struct tr_buf cert = TR_BUF_INIT, claims = TR_BUF_INIT;
+		tr_auto(tr_buf_done) struct tr_buf token = TR_BUF_INIT, got = TR_BUF_INIT;
 		struct tr_err err = { 0 };
 
 		issue(&i, cases[k].spiffe, NOW_MS + cases[k].until_ms, &cert);

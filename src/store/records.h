@@ -251,7 +251,7 @@ struct tr_attested_row {
 	uint64_t prekey_number;      /* inside it; only rises while the identity is the same */
 	struct tr_view token;        /* result token (JWT); empty: none yet */
 	struct tr_view ak_name;      /* TPM: Name of its attestation key, kept while the agent lives */
-	struct tr_view ek_digest;    /* SHA-256 of the Name of the endorsement key that it was activated with; empty: it was not */
+	struct tr_view ek_digest;    /* SHA-256 of the Name of the endorsement key that activated it; empty: none did */
 	uint64_t ak_trust;           /* enum tr_tpm_ak_trust */
 	uint64_t ak_resets, ak_restarts, ak_clock; /* of its last quote: they only rise */
 	struct tr_view reason;       /* of a failure: slug of the first check */
