@@ -17,6 +17,7 @@
 #include "signed/claim.h"
 #include "signed/claim_original.h"
 #include "signed/token.h"
+#include "tee/tpm.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -363,14 +364,18 @@ static struct tr_view ident_or_empty(tr_jnode doc, const char *key)
 /* After a reset the old chain means nothing to the server. It goes first: a new key never continues it. */
 static TR_RC store_cert(struct enrolment *e, struct tr_view cert_pem, struct tr_err *err)
 {
-	char chain[PATH_MAX];
+	/* The TPM's key goes with it: the reset may be because of another TPM. */
+	static const char *const old[] = { TR_CHAIN_FILE, TR_TPM_AK_FILE };
+	char path[PATH_MAX];
 	enum tr_code rc;
 
 	if (!e->o->reset_identity)
 		return tr_state_write(&e->state, "cert.pem", cert_pem, err);
-	tr_state_path(&e->state, TR_CHAIN_FILE, chain);
-	if (unlink(chain) && errno != ENOENT)
-		return tr_err_errno(err, "remove %s", chain);
+	for (size_t i = 0; i < TR_ARRAY_LEN(old); i++) {
+		tr_state_path(&e->state, old[i], path);
+		if (unlink(path) && errno != ENOENT)
+			return tr_err_errno(err, "remove %s", path);
+	}
 	rc = tr_state_write(&e->state, TR_NEXT_CERT, cert_pem, err);
 	return rc ? rc : tr_rotate_finish(&e->state, &e->next, err);
 }

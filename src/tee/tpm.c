@@ -106,15 +106,13 @@ static TR_RC load_ak(struct self *s, const char *path, struct tr_err *err)
 		return make_ak(s, path, err);
 	if (rc || get_file(tr_buf_view(&file), &f, err))
 		return err->code;
+	tr_buf_addv(&s->id.ak_public, f.public_area);
+	if (tr_buf_check(&s->id.ak_public, err))
+		return err->code;
 	if (!tr_view_eq(f.ek_name, tr_view(s->ek_name, s->ek_name_len)))
 		return another_tpm(err);
 	rc = tr_tpm_dev_ak_load(s->dev, f.private_blob, f.public_area, err);
-	if (rc == TR_E_DENIED)
-		return another_tpm(err);
-	if (rc)
-		return rc;
-	tr_buf_addv(&s->id.ak_public, f.public_area);
-	return tr_buf_check(&s->id.ak_public, err);
+	return rc == TR_E_DENIED ? another_tpm(err) : rc;
 }
 
 static TR_RC open_self(const struct tr_tee_conf *c, struct self *s, struct tr_err *err)
@@ -144,12 +142,13 @@ void tr_tpm_identity_done(struct tr_tpm_identity *i)
 TR_RC tr_tpm_identity(const struct tr_tee_conf *c, struct tr_tpm_identity *ret, struct tr_err *err)
 {
 	tr_auto(self_done) struct self s = { 0 };
+	enum tr_code rc = open_self(c, &s, err);
 
-	if (open_self(c, &s, err))
-		return err->code;
+	if (rc && rc != TR_E_DENIED)
+		return rc;
 	*ret = s.id;
 	s.id = (struct tr_tpm_identity){ 0 };
-	return TR_OK;
+	return rc;
 }
 
 TR_RC tr_tpm_activate(const struct tr_tee_conf *c, struct tr_view blob, struct tr_view secret, struct tr_buf *ret,

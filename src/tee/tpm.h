@@ -20,7 +20,8 @@ struct tr_tpm_identity {
 };
 void tr_tpm_identity_done(struct tr_tpm_identity *i);
 TR_DEFINE_AUTO_DONE(struct tr_tpm_identity, tr_tpm_identity_done)
-/* Makes the attestation key when the state folder has none. */
+/* Makes the attestation key when the state folder has none. TR_E_DENIED: that folder's key is another TPM's; *ret has that key
+ * and this TPM's endorsement key all the same, so that a server can be told. */
 TR_RC tr_tpm_identity(const struct tr_tee_conf *c, struct tr_tpm_identity *ret, struct tr_err *err);
 
 /* TPM2_ActivateCredential: opens what tr_tpm_make_credential sealed for this TPM and this attestation key. TR_E_DENIED:
