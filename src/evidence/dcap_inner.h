@@ -66,7 +66,7 @@ const struct tr_dcap_set *tr_dcap_cache_set(struct tr_dcap_cache *c, const uint8
 bool tr_dcap_cache_keep_chain(struct tr_dcap_cache *c, const uint8_t id[32], int64_t now, struct tr_dcap_chain *chain);
 bool tr_dcap_cache_keep_set(struct tr_dcap_cache *c, const uint8_t id[32], int64_t now, struct tr_dcap_set *set);
 
-/* The lines of steps 2 to 7 (dcap_chain.c) and of 8 to 13 (dcap.c). */
+/* The lines of steps 2 to 7 (dcap_chain.c), of 8 to 11 (dcap.c), and of 12 and 13 (dcap_status.c). */
 struct tr_dcap_run {
 	const struct tr_dcap_in *in;
 	struct tr_tee_result *r;
@@ -79,7 +79,12 @@ struct tr_dcap_run {
 bool tr_dcap_is_trusted(const struct tr_dcap_in *in, struct tr_view spki);
 bool tr_dcap_line(struct tr_dcap_run *v, const char *name, enum tr_tee_code code, bool ok, const char *expected,
 		  const char *seen);
+/* value & mask == wanted, as bytes in the order in which both stand in memory. */
+bool tr_dcap_masked(struct tr_dcap_run *v, const char *name, enum tr_tee_code code, struct tr_view value,
+		    const uint8_t *mask, const uint8_t *wanted);
+extern const uint8_t tr_dcap_whole[48]; /* a mask of ones */
 void tr_dcap_judge_chain(struct tr_dcap_run *v);
 void tr_dcap_judge_collateral(struct tr_dcap_run *v);
+void tr_dcap_judge_status(struct tr_dcap_run *v);
 
 #endif
