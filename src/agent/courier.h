@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Couriers of the role `peer`: child processes that make one HTTPS exchange after the other, so that the peer's loop never
  * waits for a network. A courier holds the TLS key and nothing else of the folder; it is told whom to call and what to say,
- * and tells what was answered. Two of them: one waits for mail, one does the rest. */
+ * and tells what was answered. Three of them: one asks the hub, one waits at its mailbox, one calls
+ * other agents; none of these can keep the others waiting. */
 #ifndef TR_AGENT_COURIER_H
 #define TR_AGENT_COURIER_H
 

@@ -3,8 +3,9 @@
  * when what they were started with has changed:
  *
  *   peer     the loop: other agents, local applications, the files      (confined to the state folder)
- *   courier  HTTPS to the hub and to other agents                       (no file but those of name resolution)
+ *   courier  HTTPS to the hub                                           (no file but those of name resolution)
  *   postman  the same, waiting at the mailbox
+ *   caller   the same to other agents, who may be slow on purpose
  *   quoter   fresh evidence                                             (the TEE or TPM) */
 #include "agent/peer.h"
 
@@ -33,11 +34,12 @@
 #define EXIT_RELOAD 75
 #define TICK_MS 1000
 #define CAS_MAX 16
-#define KIDS 4
+#define KIDS 5
 #define REST_MS 1000
 #define REST_MAX_MS 30000
 
-enum kid { PEER, COURIER, POSTMAN, QUOTER };
+enum kid { PEER, COURIER, POSTMAN, CALLER, QUOTER };
+static const char *const names[KIDS] = { "peer", "courier", "postman", "caller", "quoter" };
 
 /* ---- the peer: one loop ---- */
 
@@ -56,6 +58,15 @@ static void stop(void *arg)
 	struct worker *w = arg;
 
 	w->p.exit_code = 0;
+	tr_loop_stop(w->p.loop);
+}
+
+/* One of the others is gone: all begin anew, after a rest. */
+static void give_up(void *arg)
+{
+	struct worker *w = arg;
+
+	w->p.exit_code = TR_AGENT_EXIT_STATE;
 	tr_loop_stop(w->p.loop);
 }
 
@@ -250,7 +261,7 @@ static TR_RC recall(struct tr_peer *p, struct tr_err *err)
 	return TR_OK;
 }
 
-struct ends { int courier, postman, quoter, http, local; };
+struct ends { int of[KIDS], http, local; };
 
 static TR_RC open_all(struct worker *w, const struct ends *e, struct tr_err *err)
 {
@@ -261,11 +272,13 @@ static TR_RC open_all(struct worker *w, const struct ends *e, struct tr_err *err
 	if (!rc)
 		rc = tr_loop_new(&p->loop, err);
 	if (!rc)
-		rc = tr_courier_new(p->loop, e->courier, begin_anew, w, &p->errands, err);
+		rc = tr_courier_new(p->loop, e->of[COURIER], give_up, w, &p->errands, err);
 	if (!rc)
-		rc = tr_courier_new(p->loop, e->postman, begin_anew, w, &p->postman, err);
+		rc = tr_courier_new(p->loop, e->of[POSTMAN], give_up, w, &p->postman, err);
 	if (!rc)
-		rc = tr_quoter_new(p->loop, e->quoter, begin_anew, w, &p->quoter, err);
+		rc = tr_courier_new(p->loop, e->of[CALLER], give_up, w, &p->caller, err);
+	if (!rc)
+		rc = tr_quoter_new(p->loop, e->of[QUOTER], give_up, w, &p->quoter, err);
 	if (!rc)
 		rc = tr_watch_signal(p->loop, SIGTERM, stop, w, &term, err);
 	if (!rc && e->http >= 0)
@@ -390,11 +403,13 @@ static void run_courier(const struct tr_peer *p, const char *name, int fd)
 
 static TR_RC fork_all(struct parent *f, struct worker *w, struct tr_err *err)
 {
-	int pairs[3][2] = { { -1, -1 }, { -1, -1 }, { -1, -1 } };
+	int pairs[KIDS][2];
 	pid_t self = getpid();
 	enum tr_code rc = TR_OK;
 
-	for (unsigned i = 0; i < 3 && !rc; i++)
+	for (unsigned i = 0; i < KIDS; i++)
+		pairs[i][0] = pairs[i][1] = -1;
+	for (unsigned i = PEER + 1; i < KIDS && !rc; i++)
 		rc = tr_socketpair(pairs[i], err);
 	w->parent = self;
 	for (unsigned i = 0; i < KIDS && !rc; i++) {
@@ -407,23 +422,28 @@ static TR_RC fork_all(struct parent *f, struct worker *w, struct tr_err *err)
 			continue;
 		if (!is_kid(self))
 			_exit(0);
-		for (unsigned j = 0; j < 3; j++) {
+		for (unsigned j = 0; j < KIDS; j++) {
 			/* Each has its own end only, or nobody would notice that another one is gone. */
 			if (i != PEER)
 				pairs[j][0] = tr_close(pairs[j][0]);
-			if (i != j + 1)
+			if (i != j)
 				pairs[j][1] = tr_close(pairs[j][1]);
 		}
-		if (i == PEER)
-			run_peer(w, &(struct ends){ pairs[0][0], pairs[1][0], pairs[2][0], f->http, f->local });
+		if (i == PEER) {
+			struct ends e = { .http = f->http, .local = f->local };
+
+			for (unsigned j = 0; j < KIDS; j++)
+				e.of[j] = pairs[j][0];
+			run_peer(w, &e);
+		}
 		f->http = tr_close(f->http);
 		f->local = tr_close(f->local);
 		f->lock = tr_close(f->lock);
 		if (i == QUOTER)
-			tr_quoter_run(&w->p.state, pairs[2][1]);
-		run_courier(&w->p, i == COURIER ? "courier" : "postman", pairs[i - 1][1]);
+			tr_quoter_run(&w->p.state, pairs[i][1]);
+		run_courier(&w->p, names[i], pairs[i][1]);
 	}
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < KIDS; i++) {
 		(void)tr_close(pairs[i][0]);
 		(void)tr_close(pairs[i][1]);
 	}
@@ -443,14 +463,44 @@ static void end_all(struct parent *f)
 	}
 }
 
-/* One life of the four. True: it went well for a while or was asked to begin anew. */
+static enum kid wait_for_one(struct parent *f, int *ret_status)
+{
+	pid_t pid;
+
+	do
+		pid = waitpid(-1, ret_status, 0);
+	while (pid < 0 && errno == EINTR && !ended);
+	for (unsigned i = 0; i < KIDS; i++) {
+		if (pid <= 0 || f->kids[i] != pid)
+			continue;
+		f->kids[i] = 0;
+		return (enum kid)i;
+	}
+	return PEER;
+}
+
+static bool wait_for_peer(struct parent *f, int *ret_status)
+{
+	uint64_t until = tr_mono_ms() + REST_MS;
+
+	do {
+		if (waitpid(f->kids[PEER], ret_status, WNOHANG) == f->kids[PEER]) {
+			f->kids[PEER] = 0;
+			return true;
+		}
+		(void)usleep(10000);
+	} while (!ended && tr_mono_ms() < until);
+	return false;
+}
+
+/* One life of them all. True: it went well for a while or was asked to begin anew. */
 static bool one_life(struct parent *f)
 {
 	struct worker *w = calloc(1, sizeof(*w));
 	uint64_t began = tr_mono_ms();
 	int status = 0;
-	bool well = false;
-	pid_t pid = 0;
+	bool well = false, anew;
+	enum kid which;
 	struct tr_err err = { 0 };
 
 	if (!w)
@@ -460,16 +510,15 @@ static bool one_life(struct parent *f)
 	    fork_all(f, w, &err)) {
 		tr_log_err(TR_LOG_ERROR, "peer_not_started", &err, "hint", err.pub, NULL);
 	} else {
-		do
-			pid = waitpid(-1, &status, 0);
-		while (pid < 0 && errno == EINTR && !ended);
-		for (unsigned i = 0; i < KIDS; i++)
-			if (pid > 0 && f->kids[i] == pid)
-				f->kids[i] = 0;
-		if (!ended && !(WIFEXITED(status) && WEXITSTATUS(status) == EXIT_RELOAD))
-			tr_log(TR_LOG_ERROR, "peer_process_ended", "pid", tr_fmt("%ld", (long)pid), "status",
-			       tr_fmt("%d", status), NULL);
-		well = tr_mono_ms() - began > REST_MAX_MS || (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_RELOAD);
+		which = wait_for_one(f, &status);
+		/* When the peer ends, the others see it and end as well, some of them before it is known here; and it ends when
+		 * one of them does. So it is the peer that says why. */
+		if (!ended && which != PEER && WIFEXITED(status) && wait_for_peer(f, &status))
+			which = PEER;
+		anew = which == PEER && WIFEXITED(status) && WEXITSTATUS(status) == EXIT_RELOAD;
+		if (!ended && !anew)
+			tr_log(TR_LOG_ERROR, "peer_process_ended", "which", names[which], "status", tr_fmt("%d", status), NULL);
+		well = anew || tr_mono_ms() - began > REST_MAX_MS;
 	}
 	end_all(f);
 	unload(&w->p);

@@ -40,7 +40,9 @@ struct tr_peer {
 	bool prekey_told;		/* the hub has the newest */
 	bool prekey_telling;
 	int64_t prekey_not_before_s;	/* no attempt before */
-	struct tr_courier *errands, *postman;
+	struct tr_courier *errands; /* to the hub */
+	struct tr_courier *postman; /* waits at the mailbox */
+	struct tr_courier *caller;  /* to other agents, who may take their time */
 	struct tr_quoter *quoter;
 	struct tr_http *http;
 	struct tr_local *local;

@@ -187,7 +187,7 @@ static bool ask_itself(struct tr_lookup *l)
 	e.url = tr_view(url.p, host);
 	e.spiffe = tr_view_str(spiffe);
 	l->asked_itself = true;
-	return tr_courier_send(l->p->errands, &e, on_evidence, l, &err) == TR_OK;
+	return tr_courier_send(l->p->caller, &e, on_evidence, l, &err) == TR_OK;
 }
 
 static void on_evidence(void *arg, const struct tr_errand_answer *a)

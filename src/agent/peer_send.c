@@ -131,7 +131,7 @@ static bool hand_over(struct outgoing *o)
 
 	tr_peer_spiffe(o->p, tr_view_str(o->to), spiffe);
 	e.spiffe = tr_view_str(spiffe);
-	return tr_courier_send(o->p->errands, &e, on_handed, o, &err) == TR_OK;
+	return tr_courier_send(o->p->caller, &e, on_handed, o, &err) == TR_OK;
 }
 
 /* ---- the message ---- */
