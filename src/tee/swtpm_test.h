@@ -18,7 +18,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <tss2/tss2_esys.h>
@@ -91,6 +93,19 @@ static inline void manufacture(struct machine *m)
 							     "--create-ek-cert", "--config", conf, "--overwrite", NULL })), 0);
 }
 
+/* A socket's file is there before anybody listens. */
+static inline bool listens(const char *path)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool yes;
+
+	(void)snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
+	yes = fd >= 0 && connect(fd, (const struct sockaddr *)&a, sizeof(a)) == 0;
+	(void)tr_close(fd);
+	return yes;
+}
+
 static inline void switch_on(struct machine *m)
 {
 	char server[80], ctrl[80], state[48], path[64];
@@ -101,7 +116,7 @@ static inline void switch_on(struct machine *m)
 	(void)snprintf(state, sizeof(state), "dir=%s", m->dir);
 	m->pid = spawn((const char *const[]){ "/usr/bin/swtpm", "socket", "--tpm2", "--tpmstate", state, "--server", server,
 					      "--ctrl", ctrl, "--flags", "not-need-init,startup-clear", NULL });
-	for (unsigned i = 0; !tr_file_exists(path); i++) {
+	for (unsigned i = 0; !listens(path) || !listens(strchr(ctrl, '/')); i++) {
 		const struct timespec t = { .tv_nsec = 5000000 };
 
 		if (i == 2000)

@@ -3,6 +3,7 @@
 
 import shutil
 import signal
+import socket
 import subprocess
 import time
 
@@ -13,6 +14,12 @@ TOOLS = ("swtpm", "swtpm_setup", "tpm2_pcrextend")
 
 def missing():
     return [t for t in TOOLS if not shutil.which(t)]
+
+
+def listens(path):
+    """A socket's file is there before anybody listens."""
+    with socket.socket(socket.AF_UNIX) as s:
+        return s.connect_ex(str(path)) == 0
 
 
 class Swtpm:
@@ -47,7 +54,7 @@ class Swtpm:
                 "--ctrl", f"type=unixio,path={self.socket}.ctrl", "--flags", "not-need-init,startup-clear"]
         self.process = subprocess.Popen(args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         end = time.monotonic() + 10
-        while not self.socket.exists():
+        while not (listens(self.socket) and listens(f"{self.socket}.ctrl")):
             assert time.monotonic() < end and self.process.poll() is None, "swtpm did not start"
             time.sleep(0.01)
 
