@@ -26,6 +26,10 @@ void tr_tee_verdict_json(const struct tr_tee_verdict *v, const struct tr_tee_in 
 	tr_auto(tr_buf_done) struct tr_buf set = TR_BUF_INIT;
 
 	tr_tee_set_put(&set, &in->set);
+	if (!tr_buf_ok(&set)) {
+		b->failed = true; /* a digest of half of it would be another verdict's */
+		return;
+	}
 	tr_buf_addf(b, "{\"format\":1,\"ok\":%s", v->ok ? "true" : "false");
 	tr_json_member_str(b, "reason", tr_view_str(tr_reason_info(v->reason)->slug));
 	tr_json_member_str(b, "code", tr_view_str(tr_tee_code_info(v->ev.first)->slug));

@@ -306,6 +306,27 @@ static void tcb_limit(struct tr_tee_run *run, enum tr_tcb_status s)
 	earlier(&run->limit, limit);
 }
 
+/* One line for all, since there may be dozens: the first that is not listed, or how many are. */
+static void advisories(struct tr_tee_run *run)
+{
+	const struct tr_tee_policy *p = run->p;
+	const char *unlisted = NULL;
+	struct tr_tee_check *c;
+
+	for (size_t i = 0; i < run->r->n_advisories && !unlisted; i++) {
+		unlisted = run->r->advisories[i];
+		for (size_t k = 0; k < p->tcb.n_advisories && unlisted; k++)
+			if (strcmp(p->tcb.advisories[k], unlisted) == 0)
+				unlisted = NULL;
+	}
+	c = tr_tee_check_add(run->r, "policy.advisories", TR_Q_SOFTWARE, unlisted ? TR_TEEC_ADVISORY : TR_TEEC_OK);
+	tr_tee_expected(c, "none that the policy does not list");
+	if (unlisted)
+		tr_tee_seen(c, "%s", unlisted);
+	else
+		tr_tee_seen(c, "%zu, all listed", run->r->n_advisories);
+}
+
 void tr_tee_rules_tcb(struct tr_tee_run *run)
 {
 	const struct tr_tee_policy *p = run->p;
@@ -329,13 +350,8 @@ void tr_tee_rules_tcb(struct tr_tee_run *run)
 	}
 	tr_tee_seen(c, "%s", tr_tcb_status_name(s));
 	tcb_limit(run, s);
-	for (size_t i = 0; p->tcb.advisories_listed && i < run->r->n_advisories; i++) {
-		bool known = false;
-
-		for (size_t k = 0; k < p->tcb.n_advisories; k++)
-			known = known || strcmp(p->tcb.advisories[k], run->r->advisories[i]) == 0;
-		(void)line(run, "policy.advisory", known, TR_TEEC_ADVISORY, "one that the policy lists", run->r->advisories[i]);
-	}
+	if (p->tcb.advisories_listed)
+		advisories(run);
 }
 
 /* ---- age of collateral ---- */

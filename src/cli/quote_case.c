@@ -12,11 +12,11 @@
 #include "codec/text.h"
 
 enum file { F_QUOTE, F_TCB, F_QEID, F_PCK_CRL, F_ROOT_CRL, F_TCB_CHAIN, F_PCK_CHAIN, F_ROOT, F_REPORT, F_VEK, F_ASK, F_ARK, F_CRL,
-	    F_MSG, F_SIG, F_AK_PEM, F_AK2B, F_AKT, F_PCRS, F_LOG, F_IMA, F_IMA_BINARY, F_HCL, F_N };
+	    F_MSG, F_SIG, F_AK_PEM, F_AK_CERT, F_AK2B, F_AKT, F_PCRS, F_LOG, F_IMA, F_IMA_BINARY, F_HCL, F_N };
 static const char *const names[F_N] = {
 	"quote.bin", "tcb_info.json", "qe_identity.json", "pck_crl.der", "root_ca_crl.der", "tcb_signing_chain.pem",
 	"pck_chain.pem", "root_ca.pem", "report.bin", "vek.der", "ask.pem", "ark.pem", "crl.der", "quote.msg", "quote.sig",
-	"ak_pub.pem", "ak.tpm2b_public", "ak.tpmt_public", "pcrs.json", "eventlog.bin", "ima_ascii.txt", "ima_binary.bin",
+	"ak_pub.pem", "ak_cert.pem", "ak.tpm2b_public", "ak.tpmt_public", "pcrs.json", "eventlog.bin", "ima_ascii.txt", "ima_binary.bin",
 	"hcl_report.bin",
 };
 #define PCRS_MAX 96
@@ -147,6 +147,8 @@ static int prepare_tpm(struct quote_case *k)
 
 	if (k->f[F_AK_PEM].n && tr_pem_get(view(k, F_AK_PEM), &label, &k->ak_spki, &rest, &err))
 		return tr_cli_err(TR_CLI_EXIT_FILE, &err);
+	if (!k->f[F_AK_PEM].n && k->f[F_AK_CERT].n && tr_quote_root(view(k, F_AK_CERT), &k->ak_spki, &err))
+		return tr_cli_err(TR_CLI_EXIT_FILE, &err);
 	if (k->f[F_PCRS].n && tr_quote_pcrs(view(k, F_PCRS), k->pcrs, k->values, PCRS_MAX, &n, &err))
 		return tr_cli_err(TR_CLI_EXIT_FILE, &err);
 	if (text_of(k->expected, "nonce_hex", &hex) || text_of(k->root, "nonce_hex", &hex)) {
@@ -276,6 +278,14 @@ static bool has_line(const struct tr_tee_result *r, const char *part, bool faile
 	return false;
 }
 
+static bool attributes_ok(const struct tr_tee_verdict *v)
+{
+	for (size_t i = 0; i < v->ev.n_checks; i++)
+		if (is_attribute(&v->ev.checks[i]) && v->ev.checks[i].code != TR_TEEC_OK)
+			return false;
+	return true;
+}
+
 static void compare_policy(const struct quote_case *k, const struct tr_tee_verdict *v, struct tr_buf *why)
 {
 	const tr_jnode list = tr_json_get(k->expected, "default_policy");
@@ -295,9 +305,8 @@ static void compare_policy(const struct quote_case *k, const struct tr_tee_verdi
 		if (!has_line(&v->ev, rule_of(s), true))
 			tr_buf_addf(why, "%sdefault_policy: expected \"%.*s\"", why->n ? "; " : "", TR_VIEW_FMT(s));
 	}
-	for (size_t i = 0; tr_json_is_array(list) && !refused && i < v->ev.n_checks; i++)
-		if (is_attribute(&v->ev.checks[i]) && v->ev.checks[i].code != TR_TEEC_OK)
-			tr_buf_addf(why, "%sdefault_policy: expected accept, but %s fails", why->n ? "; " : "", v->ev.checks[i].name);
+	if (tr_json_is_array(list) && tr_json_len(list) && !refused && !attributes_ok(v))
+		tr_buf_addf(why, "%sdefault_policy: expected accept, but an attribute is refused", why->n ? "; " : "");
 }
 
 /* ---- all of it ---- */
@@ -321,7 +330,11 @@ static void put_run(struct runs *r, int64_t now, tr_jnode e, const char *crypto_
 		tr_json_put_str(b, crypto);
 		tr_json_member_str(b, "crypto", tr_view_str(is_pass(r->k, v) ? "pass" : "fail"));
 		tr_json_member_str(b, "tcb_status", tr_view_str(tr_tcb_status_name(v->ev.tcb_status)));
-		tr_buf_addf(b, ",\"as_expected\":%s", why->n ? "false" : "true");
+		tr_buf_adds(b, ",\"advisory_ids\":[");
+		for (size_t i = 0; i < v->ev.n_advisories; i++)
+			tr_buf_addf(b, "%s\"%s\"", i ? "," : "", v->ev.advisories[i]);
+		tr_buf_addf(b, "],\"default_policy\":\"%s\",\"as_expected\":%s", attributes_ok(v) ? "accept" : "reject",
+			    why->n ? "false" : "true");
 		tr_json_member_str(b, "differs", tr_view(why->p, why->n));
 		tr_buf_adds(b, ",\"result\":");
 		tr_tee_result_json(&v->ev, b);
