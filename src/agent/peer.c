@@ -33,6 +33,8 @@
 
 #define EXIT_RELOAD 75
 #define TICK_MS 1000
+#define LOOK_MS 50
+#define LOOKS_MAX 60 /* 3 s */
 #define CAS_MAX 16
 #define KIDS 5
 #define REST_MS 1000
@@ -50,6 +52,7 @@ struct worker {
 	struct tr_peer p;
 	const char *files[FILES];
 	struct stat seen[FILES], attested;
+	unsigned leaving; /* looks since a file was seen to have changed */
 	pid_t parent;
 };
 
@@ -127,15 +130,22 @@ static void on_tick(void *arg)
 		stop(w);
 		return;
 	}
-	for (size_t i = 0; i < FILES; i++) {
+	for (size_t i = 0; i < FILES && !w->leaving; i++) {
 		struct stat st;
 
 		look_at(&p->state, w->files[i], &st);
-		if (!same(&st, &w->seen[i])) {
-			tr_log(TR_LOG_INFO, "peer_reloads", "file", w->files[i], NULL);
+		if (same(&st, &w->seen[i]))
+			continue;
+		tr_log(TR_LOG_INFO, "peer_reloads", "file", w->files[i], NULL);
+		w->leaving = 1;
+	}
+	if (w->leaving) {
+		/* Applications that wait are answered, what is under way gets a little time. */
+		tr_local_wake(p->local, true);
+		if (w->leaving++ > LOOKS_MAX || !tr_local_is_busy(p->local))
 			begin_anew(w);
-			return;
-		}
+		tr_timer_arm(p->tick, LOOK_MS);
+		return;
 	}
 	load_revocations(p);
 	look_at(&p->state, "attestation.json", &attested);

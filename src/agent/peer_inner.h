@@ -117,8 +117,9 @@ struct tr_call; /* a request of a local application */
 TR_RC tr_local_new(struct tr_peer *p, int fd, struct tr_local **ret, struct tr_err *err);
 struct tr_local *tr_local_free(struct tr_local *l);
 void tr_local_tick(struct tr_local *l);
-/* A message has come: whoever waits for one is answered. */
-void tr_local_wake(struct tr_local *l);
+/* A message has come: whoever waits for one is answered; even_nothing: all who wait are. */
+void tr_local_wake(struct tr_local *l, bool even_nothing);
+bool tr_local_is_busy(const struct tr_local *l); /* somebody has no answer yet */
 struct tr_call_in { struct tr_view method, path, query, body; };
 /* Answers now or later; c is gone after its answer. */
 void tr_peer_api(struct tr_peer *p, struct tr_call *c, const struct tr_call_in *in);

@@ -81,7 +81,7 @@ static void take(struct incoming *in, const struct tr_message *m)
 		later(in, 503, "not_stored", "the recipient could not store the message; try again later");
 		return;
 	}
-	tr_local_wake(p->local);
+	tr_local_wake(p->local, false);
 	end(in, TR_TAKEN, m->id, NULL);
 }
 

@@ -145,15 +145,20 @@ void tr_call_wait(struct tr_call *c, uint64_t seconds, uint64_t limit)
 	c->limit = limit;
 }
 
-void tr_local_wake(struct tr_local *l)
+void tr_local_wake(struct tr_local *l, bool even_nothing)
 {
 	struct tr_call *next;
 
 	for (struct tr_call *c = l->calls; c; c = next) {
 		next = c->next;
 		if (c->phase == WAITING)
-			tr_peer_api_woken(l->p, c, c->limit, false);
+			tr_peer_api_woken(l->p, c, c->limit, even_nothing);
 	}
+}
+
+bool tr_local_is_busy(const struct tr_local *l)
+{
+	return l->calls != NULL;
 }
 
 void tr_local_tick(struct tr_local *l)
