@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/attest.h"
 #include "server/authority.h"
+#include "server/hub.h"
 #include "server/orders.h"
 
 #include "base/clock.h"
@@ -107,6 +108,7 @@ void tr_api_metrics(struct tr_core *c, struct tr_req *r)
 	tr_metrics_print(&c->metrics, &g, &b);
 	tr_orders_print(c, &b);
 	tr_tee_metrics(c, &b);
+	tr_hub_metrics(c, &b);
 	tr_req_answer(r, 200, TR_CT_METRICS, tr_buf_view(&b));
 }
 

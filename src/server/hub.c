@@ -341,3 +341,17 @@ void tr_hub_tick(struct tr_core *c, const struct tr_instant *now)
 {
 	tr_mailbox_tick(c, now);
 }
+
+void tr_hub_metrics(const struct tr_core *c, struct tr_buf *b)
+{
+	size_t bytes, letters = tr_mailboxes_count(c->hub->mail, &bytes);
+
+	tr_buf_addf(b,
+		    "# HELP troth_mailbox_letters Letters that wait for agents.\n# TYPE troth_mailbox_letters gauge\n"
+		    "troth_mailbox_letters %zu\n"
+		    "# HELP troth_mailbox_bytes Their envelopes together; 256 MiB is the most.\n# TYPE troth_mailbox_bytes gauge\n"
+		    "troth_mailbox_bytes %zu\n"
+		    "# HELP troth_agent_revocations Revocations of agents so far.\n# TYPE troth_agent_revocations gauge\n"
+		    "troth_agent_revocations %llu\n",
+		    letters, bytes, (unsigned long long)c->hub->revocations);
+}

@@ -3,7 +3,8 @@
  * read. What is said of an agent here is its row in `attested` while that is good; nothing is remembered beside the store.
  *
  *   hub.c        who counts as verified, revocations, signed requests      discovery.c  who is there, and by which key
- *   mailbox.c    letters: bounded, expiring, acknowledged                 prekey.c     keys that messages are sealed to
+ *   mail.c       letters: sent, fetched, acknowledged                     mailbox.c    which wait for whom: bounded, expiring
+ *   prekey.c     keys that messages are sealed to
  *   security.c   the security monitor */
 #ifndef TR_SERVER_HUB_H
 #define TR_SERVER_HUB_H
@@ -59,6 +60,8 @@ void tr_api_mail_send(struct tr_core *c, struct tr_req *r);
 void tr_api_mail_fetch(struct tr_core *c, struct tr_req *r);
 void tr_api_mail_ack(struct tr_core *c, struct tr_req *r);
 void tr_api_security_health(struct tr_core *c, struct tr_req *r);
+/* For /metrics. */
+void tr_hub_metrics(const struct tr_core *c, struct tr_buf *b);
 /* What discovery says of an agent, as one JSON object. */
 void tr_discovered_json(const struct tr_attested_row *a, struct tr_buf *b);
 
