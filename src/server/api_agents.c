@@ -127,6 +127,7 @@ void tr_agent_json(const struct tr_core *c, const struct tr_item *i, struct tr_b
 	if (!open_row(&shown_def, &row, b))
 		return;
 	put_live(c, i, &row, b);
+	tr_json_member_str(b, "attestation_state", tr_view_str(tr_attested_state(c, row.id)));
 	tr_buf_adds(b, ",\"attestation\":");
 	tr_attested_json(c, row.id, b);
 	tr_buf_addf(b, ",\"in_maintenance\":%s", tr_maintenance_covers(c, &row) ? "true" : "false");
@@ -221,7 +222,7 @@ void tr_api_agent_list(struct tr_core *c, struct tr_req *r)
 			tr_buf_adds(&b, ",");
 		if (open_row(&brief_def, &row, &b)) {
 			put_live(c, i, &row, &b);
-			tr_buf_addf(&b, ",\"attestation\":\"%s\"}", tr_attested_state(c, row.id));
+			tr_buf_addf(&b, ",\"attestation_state\":\"%s\"}", tr_attested_state(c, row.id));
 		}
 	}
 	tr_buf_adds(&b, "],\"next_cursor\":");
