@@ -90,7 +90,7 @@ static enum tr_code cert_signed(struct tr_snp_cache *cache, const struct tr_x_ce
 	return tr_snp_signed(cache, issuer, key, c->der, c->sig_alg, c->tbs, c->sig, err);
 }
 
-static void check_anchor(const struct tr_snp_in *in, const struct tr_x_cert *ark, enum tr_snp_product p,
+static bool check_anchor(const struct tr_snp_in *in, const struct tr_x_cert *ark, enum tr_snp_product p,
 			 struct tr_tee_result *res)
 {
 	bool found = false, crossed = false;
@@ -100,7 +100,7 @@ static void check_anchor(const struct tr_snp_in *in, const struct tr_x_cert *ark
 	/* A pinned key is one product's, whatever name its certificate bears. */
 	for (unsigned q = TR_SNP_MILAN; q < TR_SNP_PRODUCT_N; q++)
 		crossed = crossed || (q != p && tr_view_eq(ark->spki, tr_amd_root_spki((enum tr_snp_product)q)));
-	(void)tr_tee_line(res, "ark.root", TR_Q_AUTHENTIC, found && !crossed ? TR_TEEC_OK : TR_TEEC_CHAIN_ROOT,
+	return tr_tee_line(res, "ark.root", TR_Q_AUTHENTIC, found && !crossed ? TR_TEEC_OK : TR_TEEC_CHAIN_ROOT,
 			  "a key that the policy trusts for this product",
 			  crossed ? "the key of another product" : found ? "trusted" : "not among the trusted keys");
 }
@@ -117,8 +117,8 @@ static void crl_time(const struct tr_snp_in *in, const struct tr_x_crl *crl, str
 	tr_tee_until(res, crl->next_update + (w->now > crl->next_update ? w->grace_s : 0));
 }
 
-static void check_crl(const struct tr_snp_in *in, const struct tr_snp_chain *c, struct tr_raw_key **ark_key,
-		      struct tr_tee_result *res)
+static void check_crl(const struct tr_snp_in *in, const struct tr_snp_chain *c, struct tr_snp_cache *cache,
+		      struct tr_raw_key **ark_key, struct tr_tee_result *res)
 {
 	bool issuer_ok, listed;
 	struct tr_x_crl crl;
@@ -146,7 +146,7 @@ static void check_crl(const struct tr_snp_in *in, const struct tr_snp_chain *c, 
 	if (crl.sig_alg != TR_X_SIG_PSS_SHA384)
 		rc = tr_err_set(&err, TR_E_DENIED, "Another signature scheme than AMD's.", "not RSASSA-PSS with SHA-384");
 	else
-		rc = tr_snp_signed(in->cache, &c->ark, ark_key, crl.der, crl.sig_alg, crl.tbs, crl.sig, &err);
+		rc = tr_snp_signed(cache, &c->ark, ark_key, crl.der, crl.sig_alg, crl.tbs, crl.sig, &err);
 	signature(res, "crl.signature", TR_Q_CURRENT, TR_TEEC_CRL_SIGNATURE, rc, "ARK", &err);
 	crl_time(in, &crl, res);
 	listed = tr_x_crl_lists(&crl, c->ask.serial);
@@ -154,8 +154,8 @@ static void check_crl(const struct tr_snp_in *in, const struct tr_snp_chain *c, 
 			  listed ? "listed" : "not listed");
 }
 
-static void check_vek(const struct tr_snp_in *in, const struct tr_snp_chain *c, struct tr_raw_key **ask_key,
-		      struct tr_tee_result *res)
+static void check_vek(const struct tr_snp_in *in, const struct tr_snp_chain *c, struct tr_snp_cache *cache,
+		      struct tr_raw_key **ask_key, struct tr_tee_result *res)
 {
 	const struct tr_x_cert *v = &c->vek;
 	const char *fault = NULL;
@@ -171,7 +171,7 @@ static void check_vek(const struct tr_snp_in *in, const struct tr_snp_chain *c, 
 	else if (v->key_type != TR_RAW_P384)
 		fault = "no P-384 key";
 	line_cn(res, "vek.role", !fault, "issued by the ASK or ASVK, a P-384 key, no CA", v->subject_cn, fault);
-	rc = cert_signed(in->cache, v, &c->ask, ask_key, &err);
+	rc = cert_signed(cache, v, &c->ask, ask_key, &err);
 	signature(res, "vek.signature", TR_Q_AUTHENTIC, TR_TEEC_CHAIN_SIGNATURE, rc, "ASK or ASVK", &err);
 	in_time(res, "vek.time", v, &in->when);
 }
@@ -180,19 +180,22 @@ void tr_snp_chain_check(const struct tr_snp_in *in, const struct tr_snp_chain *c
 			struct tr_tee_result *res)
 {
 	tr_auto(tr_raw_key_free) struct tr_raw_key *ark_key = NULL, *ask_key = NULL;
+	struct tr_snp_cache *cache = in->cache;
 	struct tr_err err = { 0 };
 	enum tr_code rc;
 
-	check_anchor(in, &c->ark, p, res);
+	/* Only below a trusted root anything is remembered: who sends reports cannot fill the cache with chains of his own. */
+	if (!check_anchor(in, &c->ark, p, res))
+		cache = NULL;
 	ca_role(res, "ark.role", &c->ark, &c->ark, "ARK", p);
-	rc = cert_signed(in->cache, &c->ark, &c->ark, &ark_key, &err);
+	rc = cert_signed(cache, &c->ark, &c->ark, &ark_key, &err);
 	signature(res, "ark.signature", TR_Q_AUTHENTIC, TR_TEEC_CHAIN_SIGNATURE, rc, "ARK itself", &err);
 	in_time(res, "ark.time", &c->ark, &in->when);
 
 	ca_role(res, "ask.role", &c->ask, &c->ark, vlek ? "SEV-VLEK" : "SEV", p);
-	rc = cert_signed(in->cache, &c->ask, &c->ark, &ark_key, &err);
+	rc = cert_signed(cache, &c->ask, &c->ark, &ark_key, &err);
 	signature(res, "ask.signature", TR_Q_AUTHENTIC, TR_TEEC_CHAIN_SIGNATURE, rc, "ARK", &err);
 	in_time(res, "ask.time", &c->ask, &in->when);
-	check_crl(in, c, &ark_key, res);
-	check_vek(in, c, &ask_key, res);
+	check_crl(in, c, cache, &ark_key, res);
+	check_vek(in, c, rc ? NULL : cache, &ask_key, res);
 }

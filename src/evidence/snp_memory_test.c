@@ -11,7 +11,7 @@
 
 #include "base/failing_memory.h"
 
-static struct tr_sim_case made;
+static struct tr_sim_case made, impostors;
 static struct tr_buf ask, ark;
 static struct tr_view root;
 
@@ -25,6 +25,9 @@ static int make_case(void **state)
 	tr_sim_spec(TR_TEE_SNP, &spec);
 	if (tr_sim_new(NULL, &sim, &err) || tr_sim_make(sim, &spec, &made, &err))
 		return -1;
+	spec.fault = TR_SIMF_OTHER_ROOT;
+	if (tr_sim_make(sim, &spec, &impostors, &err))
+		return -1;
 	/* As PEM: turning it takes memory, too. */
 	tr_pem_add(&ask, "CERTIFICATE", tr_buf_view(&made.ask));
 	tr_pem_add(&ark, "CERTIFICATE", tr_buf_view(&made.ark));
@@ -36,6 +39,7 @@ static int drop_case(void **state)
 {
 	(void)state;
 	tr_sim_case_done(&made);
+	tr_sim_case_done(&impostors);
 	tr_buf_done(&ask);
 	tr_buf_done(&ark);
 	return 0;
@@ -90,9 +94,44 @@ static void no_allocation_is_taken_for_granted(void **state)
 	}
 }
 
+static unsigned long allocations(struct tr_snp_cache *cache)
+{
+	unsigned long n;
+
+	countdown = 1000000;
+	assert_int_equal(verify(cache), 1);
+	n = 1000000 - countdown;
+	countdown = 0;
+	return n;
+}
+
+/* Keys are made where the cache has none: what a verification allocates tells what it found there. */
+static void strangers_do_not_fill_the_cache(void **state)
+{
+	tr_auto(tr_snp_cache_free) struct tr_snp_cache *cache = tr_snp_cache_new(5);
+	const struct tr_snp_in in = {
+		.report = tr_buf_view(&impostors.quote), .vek = tr_buf_view(&impostors.vek), .ask = tr_buf_view(&impostors.ask),
+		.ark = tr_buf_view(&impostors.ark), .crl = tr_buf_view(&impostors.crl), .roots = &root, .n_roots = 1,
+		.when = { .now = TR_SIM_TIME }, .cache = cache,
+	};
+	static struct tr_tee_result r;
+	unsigned long cold, warm;
+
+	(void)state;
+	cold = allocations(cache);
+	warm = allocations(cache);
+	assert_true(warm < cold);
+	tr_snp_verify(&in, &r, NULL);
+	assert_int_equal(r.first, TR_TEEC_CHAIN_ROOT);
+	assert_int_equal(allocations(cache), warm);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(no_allocation_is_taken_for_granted) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(no_allocation_is_taken_for_granted),
+		cmocka_unit_test(strangers_do_not_fill_the_cache),
+	};
 
 	return cmocka_run_group_tests(tests, make_case, drop_case);
 }

@@ -137,7 +137,8 @@ static void check_signature(const struct tr_snp_in *in, const struct tr_snp_repo
 		be_r[i] = r->r.p[47 - i];
 		be_s[i] = r->s.p[47 - i];
 	}
-	rc = tr_snp_vek_key(in->cache, vek, &key, &owned, &err);
+	/* Of a chain that did not hold, nothing is remembered. */
+	rc = tr_snp_vek_key(res->answers[TR_Q_AUTHENTIC] == TR_ANSWER_YES ? in->cache : NULL, vek, &key, &owned, &err);
 	if (!rc)
 		rc = tr_raw_verify_ecdsa(key, TR_HASH_SHA384, &r->signed_bytes, 1, TR_VIEW_ARRAY(be_r),
 					 TR_VIEW_ARRAY(be_s), &err);
