@@ -160,10 +160,12 @@ static struct tr_recipient *recipient_row(struct tr_peer_store *p, struct tr_vie
 
 	if (!r && p->n_recipients < TR_PEER_RECIPIENTS_MAX)
 		r = &p->recipients[p->n_recipients++];
-	else if (!r)
-		for (size_t i = 0; i < p->n_recipients; i++)
-			if (!r || p->recipients[i].used_s < r->used_s)
+	if (!r) {
+		r = &p->recipients[0];
+		for (size_t i = 1; i < p->n_recipients; i++)
+			if (p->recipients[i].used_s < r->used_s)
 				r = &p->recipients[i];
+	}
 	if (!tr_view_is(agent, r->agent)) {
 		*r = (struct tr_recipient){ .line = 0 };
 		(void)snprintf(r->agent, sizeof(r->agent), "%.*s", TR_VIEW_FMT(agent));
