@@ -105,6 +105,7 @@ static enum tr_snp_product check_product(const struct tr_snp_in *in, const struc
 			  p == TR_SNP_TURIN ? "with an FMC level" : "without an FMC level",
 			  k->has_fmc ? "with one" : "without");
 	tr_tee_field_text(res, "product", tr_view_str(tr_snp_product_name(p)));
+	tr_tee_field_uint(res, "struct_version", k->struct_version);
 	return p;
 }
 
