@@ -82,7 +82,8 @@ static void add_file(struct world *w, size_t i, struct tr_view file)
 	struct tr_err err = { 0 };
 	size_t n = 0;
 
-	if (file.n && tr_bundle_import(file, &w->stores[i], w->items + w->bundle.n, TR_ARRAY_LEN(w->items) - w->bundle.n, &n, &err))
+	if (file.n && tr_bundle_import(file, &w->stores[i], w->items + w->bundle.n, TR_ARRAY_LEN(w->items) - w->bundle.n, &n,
+				       &err))
 		fail_msg("import %zu: %s", i, err.detail);
 	w->bundle.n += n;
 }

@@ -66,7 +66,8 @@ static void prepare(struct world *w, const struct shape *s, const char *section,
 
 	*w = (struct world){ 0 };
 	sample_pcrs(&w->values);
-	put_public(&w->area, s->other_name ? other_ak : ak, s->attributes ? s->attributes : SAMPLE_AK, TPM_ALG_ECDSA, TPM_ALG_SHA256);
+	put_public(&w->area, s->other_name ? other_ak : ak, s->attributes ? s->attributes : SAMPLE_AK, TPM_ALG_ECDSA,
+		   TPM_ALG_SHA256);
 	assert_int_equal(tr_tpm_public_parse(tr_buf_view(&w->area), &w->public_area, &err), TR_OK);
 	if (s->other_name) {
 		tr_buf_clear(&w->area);
@@ -273,7 +274,8 @@ static void hardware_behind_an_hcl_report_is_judged_too(void **state)
 	put_be(&tpmt, TPM_ALG_SHA256, 2);
 	put_sized(&tpmt, tr_buf_view(&files[1]));
 	for (unsigned i = 0; i < 2; i++) {
-		assert_int_equal(tr_bundle_import(tr_buf_view(&files[4 + i]), &stores[i], items + bundle.n, 2, &n, &err), TR_OK);
+		assert_int_equal(tr_bundle_import(tr_buf_view(&files[4 + i]), &stores[i], items + bundle.n, 2, &n, &err),
+				 TR_OK);
 		bundle.n += n;
 	}
 	for (size_t i = 0; i < TR_ARRAY_LEN(cases); i++) {
@@ -300,8 +302,9 @@ static void hardware_behind_an_hcl_report_is_judged_too(void **state)
 		if (tr_tee_policy_parse(tr_buf_view(&text), &p, &err))
 			fail_msg("%s", err.detail);
 		in.policy = p;
-		in.set = (struct tr_tee_set){ .kind = TR_TEE_TPM, .quote = tr_buf_view(&files[0]), .signature = tr_buf_view(&tpmt),
-					      .ak_public = tr_buf_view(&area), .hcl_report = tr_buf_view(&files[2]), .pcrs = tr_buf_view(&pcrs),
+		in.set = (struct tr_tee_set){ .kind = TR_TEE_TPM, .quote = tr_buf_view(&files[0]),
+					      .signature = tr_buf_view(&tpmt), .ak_public = tr_buf_view(&area),
+					      .hcl_report = tr_buf_view(&files[2]), .pcrs = tr_buf_view(&pcrs),
 					      .hcl_hw = tr_buf_view(&files[3]) };
 		tr_tee_appraise(&in, &verdict);
 		if (cases[i].code == TR_TEEC_OK ? !verdict.ok : verdict.ok) {

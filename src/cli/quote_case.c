@@ -11,8 +11,8 @@
 #include "codec/pem.h"
 #include "codec/text.h"
 
-enum file { F_QUOTE, F_TCB, F_QEID, F_PCK_CRL, F_ROOT_CRL, F_TCB_CHAIN, F_PCK_CHAIN, F_ROOT, F_REPORT, F_VEK, F_ASK, F_ARK, F_CRL,
-	    F_MSG, F_SIG, F_AK_PEM, F_AK_CERT, F_AK2B, F_AKT, F_PCRS, F_LOG, F_IMA, F_IMA_BINARY, F_HCL, F_N };
+enum file { F_QUOTE, F_TCB, F_QEID, F_PCK_CRL, F_ROOT_CRL, F_TCB_CHAIN, F_PCK_CHAIN, F_ROOT, F_REPORT, F_VEK, F_ASK, F_ARK,
+	    F_CRL, F_MSG, F_SIG, F_AK_PEM, F_AK_CERT, F_AK2B, F_AKT, F_PCRS, F_LOG, F_IMA, F_IMA_BINARY, F_HCL, F_N };
 static const char *const names[F_N] = {
 	"quote.bin", "tcb_info.json", "qe_identity.json", "pck_crl.der", "root_ca_crl.der", "tcb_signing_chain.pem",
 	"pck_chain.pem", "root_ca.pem", "report.bin", "vek.der", "ask.pem", "ark.pem", "crl.der", "quote.msg", "quote.sig",
@@ -112,7 +112,7 @@ static void read_signature(struct quote_case *k)
 	static const struct { const char *name; uint8_t low; } hashes[] = { { "sha256", 0x0b }, { "sha384", 0x0c }, { "sha512", 0x0d } };
 	const struct tr_view sig = view(k, F_SIG);
 	uint8_t head[6] = { 0, 0x14, 0, 0x0b, (uint8_t)(sig.n >> 8), (uint8_t)sig.n };
-	const bool tagged = sig.n > 6 && sig.p[0] == 0 && (sig.p[1] == 0x14 || sig.p[1] == 0x16 || sig.p[1] == 0x18) && sig.p[2] == 0;
+	const bool tagged = sig.n > 6 && !sig.p[0] && !sig.p[2] && (sig.p[1] == 0x14 || sig.p[1] == 0x16 || sig.p[1] == 0x18);
 
 	if (!says(k->root, "signature_format", "raw") && (tagged || !sig.n || says(k->root, "signature_format", "TPMT"))) {
 		tr_buf_addv(&k->signature, sig);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is taken as YAML comes out as strict JSON, which is its own text again; a mapping is also read where either may stand. */
+/* What is taken as YAML comes out as strict JSON, which is its own text again; a mapping also where either may stand. */
 #include "codec/yaml.h"
 
 #include "codec/codec_fuzz.h"

@@ -273,7 +273,8 @@ static void other_files_are_named(void **state)
 
 /* ---- the bundle ---- */
 
-static void make(struct tr_bundle *b, struct tr_bundle_entry *items, struct tr_buf *stores, const struct tr_view *files, size_t n)
+static void make(struct tr_bundle *b, struct tr_bundle_entry *items, struct tr_buf *stores, const struct tr_view *files,
+		 size_t n)
 {
 	*b = (struct tr_bundle){ .version = 7, .made = TR_SIM_TIME, .items = items };
 	for (size_t i = 0; i < n; i++)
