@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # What the tests of orders, commands, keysets and messages need besides the rules of a layer.
 
-# Every allocation of our own code in this test can be made to fail.
+# Every allocation of our own code in these tests can be made to fail.
+target_link_options(signed_message_memory_test PRIVATE -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc)
 target_link_options(signed_obey_memory_test PRIVATE -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc)
 
 # docs/protocol/vectors/*.json are what the product makes, byte for byte, and what a second implementation reads.

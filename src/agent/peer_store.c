@@ -158,6 +158,8 @@ static struct tr_recipient *recipient_row(struct tr_peer_store *p, struct tr_vie
 {
 	struct tr_recipient *r = recipient(p, agent);
 
+	if (!p->recipients)
+		abort(); /* tr_peer_store_load comes first */
 	if (!r && p->n_recipients < TR_PEER_RECIPIENTS_MAX)
 		r = &p->recipients[p->n_recipients++];
 	if (!r) {
@@ -226,6 +228,8 @@ TR_RC tr_peer_store_take(struct tr_peer_store *p, struct tr_view from, uint64_t 
 {
 	struct tr_sender *s = sender(p, from);
 
+	if (!p->senders)
+		abort(); /* tr_peer_store_load comes first */
 	if (!s && p->n_senders < TR_PEER_SENDERS_MAX)
 		s = &p->senders[p->n_senders++];
 	for (size_t i = 0; !s && i < p->n_senders; i++)

@@ -3,8 +3,9 @@
 the product's code, nor a library's HPKE.
 
 seal(fields, identity, prekey[, ephemeral]) → envelope, read_envelope(bytes) → dict, open_message(envelope, fleet,
-prekey_private, sender) → fields, prekey(fields, identity) → bytes, read_prekey(bytes, identity) → fields, Window, request_text(…),
-sign_request(…) and verify_request(…). Readers raise Malformed, Denied or InvalidSignature of cryptography.
+prekey_private, sender) → fields, prekey(fields, identity) → bytes, read_prekey(bytes, identity) → fields, Window,
+request_text(…), sign_request(…) and verify_request(…). Readers raise Malformed, Denied or InvalidSignature of
+cryptography.
 """
 
 import base64
