@@ -52,6 +52,8 @@ TR_RC tr_attest_body(const struct tr_attest_request *q, struct tr_buf *b, struct
 	if (tr_tee_set_get(q->set, &set, err))
 		return tr_err_wrap(err, "our own evidence");
 	tr_pubkey_pem(q->key, &pem);
+	if (tr_buf_check(&pem, err))
+		return err->code;
 	tr_buf_adds(b, "{\"agent_id\":");
 	tr_json_put_str(b, q->agent_id);
 	tr_json_member_str(b, "agent_type", q->agent_type);

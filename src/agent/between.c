@@ -258,7 +258,10 @@ void tr_run_after_pulse(struct tr_runner *r)
 static uint64_t until_due(const struct tr_runner *r, uint64_t ms)
 {
 	int64_t wake = tr_obey_wake_ms(&r->obey), now = tr_run_now_ms(r);
+	uint64_t proof = tr_run_attest_in_ms(r);
 
+	if (ms > LATE_MS && proof < ms)
+		ms = proof;
 	if (!r->resumed || !wake)
 		return ms;
 	if (wake <= now + NAP_MS) /* also what could not begin for want of room */
@@ -285,6 +288,9 @@ int tr_run_between(struct tr_runner *r, uint64_t ms)
 			return *tr_signals_stop();
 		if (!left || r->pulse_now || tr_run_may_restart(r))
 			return 0;
+		/* A proof may end long before a slow beat comes round. Shortly before one it comes after it. */
+		if (left > LATE_MS)
+			tr_run_attest_if_due(r);
 		due = until_due(r, left);
 		wait_s = due > MARGIN_MS ? (due - MARGIN_MS) / 1000 : 0;
 		wait_s = wait_s < r->wait_s ? wait_s : r->wait_s;

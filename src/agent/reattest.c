@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "codec/text.h"
 
+#define PAUSE_MS 1000
 #define LOOK_AGAIN_MS UINT64_C(600000) /* a source that was named and is not there may come */
 
 void tr_run_open_attest(struct tr_runner *r)
@@ -37,18 +38,21 @@ void tr_run_close_attest(struct tr_runner *r)
 	tr_buf_done(&r->attesting.arena);
 }
 
-static bool is_due(const struct tr_runner *r, uint64_t mono)
+uint64_t tr_run_attest_in_ms(const struct tr_runner *r)
 {
 	const struct tr_attesting *a = &r->attesting;
 	const struct tr_privkey *key = r->state.key;
+	uint64_t mono = tr_mono_ms(), pause = a->not_before > mono ? a->not_before - mono : 0;
+	int64_t due = a->due_ms - tr_run_now_ms(r);
 
 	/* While a new key is on its way the proof would speak for the old one. */
-	if (!r->link.client || r->next.key || (!a->choice.source && !a->unusable.code))
-		return false;
+	if (!r->in_touch || !r->link.client || r->next.key || (!a->choice.source && !a->unusable.code))
+		return UINT64_MAX;
 	if (a->asked)
-		return true;
-	return mono >= a->not_before && (tr_run_now_ms(r) >= a->due_ms ||
-					 !tr_view_eq(a->last.key_id, tr_view(tr_pubkey_id(tr_privkey_pub(key)), 32)));
+		return 0;
+	if (due < 0 || !tr_view_eq(a->last.key_id, tr_view(tr_pubkey_id(tr_privkey_pub(key)), 32)))
+		due = 0;
+	return (uint64_t)due > pause ? (uint64_t)due : pause;
 }
 
 static void note(struct tr_runner *r, struct tr_buf *arena, struct tr_attestation *now, enum tr_code rc, const struct tr_err *why)
@@ -78,7 +82,7 @@ static void note(struct tr_runner *r, struct tr_buf *arena, struct tr_attestatio
 		tr_log_err(TR_LOG_ERROR, "not_attested", why, "server", r->link.url, "attempt", tr_fmt("%u", a->failures), NULL);
 	} else {
 		a->failures = 0;
-		a->not_before = mono + 1000;
+		a->not_before = mono + PAUSE_MS;
 		a->due_ms = tr_attest_due_ms(now->verified_at, now->expires_at, tr_random32());
 		tr_log(TR_LOG_INFO, "attested", "kind", tr_fmt_view(now->kind), "policy", tr_fmt_view(now->policy), "tier",
 		       tr_fmt_view(now->tier), "verdict", tr_fmt_view(now->verdict), NULL);
@@ -106,7 +110,7 @@ void tr_run_attest_if_due(struct tr_runner *r)
 	struct tr_err err = { 0 };
 	enum tr_code rc;
 
-	if (!is_due(r, tr_mono_ms()))
+	if (tr_run_attest_in_ms(r))
 		return;
 	a->asked = false;
 	if (a->unusable.code)

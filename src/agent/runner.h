@@ -105,6 +105,8 @@ void tr_run_finish_request(struct tr_runner *r, enum tr_request_kind kind);
 void tr_run_open_attest(struct tr_runner *r);
 void tr_run_close_attest(struct tr_runner *r);
 void tr_run_attest_if_due(struct tr_runner *r);
+/* Until it is; UINT64_MAX: not before the next pulse was accepted, or never. */
+uint64_t tr_run_attest_in_ms(const struct tr_runner *r);
 
 /* ---- refresh.c ---- */
 /* Asks the connected server for newer keysets, to the end. TR_E_BUSY: not so soon after a failure (unless forced). */

@@ -105,6 +105,8 @@ static TR_RC sgx_extension(const struct tr_sim *s, const struct tr_sim_spec *spe
 		put_configuration(&v);
 	}
 	tr_der_wrap(&v, 0, TR_DER_SEQ);
+	if (tr_buf_check(&v, err))
+		return err->code;
 	tr_sim_extension(ret, TR_VIEW_ARRAY(oid_sgx), false, tr_buf_view(&v));
 	return tr_buf_check(ret, err);
 }

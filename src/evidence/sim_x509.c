@@ -99,6 +99,13 @@ void tr_sim_extension(struct tr_buf *b, struct tr_view oid, bool critical, struc
 	tr_der_wrap(b, at, TR_DER_SEQ);
 }
 
+static void add_built(struct tr_buf *b, struct tr_view oid, bool critical, const struct tr_buf *value)
+{
+	if (!tr_buf_ok(value))
+		b->failed = true;
+	tr_sim_extension(b, oid, critical, tr_buf_view(value));
+}
+
 static void add_aki(struct tr_buf *b, const struct tr_raw_priv *issuer)
 {
 	tr_auto(tr_buf_done) struct tr_buf v = TR_BUF_INIT;
@@ -107,7 +114,7 @@ static void add_aki(struct tr_buf *b, const struct tr_raw_priv *issuer)
 	key_identifier(issuer, id);
 	tr_der_add(&v, TR_DER_CTX, TR_VIEW_ARRAY(id));
 	tr_der_wrap(&v, 0, TR_DER_SEQ);
-	tr_sim_extension(b, TR_VIEW_ARRAY(oid_aki), false, tr_buf_view(&v));
+	add_built(b, TR_VIEW_ARRAY(oid_aki), false, &v);
 }
 
 static void add_key_ids_and_dp(struct tr_buf *b, const struct sim_cert *c)
@@ -122,11 +129,11 @@ static void add_key_ids_and_dp(struct tr_buf *b, const struct sim_cert *c)
 	tr_der_wrap(&v, 0, TR_DER_CTX_CONS);
 	tr_der_wrap(&v, 0, TR_DER_SEQ);
 	tr_der_wrap(&v, 0, TR_DER_SEQ);
-	tr_sim_extension(b, TR_VIEW_ARRAY(oid_crldp), false, tr_buf_view(&v));
+	add_built(b, TR_VIEW_ARRAY(oid_crldp), false, &v);
 	key_identifier(c->key, id);
 	tr_buf_clear(&v);
 	tr_der_add(&v, TR_DER_OCTETS, TR_VIEW_ARRAY(id));
-	tr_sim_extension(b, TR_VIEW_ARRAY(oid_ski), false, tr_buf_view(&v));
+	add_built(b, TR_VIEW_ARRAY(oid_ski), false, &v);
 }
 
 static void add_usage(struct tr_buf *b, int path_len)
@@ -135,14 +142,14 @@ static void add_usage(struct tr_buf *b, int path_len)
 
 	/* keyCertSign and cRLSign, or digitalSignature and nonRepudiation: unused bits first. */
 	tr_der_add(&v, TR_DER_BITS, path_len == SIM_NOT_CA ? TR_VIEW_LIT("\x06\xc0") : TR_VIEW_LIT("\x01\x06"));
-	tr_sim_extension(b, TR_VIEW_ARRAY(oid_ku), true, tr_buf_view(&v));
+	add_built(b, TR_VIEW_ARRAY(oid_ku), true, &v);
 	tr_buf_clear(&v);
 	if (path_len != SIM_NOT_CA)
 		tr_der_add(&v, TR_DER_BOOL, TR_VIEW_LIT("\xff"));
 	if (path_len >= 0 && path_len != SIM_CA_ANY_LENGTH)
 		tr_der_add_uint(&v, tr_view(&(uint8_t){ (uint8_t)path_len }, 1));
 	tr_der_wrap(&v, 0, TR_DER_SEQ);
-	tr_sim_extension(b, TR_VIEW_ARRAY(oid_bc), true, tr_buf_view(&v));
+	add_built(b, TR_VIEW_ARRAY(oid_bc), true, &v);
 }
 
 /* What is signed stands in b; now the algorithm and the signature, and all of it wrapped. */

@@ -15,13 +15,14 @@ from world import name
 GOLD, OTHER = "11" * 48, "5a" * 48
 # What the simulated TEE measures unless told otherwise (docs/simulated-tee.md).
 RTMRS = {f"rtmr{i}": f"{0x21 + i:02x}" * 48 for i in range(4)}
-CONFIG = "heartbeat_seconds: 1\nclock:\n  source: trusted\nattestation:\n  mode: audit\n"
+CONFIG = "heartbeat_seconds: {}\nclock:\n  source: trusted\nattestation:\n  mode: audit\n"
 
 
 class Site:
-    def __init__(self, folder):
+    def __init__(self, folder, beat_s=1):
         self.folder = pathlib.Path(folder)
-        self.server = Server(config=CONFIG).start()
+        self.folder.mkdir(exist_ok=True)
+        self.server = Server(config=CONFIG.format(beat_s)).start()
         self.operators = Operators(self.server, self.folder / "cli", operators=1)
         self.config_key = self.folder / "config.key"
         self.operators.must("operator", "keygen", self.config_key)
@@ -149,11 +150,14 @@ class Machine(AgentProgram):
 class Simulated(Site):
     """One vendor for TDX and SGX, one for SNP, and a policy for each kind."""
 
-    def __init__(self, folder):
-        super().__init__(folder)
+    def __init__(self, folder, only=None, **kw):
+        super().__init__(folder, **kw)
         self.seeds, self.roots = {}, {}
-        for kind in ("tdx", "snp"):
+        for kind in [only] if only else ("tdx", "snp"):
             self.seeds[kind], self.roots[kind] = self.simulate(kind, kind)
+        if only:
+            self.push(self.folder / only)
+            return
         # One Intel makes both kinds, and a bundle has one of them.
         self.seeds["sgx"], self.roots["sgx"] = self.seeds["tdx"], self.roots["tdx"]
         self.operators.must("quote", "simulate", self.folder / "sgx", "--kind", "sgx", "--root-seed", self.seeds["sgx"])

@@ -4,6 +4,7 @@
 import datetime
 import json
 import os
+import time
 
 import pytest
 
@@ -57,7 +58,16 @@ def test_a_machine_proves_itself_from_enrolment_on(site, kind):
 
 # ---- again and again ----
 
-def test_it_is_renewed_before_its_end(site):
+def test_it_is_renewed_before_its_end(tmp_path):
+    """However slow the pulses are."""
+    site = Simulated(tmp_path / "slow", only="tdx", beat_s=600)
+    try:
+        renew(site)
+    finally:
+        site.close()
+
+
+def renew(site):
     site.policy("short", evidence=["tdx"], roots=[site.root("tdx")], measurements="any", lifetime_minutes=1)
     m = site.tee("tdx", agent_type="short").start()
     first = m.verified()
@@ -71,10 +81,9 @@ def test_it_is_renewed_before_its_end(site):
     at_once, end = stamp(1), stamp(8)
     m.start()
     assert at_once < m.verified(since=first["verified_at"])["verified_at"] < end
-    # And nobody proves himself at every pulse.
     until(lambda: m.log().count("event=attested") == 2)
-    beats = m.beats()
-    until(lambda: m.beats() >= beats + 2)
+    # And nobody proves himself all the time.
+    time.sleep(2)
     assert m.log().count("event=attested") == 2
     assert m.stop() == 0
 
