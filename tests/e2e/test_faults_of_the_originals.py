@@ -19,6 +19,7 @@ import obey
 import pulse
 from commanded import CONFIG, Authority, Obedient, Orders, until
 from harness import ROOT, AgentProgram
+from lab import Lab
 from ordering import DAY_MS, HOUR, MIN, PROBLEM, Ordering, notes
 from world import name
 
@@ -61,7 +62,7 @@ def test_every_test_of_the_table_is_there():
             paths = [p for p in [ROOT / "tests" / "e2e" / file, *(ROOT / "src").glob(f"*/{file}")] if p.exists()]
             assert len(paths) == 1 and defines(paths[0], test), f"{file}::{test}"
             named += 1
-    assert named > 60
+    assert named > 120
 
 
 def test_every_fault_has_its_row():
@@ -74,6 +75,8 @@ def test_every_fault_has_its_row():
     assert found["Keys and commands"] == [f"K-{i}" for i in range(1, 11)]
     assert found["What every design shared"] == [f"C-{i}" for i in range(1, 9)]
     assert found["Updates"] == [f"U-{i}" for i in range(1, 15)]
+    assert found["Attestation, hub and messages"] == [f"A-{i}" for i in range(1, 19)]
+    assert found["Verifiers around SecretVM"] == [f"V-{i}" for i in range(1, 12)]
 
 
 # ---- the real agent ----
@@ -542,3 +545,24 @@ def test_an_unknown_word_refuses_to_start(make_server, word):
     assert server.process.wait(10) not in (0, -6, -11)
     said = server.read_log()
     assert "compat.original_commands must be off or sign" in said and "event=ready" not in said
+
+
+# ---- evidence ----
+
+def test_no_word_makes_a_text_a_quote(monkeypatch):
+    """What the original hub took for a quote: JSON with the right names, and words in the environment that ask for no more."""
+    for word in ("MOCK_TEE_ATTESTATION", "DEVELOPMENT_MODE", "TEE_SIMULATION", "SKIP_ATTESTATION"):
+        monkeypatch.setenv(word, "true")
+    lab = Lab()
+    try:
+        a = lab.agent()
+        for text in ({"mr_enclave": "aa" * 32, "mr_signer": "bb" * 32, "report_data": "00" * 64, "is_debug": False},
+                     {"quote": "mock", "mrtd": "aa" * 48}):
+            with a.mtls() as c:
+                r = a.attest(c, quote=json.dumps(text).encode().ljust(1020))
+            assert r.status == 403 and r.json()["code"].startswith("quote_"), r
+            assert lab.world.agent(a.node_id)["attestation"] is None
+        # The same agent, by a quote.
+        assert a.attest().status == 201
+    finally:
+        lab.server.destroy()
