@@ -15,7 +15,7 @@
 #ifndef TROTH_EVIDENCE_H
 #define TROTH_EVIDENCE_H
 
-#include <troth/troth.h>
+#include "troth/troth.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -31,7 +31,8 @@ static bool is_ours(struct tr_req *r, const struct tr_msg_prekey_read *m)
 		tr_req_refuse(r, 403, "wrong_agent", "the pre-key names another agent or another fleet");
 		return false;
 	}
-	if (m->not_before > now_s + TR_REQUEST_SKEW_S || m->not_after <= now_s || m->not_after - m->not_before > TR_PREKEY_LIFE_S) {
+	if (m->not_before > now_s + TR_REQUEST_SKEW_S || m->not_after <= now_s ||
+	    m->not_after - m->not_before > TR_PREKEY_LIFE_S) {
 		tr_req_refuse(r, 400, "expired", "the pre-key is not valid now, or for longer than two days; set the clock right");
 		return false;
 	}

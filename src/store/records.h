@@ -274,7 +274,7 @@ struct tr_verdict_row {
 	int64_t expires_at;
 	struct tr_view source;
 	struct tr_view digest;       /* SHA-256 of `verdict` */
-	struct tr_view context;      /* record (server/verdict_context.h): challenge, key, certificate, what was known of the AK */
+	struct tr_view context;      /* server/verdict_context.h: challenge, key, certificate, what was known of the AK */
 	struct tr_view verdict;      /* JSON made by ourselves (tr_tee_verdict_json) */
 	struct tr_view evidence;     /* evidence/set.h */
 };

@@ -164,7 +164,8 @@ class Vendor:
         return signed + struct.pack("<I", len(data)) + data
 
     def root_spki_sha256(self):
-        spki = self.root_key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        public = self.root_key.public_key()
+        spki = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
         return hashlib.sha256(spki).hexdigest()
 
     def write_collateral(self, folder, revoked=(), **tcb):

@@ -285,9 +285,9 @@ def test_what_the_hub_refuses_to_carry(lab, pair):
         404, "recipient_unknown")
     unproven = Mail(plain)
     assert code_of(unproven.send(b)) == (403, "not_attested")
-    old = messages.seal_plain(bytes(256), FLEET, a.agent.node_id, b.agent.node_id, int(time.time()) - 1, raw(b.secret.public_key()))
-    late = messages.seal_plain(bytes(256), FLEET, a.agent.node_id, b.agent.node_id, int(time.time()) + 2 * 86400,
-                               raw(b.secret.public_key()))
+    to = raw(b.secret.public_key())
+    old, late = (messages.seal_plain(bytes(256), FLEET, a.agent.node_id, b.agent.node_id, int(time.time()) + seconds, to)
+                 for seconds in (-1, 2 * 86400))
     assert code_of(a.send(b, old)) == (400, "expired") and code_of(a.send(b, late)) == (400, "expired")
     assert b.fetch() == []
 

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <troth/evidence.h>
+#include "troth/evidence.h"
 
 static char *read_file(const char *path, size_t *ret_n)
 {
