@@ -69,7 +69,8 @@ enum troth_code troth_evidence_verify(const struct troth_evidence_check *c, stru
 	code = read_set(c, &in.set, err);
 	if (code)
 		return code;
-	if (c->policy ? tr_tee_policy_parse(tr_view(c->policy, c->policy_len), &policy, &e) : tr_tee_policy_default(&policy, &e))
+	if (c->policy ? tr_tee_policy_parse(tr_view(c->policy, c->policy_len), &policy, &e)
+		      : tr_tee_policy_default(&policy, &e))
 		return refuse(err, &e);
 	if (c->bundle_len && tr_bundle_get(tr_view(c->bundle, c->bundle_len), &bundle, &e))
 		return refuse(err, &e);

@@ -154,8 +154,8 @@ static void every_route_has_a_handler_and_a_rate(void **state)
 		assert_true(r->per_minute > 0);
 		assert_true((r->kind == TR_IN_RAW || r->kind == TR_IN_JSON || r->kind == TR_IN_PULSE) == (r->body_max > 0));
 		/* Whatever may change a row is refused while the store cannot write; what only asks is no row. */
-		asks = i == TR_RT_PULSE || i == TR_RT_AGENT_BPF_REQUEST || i == TR_RT_TPM_CREDENTIAL || i == TR_RT_VERDICT_REPLAY ||
-		       i == TR_RT_TEE_POLICY_TEST;
+		asks = i == TR_RT_PULSE || i == TR_RT_AGENT_BPF_REQUEST || i == TR_RT_TPM_CREDENTIAL ||
+		       i == TR_RT_VERDICT_REPLAY || i == TR_RT_TEE_POLICY_TEST;
 		assert_true(r->durable == (strcmp(r->method, "GET") != 0 && !asks));
 	}
 }
