@@ -207,10 +207,10 @@ static void look_at_ek(struct tr_tee_run *run, const struct tr_tee_set *set)
 		run->ek_vouched = tr_tpm_cert_chain(true, set->ek_cert, run->tpm.ak_chain, run->anchors, run->n_anchors, &at,
 						    r);
 	}
-	if (!run->ek_vouched)
-		run->simulated = was;
-	else
+	if (r && run->ek_vouched)
 		tr_tee_until(run->r, r->valid_until);
+	else
+		run->simulated = was;
 	(void)tr_tee_line(run->r, "ek.certificate", TR_Q_AUTHENTIC, TR_TEEC_OK, "its maker's, for tier hardware",
 			  run->ek_vouched ? "yes" : r ? "not by a trusted root" : "none");
 	free(r);
