@@ -3,16 +3,15 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/list.h"
 
 const char *tr_lsm_reason_of(struct tr_view list)
 {
+	struct tr_view one;
+
 	if (!list.n)
 		return "not installed; the kernel's list of LSMs is not readable";
-	while (list.n) {
-		const uint8_t *comma = memchr(list.p, ',', list.n);
-		struct tr_view one = tr_view(list.p, comma ? (size_t)(comma - list.p) : list.n);
-
-		list = comma ? tr_view(comma + 1, list.n - one.n - 1) : tr_view(NULL, 0);
+	while (tr_list_next(&list, &one)) {
 		while (one.n && (one.p[one.n - 1] == '\n' || one.p[one.n - 1] == ' '))
 			one.n--;
 		if (tr_view_is(one, "bpf"))

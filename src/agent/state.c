@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/list.h"
 #include "base/secret.h"
 #include "codec/ident.h"
 #include "codec/text.h"
@@ -551,13 +552,12 @@ TR_RC tr_servers_check(const char *list, struct tr_buf *ret, struct tr_err *err)
 
 bool tr_servers_next(struct tr_view *list, char ret_url[TR_URL_MAX + 1])
 {
-	const uint8_t *comma = list->n ? memchr(list->p, ',', list->n) : NULL;
-	size_t n = comma ? (size_t)(comma - list->p) : list->n;
+	struct tr_view rest = *list, url;
 
-	if (list->n == 0 || n == 0 || n > TR_URL_MAX)
+	if (!tr_list_next(&rest, &url) || url.n == 0 || url.n > TR_URL_MAX)
 		return false;
-	memcpy(ret_url, list->p, n);
-	ret_url[n] = 0;
-	*list = comma ? tr_view(comma + 1, list->n - n - 1) : tr_view(NULL, 0);
+	memcpy(ret_url, url.p, url.n);
+	ret_url[url.n] = 0;
+	*list = rest;
 	return true;
 }

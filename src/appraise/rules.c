@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "appraise/check.h"
 
+#include "base/list.h"
 #include "codec/ident.h"
 #include "codec/text.h"
 
@@ -184,17 +185,15 @@ static struct tr_view bare(struct tr_view v)
 
 static bool in_list(struct tr_view list, struct tr_view version)
 {
-	while (list.n > 0) {
-		const uint8_t *comma = memchr(list.p, ',', list.n);
-		struct tr_view one = comma ? tr_view(list.p, (size_t)(comma - list.p)) : list;
+	struct tr_view one;
 
+	while (tr_list_next(&list, &one)) {
 		while (one.n > 0 && one.p[0] == ' ')
 			one = tr_view(one.p + 1, one.n - 1);
 		while (one.n > 0 && one.p[one.n - 1] == ' ')
 			one.n--;
 		if (tr_view_eq(bare(one), bare(version)))
 			return true;
-		list = comma ? tr_view(comma + 1, list.n - (size_t)(comma + 1 - list.p)) : tr_view(NULL, 0);
 	}
 	return false;
 }

@@ -3,6 +3,7 @@
 #include "server/ordering.h"
 
 #include "base/clock.h"
+#include "base/list.h"
 #include "base/log.h"
 #include "codec/ident.h"
 #include "codec/text.h"
@@ -52,20 +53,16 @@ static bool add_named(struct tr_ordering *o, struct tr_req *r, struct tr_view id
 
 static bool add_list(struct tr_ordering *o, struct tr_req *r, struct tr_view list)
 {
+	struct tr_view one;
 	size_t count = 1;
 
 	for (size_t i = 0; i < list.n; i++)
 		count += list.p[i] == ',';
 	if (count > TR_ORDERING_MAX)
 		return refuse_many(r);
-	while (list.n) {
-		const uint8_t *comma = memchr(list.p, ',', list.n);
-		size_t n = comma ? (size_t)(comma - list.p) : list.n;
-
-		if (!add_named(o, r, tr_view(list.p, n)))
+	while (tr_list_next(&list, &one))
+		if (!add_named(o, r, one))
 			return false;
-		list = comma ? tr_view(comma + 1, list.n - n - 1) : tr_view(NULL, 0);
-	}
 	return true;
 }
 

@@ -4,6 +4,7 @@
 #include "server/core.h"
 
 #include "base/clock.h"
+#include "base/list.h"
 #include "base/log.h"
 #include "codec/ident.h"
 #include "codec/text.h"
@@ -21,14 +22,11 @@ struct tr_view tr_setting(const struct tr_core *c, const char *name)
 /* Calls back for each comma-separated part; empty parts are skipped. */
 static bool each_part(struct tr_view list, bool (*fn)(void *arg, struct tr_view part), void *arg)
 {
-	while (list.n) {
-		const uint8_t *comma = memchr(list.p, ',', list.n);
-		size_t n = comma ? (size_t)(comma - list.p) : list.n;
+	struct tr_view part;
 
-		if (n && !fn(arg, tr_view(list.p, n)))
+	while (tr_list_next(&list, &part))
+		if (part.n && !fn(arg, part))
 			return false;
-		list = comma ? tr_view(comma + 1, list.n - n - 1) : tr_view(NULL, 0);
-	}
 	return true;
 }
 

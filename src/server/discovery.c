@@ -4,6 +4,7 @@
 #include "server/hub.h"
 
 #include "base/clock.h"
+#include "base/list.h"
 #include "codec/pem.h"
 #include "codec/text.h"
 
@@ -12,33 +13,17 @@
 
 static void put_list(struct tr_view commas, struct tr_buf *b)
 {
+	struct tr_view one;
 	bool first = true;
 
 	tr_buf_add8(b, '[');
-	while (commas.n) {
-		const uint8_t *comma = memchr(commas.p, ',', commas.n);
-		struct tr_view one = tr_view(commas.p, comma ? (size_t)(comma - commas.p) : commas.n);
-
+	while (tr_list_next(&commas, &one)) {
 		if (!first)
 			tr_buf_add8(b, ',');
 		first = false;
 		tr_json_put_str(b, one);
-		commas = comma ? tr_view(comma + 1, commas.n - one.n - 1) : tr_view(NULL, 0);
 	}
 	tr_buf_add8(b, ']');
-}
-
-static bool has(struct tr_view commas, struct tr_view what)
-{
-	while (commas.n) {
-		const uint8_t *comma = memchr(commas.p, ',', commas.n);
-		struct tr_view one = tr_view(commas.p, comma ? (size_t)(comma - commas.p) : commas.n);
-
-		if (tr_view_eq(one, what))
-			return true;
-		commas = comma ? tr_view(comma + 1, commas.n - one.n - 1) : tr_view(NULL, 0);
-	}
-	return false;
 }
 
 void tr_discovered_json(const struct tr_attested_row *a, struct tr_buf *b)
@@ -120,7 +105,7 @@ static void listed(struct tr_req *kept)
 		}
 		last = tr_item_key(i);
 		a = tr_hub_verified(c, last, &room);
-		if (!a || (in.capability.n && !has(a->capabilities, in.capability)) ||
+		if (!a || (in.capability.n && !tr_list_has(a->capabilities, in.capability)) ||
 		    (in.agent_type.n && !tr_view_eq(a->agent_type, in.agent_type)))
 			continue;
 		if (n++)

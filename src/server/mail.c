@@ -5,6 +5,7 @@
 #include "server/mailbox.h"
 
 #include "base/clock.h"
+#include "base/list.h"
 #include "codec/cbor.h"
 #include "codec/text.h"
 #include "server/msg_hub.h"
@@ -295,7 +296,7 @@ void tr_api_mail_ack(struct tr_core *c, struct tr_req *r)
 {
 	tr_auto(tr_buf_done) struct tr_buf body = TR_BUF_INIT;
 	struct tr_in_mail_ack in;
-	struct tr_view rest;
+	struct tr_view rest, id;
 	struct tr_err err = { 0 };
 	struct tr_tx *tx = NULL;
 	unsigned n = 0, of = 0;
@@ -306,12 +307,9 @@ void tr_api_mail_ack(struct tr_core *c, struct tr_req *r)
 		tr_req_error(r, &err);
 		return;
 	}
-	for (rest = in.ids; rest.n && of < ACKS_MAX; of++) {
-		const uint8_t *comma = memchr(rest.p, ',', rest.n);
-		struct tr_view id = tr_view(rest.p, comma ? (size_t)(comma - rest.p) : rest.n);
+	for (rest = in.ids; of < ACKS_MAX && tr_list_next(&rest, &id); of++) {
 		const struct tr_mail_row *row = TR_ROW(&c->mails, tr_table_get(&c->mails, id));
 
-		rest = comma ? tr_view(comma + 1, rest.n - id.n - 1) : tr_view(NULL, 0);
 		/* Gone already, or somebody else's: nothing is lost and nothing is told. */
 		if (!row || !tr_view_eq(row->recipient, r->q.agent_id))
 			continue;
