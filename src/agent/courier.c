@@ -327,10 +327,3 @@ TR_RC tr_courier_send(struct tr_courier *c, const struct tr_errand *e, tr_errand
 	}
 	return tr_err_set(err, TR_E_BUSY, "too many requests are under way; try again", "courier");
 }
-
-void tr_courier_forget(struct tr_courier *c, const void *arg)
-{
-	for (size_t i = 0; i < TR_ERRANDS_MAX; i++)
-		if (c->waiting[i].id && c->waiting[i].arg == arg)
-			c->waiting[i].done = NULL;
-}

@@ -47,7 +47,5 @@ TR_DEFINE_AUTO(struct tr_courier *, tr_courier_free)
 typedef void (*tr_errand_fn)(void *arg, const struct tr_errand_answer *a);
 /* done is called exactly once, later, unless the courier is freed before. TR_E_BUSY: too many wait. */
 TR_RC tr_courier_send(struct tr_courier *c, const struct tr_errand *e, tr_errand_fn done, void *arg, struct tr_err *err);
-/* Those that wait for `arg` end without a word. */
-void tr_courier_forget(struct tr_courier *c, const void *arg);
 
 #endif

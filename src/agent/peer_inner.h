@@ -72,7 +72,6 @@ struct tr_peer_rules tr_peer_rules_of(const struct tr_peer *p, struct tr_view ag
  * known, the hub is asked. */
 typedef void (*tr_lookup_fn)(void *arg, struct tr_peer_info *info, const struct tr_no *no);
 void tr_peer_lookup(struct tr_peer *p, struct tr_view agent, bool fresh, tr_lookup_fn fn, void *arg);
-void tr_peer_lookup_done(struct tr_peer *p); /* at the end: nobody is called any more */
 
 /* ---- peer_receive.c ---- */
 enum tr_taken {
@@ -104,7 +103,6 @@ void tr_peer_send(struct tr_peer *p, const struct tr_send *m, tr_sent_fn fn, voi
 
 /* ---- peer_mail.c ---- */
 TR_RC tr_mail_new(struct tr_peer *p, struct tr_mail **ret, struct tr_err *err);
-struct tr_mail *tr_mail_free(struct tr_mail *m);
 void tr_mail_tick(struct tr_mail *m, int64_t now_s);
 void tr_prekey_tick(struct tr_peer *p, int64_t now_s);
 
@@ -115,7 +113,6 @@ void tr_peer_attestation(struct tr_peer *p, struct tr_http_req *r, struct tr_vie
 /* ---- peer_socket.c, peer_api.c ---- */
 struct tr_call; /* a request of a local application */
 TR_RC tr_local_new(struct tr_peer *p, int fd, struct tr_local **ret, struct tr_err *err);
-struct tr_local *tr_local_free(struct tr_local *l);
 void tr_local_tick(struct tr_local *l);
 /* A message has come: whoever waits for one is answered; even_nothing: all who wait are. */
 void tr_local_wake(struct tr_local *l, bool even_nothing);

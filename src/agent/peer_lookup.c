@@ -101,17 +101,6 @@ static void finish(struct tr_lookup *l, struct tr_peer_info *info, const struct 
 	lookup_free(l);
 }
 
-void tr_peer_lookup_done(struct tr_peer *p)
-{
-	struct tr_lookup *next;
-
-	for (struct tr_lookup *l = p->lookups; l; l = next) {
-		next = l->next;
-		lookup_free(l);
-	}
-	p->lookups = NULL;
-}
-
 /* It may still be what we know, when the hub cannot be asked: until it expires or is revoked. */
 static void finish_by_known(struct tr_lookup *l, const struct tr_no *no)
 {

@@ -198,16 +198,6 @@ TR_RC tr_mail_new(struct tr_peer *p, struct tr_mail **ret, struct tr_err *err)
 	return TR_OK;
 }
 
-struct tr_mail *tr_mail_free(struct tr_mail *m)
-{
-	if (m) {
-		tr_buf_done(&m->answer);
-		tr_buf_done(&m->acks);
-		free(m);
-	}
-	return NULL;
-}
-
 /* ---- our pre-key ---- */
 
 static void on_told(void *arg, const struct tr_errand_answer *a)

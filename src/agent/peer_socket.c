@@ -343,14 +343,3 @@ TR_RC tr_local_new(struct tr_peer *p, int fd, struct tr_local **ret, struct tr_e
 	*ret = l;
 	return TR_OK;
 }
-
-struct tr_local *tr_local_free(struct tr_local *l)
-{
-	if (l) {
-		while (l->calls)
-			hang_up(l->calls);
-		l->in = tr_watch_free(l->in);
-		free(l);
-	}
-	return NULL;
-}

@@ -144,13 +144,6 @@ TR_RC tr_peer_read(const struct tr_peer_rules *r, struct tr_view json, struct tr
 
 /* ---- what is known ---- */
 
-void tr_peers_done(struct tr_peers *p)
-{
-	for (size_t i = 0; i < p->n; i++)
-		p->list[i] = tr_peer_info_free(p->list[i]);
-	p->n = 0;
-}
-
 struct tr_peer_info *tr_peers_find(const struct tr_peers *p, struct tr_view agent)
 {
 	for (size_t i = 0; i < p->n; i++)

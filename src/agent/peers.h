@@ -61,7 +61,6 @@ struct tr_peers {
 	size_t n;
 	struct tr_peer_info *list[TR_PEERS_MAX];
 };
-void tr_peers_done(struct tr_peers *p);
 struct tr_peer_info *tr_peers_find(const struct tr_peers *p, struct tr_view agent); /* NULL: none */
 void tr_peers_put(struct tr_peers *p, struct tr_peer_info *info); /* takes it, in the place of what was known */
 void tr_peers_drop(struct tr_peers *p, struct tr_view agent);
