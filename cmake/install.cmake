@@ -26,10 +26,14 @@ endforeach()
 
 install(FILES packaging/completions/troth.bash
 	DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME troth)
-install(FILES packaging/completions/_troth DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions)
+install(FILES packaging/completions/troth-agent.bash
+	DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME troth-agent)
+install(FILES packaging/completions/_troth packaging/completions/_troth-agent DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions)
 
 install(FILES LICENSE NOTICE CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(FILES packaging/systemd/troth-agent-tee.conf packaging/systemd/troth-agent-peer.conf DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
 add_test(NAME cli/completions COMMAND ${CMAKE_SOURCE_DIR}/tests/completions $<TARGET_FILE:troth>
 	${CMAKE_SOURCE_DIR}/packaging/completions)
-set_tests_properties(cli/completions PROPERTIES LABELS unit TIMEOUT 20)
+add_test(NAME agent/completions COMMAND ${CMAKE_SOURCE_DIR}/tests/agent-completions $<TARGET_FILE:troth-agent>
+	${CMAKE_SOURCE_DIR}/packaging/completions)
+set_tests_properties(cli/completions agent/completions PROPERTIES LABELS unit TIMEOUT 20)
