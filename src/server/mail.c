@@ -251,7 +251,8 @@ static void on_read(void *arg, const void *answer)
 	b->number = now_us > b->number ? now_us : b->number + 1;
 	(void)snprintf(s->recipient, sizeof(s->recipient), "%.*s", TR_VIEW_FMT(r->q.arg));
 	row = (struct tr_mail_row){ .id = tr_view_str(s->id), .number = b->number, .recipient = r->q.arg,
-				    .sender = r->q.agent_id, .envelope = r->q.in, .received_at = tr_now_ms(), .expires_at = s->expires_at };
+				    .sender = r->q.agent_id, .envelope = r->q.in, .received_at = tr_now_ms(),
+				    .expires_at = s->expires_at };
 	tx = tr_tx_new(c);
 	tr_tx_add(tx, TR_OP_PUT, TR_T_MAIL, &row);
 	tr_tx_commit(tx, on_stored, TR_TAKE(s));
