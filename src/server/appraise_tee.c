@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define POLICIES_MAX 64
 #define CACHED 128 /* chains, and sets of collateral: at most 60 KiB each, usually 20 */
 
 struct kept_policy {
@@ -20,7 +19,7 @@ struct kept_policy {
 };
 
 struct tr_tees {
-	struct kept_policy policies[POLICIES_MAX];
+	struct kept_policy policies[TR_TEE_ACTIVE_MAX];
 	size_t n;
 	struct tr_buf bundle_bytes;
 	struct tr_bundle bundle; /* borrows from them */
@@ -87,8 +86,8 @@ static TR_RC add_policy(struct tr_tees *t, struct tr_view bytes, struct tr_err *
 
 	if (tr_record_decode(&tr_tee_policy_row_def, bytes, &row, err))
 		return err->code;
-	if (t->n == POLICIES_MAX)
-		return tr_err_set(err, TR_E_BUSY, "too many policies are active", "%u", POLICIES_MAX);
+	if (t->n == TR_TEE_ACTIVE_MAX)
+		return tr_err_set(err, TR_E_BUSY, "too many policies are active", "%u", TR_TEE_ACTIVE_MAX);
 	if (tr_tee_policy_parse(row.text, &k->policy, err))
 		return tr_err_wrap(err, "policy %.*s", TR_VIEW_FMT(row.id));
 	(void)snprintf(k->id, sizeof(k->id), "%.*s", TR_VIEW_FMT(row.id));

@@ -9,6 +9,7 @@
 #include "signed/collateral.h"
 
 #define TR_VERDICT_JSON_MAX 65536
+#define TR_TEE_ACTIVE_MAX 64 /* policies in force at a time */
 #define TR_CHECKS_JSON_MAX 16384 /* of those that failed, for answers */
 
 /* A registration with evidence, taken apart: nothing of it is verified but the request's own signature, when it has one. */

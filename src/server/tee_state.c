@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define LOOK_EVERY_MS 30000u
+#define LOOK_EVERY_MS 10000u
 #define DAY_S INT64_C(86400)
 #define EXPIRING_S (7 * DAY_S)
 #define VERDICTS_KEPT_MS (400 * INT64_C(86400000))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """TE-1 to TE-4: evidence is verified where it arrives, each refusal has its own code, and a verdict can be made again."""
 
+import datetime
 import hashlib
 import json
 import time
@@ -379,8 +380,29 @@ def test_a_restart_keeps_verdicts_and_spent_challenges():
         lab.server.destroy()
 
 
-def test_a_verdict_ends(lab):
-    lab.operator.put_in_force(policy(lab.vendor, "short", ["short"], lifetime_minutes=1))
-    a = lab.agent(agent_type="short")
-    got = a.attest().json()
-    assert 50 <= got["attestation_lifetime_s"] <= 60
+def test_a_verdict_ends_with_what_it_rests_on(monkeypatch):
+    lab = Lab()
+    try:
+        soon = datetime.datetime.now(simtee.UTC).replace(microsecond=0) + datetime.timedelta(seconds=14)
+        with monkeypatch.context() as m:
+            m.setattr(simtee, "END", soon)
+            assert lab.operator.push(bundle(lab.vendor, 2, end=int(soon.timestamp()))).status == 201
+        until(lambda: lab.server.api("GET", "/api/v1/collateral").json()["in_force"]["version"] == 2)
+        a, peer = lab.attested(), lab.attested()
+        state = lambda: lab.world.agent(a.node_id)["attestation"]["state"]  # noqa: E731
+        target = f"/api/v1/agents/{a.node_id}/attestation"
+        assert state() == "verified" and peer.ask(target).status == 200
+        alert = until(lambda: [x for x in lab.server.api("GET", "/api/v1/alerts").json()["alerts"]
+                               if x["kind"] == "collateral_expiring" and x["subject"] == "collateral:tcb_info"], 15)[0]
+        assert alert["severity"] == 3
+        until(lambda: state() == "expired", 20)
+        assert code_of(peer.ask(target)) == (403, "not_attested")
+        time.sleep(1)  # its last second is over
+        assert code_of(a.attest())[0] == 403 and "_time" in code_of(a.attest())[1]
+        event = until(lambda: lab.events("attestation_expired"), 15)[0]
+        assert event["agent"] in (a.node_id, peer.node_id)
+        assert lab.operator.push(bundle(lab.vendor, 3)).status == 201
+        until(lambda: lab.server.api("GET", "/api/v1/collateral").json()["in_force"]["version"] == 3)
+        assert a.attest().status == 201 and state() == "verified"
+    finally:
+        lab.server.destroy()
