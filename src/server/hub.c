@@ -129,7 +129,7 @@ const struct tr_attested_row *tr_hub_verified(const struct tr_core *c, struct tr
 struct asking {
 	struct tr_req *req;
 	tr_hub_then then;
-	struct tr_view nonce; /* borrows from the request */
+	bool evidence;        /* of who asks, too */
 	uint8_t seen[32];
 };
 
@@ -173,6 +173,33 @@ static void refuse_time(struct tr_req *r, int64_t at_s)
 	tr_req_problem(r, &p);
 }
 
+static void refuse_signature(struct tr_req *r)
+{
+	tr_req_refuse(r, 401, "bad_signature",
+		      "X-Attestation-Signature is not over this request by a key of X-Requesting-Agent that is known here; see docs/protocol/message.md");
+}
+
+/* Asked when it is known who asks: else anybody could use up another one's turn, or find out who is verified. */
+static bool may_ask(const struct asking *a)
+{
+	struct tr_core *c = a->req->core;
+	const struct tr_item *i = a->req->about;
+	const struct tr_agent_row *row = TR_ROW(&c->agents, i);
+
+	if (i->ending || !tr_view_is(row->state, "active") ||
+	    (a->evidence && !tr_hub_verified(c, tr_item_key(i), &(struct tr_row_room){ .text = { 0 } }))) {
+		tr_req_refuse(a->req, 403, "not_attested",
+			      "the requesting agent has no attestation in force here; register with fresh evidence first");
+		return false;
+	}
+	if (tr_pace_allow(&c->hub->asks, i->no, tr_mono_ms(), ASK_STEP_MS, ASK_BURST))
+		return true;
+	tr_req_problem(a->req, &(struct tr_problem){ .status = 429, .slug = "rate_limited", .title = tr_http_status_title(429),
+						     .detail = "too many requests of this agent; wait as Retry-After says",
+						     .retry_after_s = 1 });
+	return false;
+}
+
 static void on_verified(void *arg, const void *answer)
 {
 	tr_auto(asking_free) struct asking *a = arg;
@@ -186,15 +213,19 @@ static void on_verified(void *arg, const void *answer)
 		tr_req_no_verifier(a->req);
 		return;
 	}
+	if (!a->req->about && (!m->code || m->code == TR_E_DENIED)) {
+		refuse_signature(a->req);
+		return;
+	}
 	if (m->code) {
 		bool forged = m->code == TR_E_DENIED;
 
-		tr_hub_event(c, TR_EV_DISCOVERY_REFUSED, 3, tr_item_key(a->req->about), a->req->q.source,
-			     forged ? TR_VIEW_LIT("{\"code\":\"bad_signature\"}") : TR_VIEW_LIT("{\"code\":\"malformed\"}"), NULL,
-			     NULL);
+		if (a->req->about)
+			tr_hub_event(c, TR_EV_DISCOVERY_REFUSED, 3, tr_item_key(a->req->about), a->req->q.source,
+				     forged ? TR_VIEW_LIT("{\"code\":\"bad_signature\"}") : TR_VIEW_LIT("{\"code\":\"malformed\"}"),
+				     NULL, NULL);
 		if (forged)
-			tr_req_refuse(a->req, 401, "bad_signature",
-				      "X-Attestation-Signature is not over this request by this agent's key; see docs/protocol/message.md");
+			refuse_signature(a->req);
 		else
 			tr_req_refuse(a->req, 400, "malformed",
 				      "the headers of the signed request break their grammar; see docs/protocol/message.md");
@@ -204,11 +235,8 @@ static void on_verified(void *arg, const void *answer)
 		refuse_time(a->req, m->at);
 		return;
 	}
-	/* The wait was long enough for a revocation. */
-	if (a->req->about->ending) {
-		tr_req_refuse(a->req, 403, "agent_revoked", "an operator has revoked this agent");
+	if (!may_ask(a))
 		return;
-	}
 	if (tr_table_get(&c->seen, row.digest)) {
 		refuse_replay(a->req);
 		return;
@@ -231,40 +259,23 @@ static void nonce_digest(struct tr_view agent, struct tr_view nonce, uint8_t out
 	(void)tr_sha256_free(h);
 }
 
-/* Who asks: an active agent that may, NULL when it was refused. */
-static struct tr_item *asker(struct tr_core *c, struct tr_req *r, const struct tr_msg_hub *h, bool evidence)
+/* Does the connection, where it says who it is, say the same? */
+static bool is_theirs(struct tr_core *c, struct tr_req *r, const struct tr_msg_hub *h)
 {
-	struct tr_item *i = tr_table_get(&c->agents, h->agent);
-	const struct tr_agent_row *row;
-
-	if (r->q.agent_id.n) {
-		if (!tr_view_eq(r->q.agent_id, h->agent)) {
-			tr_req_refuse(r, 403, "wrong_agent", "X-Requesting-Agent is not the agent of this connection's certificate");
-			return NULL;
-		}
-		if (!tr_core_agent_of(c, r))
-			return NULL;
-	}
-	row = TR_ROW(&c->agents, i);
-	/* One answer for unknown, ended and unproven: a stranger learns nothing about who is there. */
-	if (!row || i->ending || !tr_view_is(row->state, "active") || !row->spki.n ||
-	    (evidence && !tr_hub_verified(c, h->agent, &(struct tr_row_room){ .text = { 0 } }))) {
-		tr_req_refuse(r, 403, "not_attested",
-			      "the requesting agent has no attestation in force here; register with fresh evidence first");
-		return NULL;
-	}
-	if (!tr_pace_allow(&c->hub->asks, i->no, tr_mono_ms(), ASK_STEP_MS, ASK_BURST)) {
-		tr_req_problem(r, &(struct tr_problem){ .status = 429, .slug = "rate_limited", .title = tr_http_status_title(429),
-							.detail = "too many requests of this agent; wait as Retry-After says",
-							.retry_after_s = 1 });
-		return NULL;
-	}
-	return i;
+	if (!r->q.agent_id.n)
+		return true;
+	if (tr_view_eq(r->q.agent_id, h->agent))
+		return tr_core_agent_of(c, r) != NULL;
+	tr_req_refuse(r, 403, "wrong_agent", "X-Requesting-Agent is not the agent of this connection's certificate");
+	return false;
 }
 
 void tr_hub_authenticate(struct tr_core *c, struct tr_req *r, bool evidence, tr_hub_then then)
 {
 	tr_auto(asking_free) struct asking *a = NULL;
+	/* An Ed25519 SPKI: RFC 8410's prefix and the curve's base point. */
+	static const uint8_t nobody[] = "\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00" "\x58\x66\x66\x66\x66\x66\x66\x66\x66\x66"
+					"\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66";
 	struct tr_msg_verify_request q = { .hub = r->q.hub };
 	struct tr_msg_hub h;
 	struct tr_err err = { 0 };
@@ -278,11 +289,15 @@ void tr_hub_authenticate(struct tr_core *c, struct tr_req *r, bool evidence, tr_
 			      "sign the request: X-Requesting-Agent, X-Timestamp, X-Nonce and X-Attestation-Signature (docs/protocol/message.md)");
 		return;
 	}
-	i = asker(c, r, &h, evidence);
-	if (!i)
+	if (!is_theirs(c, r, &h))
 		return;
+	i = tr_table_get(&c->agents, h.agent);
 	row = tr_item_row(&c->agents, i, &room);
-	q.spki = row->spki;
+	/* Whoever is not there has a key, too, and no signature by it is a good one: by answer and time, a stranger learns nothing
+	 * about who is there. */
+	if (!row || !row->spki.n)
+		i = NULL;
+	q.spki = i ? row->spki : tr_view(nobody, sizeof(nobody) - 1);
 	a = calloc(1, sizeof(*a));
 	if (!a) {
 		tr_req_refuse(r, 503, "busy", "the server is out of memory; try again later");
@@ -291,9 +306,10 @@ void tr_hub_authenticate(struct tr_core *c, struct tr_req *r, bool evidence, tr_
 	a->req = tr_req_keep(r);
 	if (!a->req)
 		return;
-	a->req->about = i; /* agents are never deleted */
+	a->req->about = i; /* agents are never deleted; NULL: nobody */
 	a->then = then;
-	(void)snprintf(a->req->actor, sizeof(a->req->actor), "agent:%.*s", TR_VIEW_FMT(tr_item_key(i)));
+	a->evidence = evidence;
+	(void)snprintf(a->req->actor, sizeof(a->req->actor), "agent:%.*s", TR_VIEW_FMT(h.agent));
 	nonce_digest(h.agent, h.nonce, a->seen);
 	tr_core_ask(c, c->appraise, TR_M_VERIFY_REQUEST, &tr_msg_verify_request_def, &q, on_verified, TR_TAKE(a));
 }

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who can only send bytes to the hub, and what that does to others."""
+
+import pytest
+
+from attesting import policy, request_headers
+from client import make_key
+from harness import call, context
+from lab import Lab
+from world import name
+
+
+@pytest.fixture(scope="module")
+def lab():
+    lab = Lab()
+    yield lab
+    lab.server.stop()
+    assert "Sanitizer" not in lab.server.read_log() and "role_died" not in lab.server.read_log(), lab.server.read_log()
+    lab.server.destroy()
+
+
+def code_of(r):
+    return r.status, r.json().get("code")
+
+
+def forge(lab, agent, path, **kw):
+    headers = request_headers(make_key("ed25519"), agent, "GET", path, **kw)
+    return call(lab.server.agents, "GET", path, None, headers, context(lab.server.ca))
+
+
+def test_forged_requests_cost_the_agent_that_they_name_nothing(lab):
+    a, b = lab.attested(), lab.attested()
+    path = f"/api/v1/agents/discovery/{b.node_id}"
+    assert {code_of(forge(lab, a.node_id, path)) for _ in range(130)} == {(401, "bad_signature")}
+    assert a.ask(path).status == 200
+
+
+def test_who_cannot_sign_learns_nothing_about_who_is_there(lab):
+    verified, unproven, revoked = lab.attested(), lab.agent(), lab.attested()
+    assert lab.server.api("POST", f"/api/v1/agents/{revoked.node_id}/revoke", {"reason": "test"}).status == 200
+    path = "/api/v1/agents/discovery"
+    for kw in ({}, {"nonce": "short"}, {"at": 1}):
+        answers = [forge(lab, who, path, **kw) for who in (verified.node_id, unproven.node_id, revoked.node_id, name("nobody"))]
+        assert len({(code_of(r), r.json()["detail"]) for r in answers}) == 1 and answers[0].status in (400, 401), answers
+    # Whoever can sign hears what is wrong.
+    assert [code_of(a.ask(path)) for a in (unproven, revoked)] == [(403, "not_attested")] * 2
