@@ -11,6 +11,14 @@ static struct tr_tee_when when(const struct tr_tee_run *run)
 				     .grace_s = run->p->collateral.grace_s };
 }
 
+/* Nothing is assumed, and nothing said against the platform. */
+static bool is_out_of_memory(struct tr_tee_run *run)
+{
+	if (run->no_memory)
+		(void)tr_tee_line(run->r, "memory", TR_Q_AUTHENTIC, TR_TEEC_LIMIT, "enough", "none");
+	return run->no_memory;
+}
+
 /* ---- SGX, TDX ---- */
 
 static void verify_dcap(struct tr_tee_run *run, const struct tr_tee_set *set)
@@ -21,10 +29,12 @@ static void verify_dcap(struct tr_tee_run *run, const struct tr_tee_set *set)
 	if (run->in->dcap)
 		d.c = *run->in->dcap;
 	else if (run->in->bundle)
-		tr_bundle_for_dcap(run->in->bundle, set, &d.c);
+		run->no_memory = !tr_bundle_for_dcap(run->in->bundle, set, &d.c);
 	if (!d.c.pck_chain.n)
 		d.c.pck_chain = set->certs;
 	tr_tee_anchor_dcap(run, set->quote, d.c.pck_chain);
+	if (is_out_of_memory(run))
+		return;
 	d.roots = run->anchors;
 	d.n_roots = run->n_anchors;
 	memset(&run->quote, 0, sizeof(run->quote));
@@ -59,6 +69,8 @@ static void verify_snp(struct tr_tee_run *run, const struct tr_tee_set *set)
 	s.report_data = tr_view(NULL, 0);
 	s.cache = run->in->snp_cache;
 	tr_tee_anchor_snp(run, &s);
+	if (is_out_of_memory(run))
+		return;
 	s.roots = run->anchors;
 	s.n_roots = run->n_anchors;
 	memset(&run->snp, 0, sizeof(run->snp));
@@ -146,6 +158,7 @@ static void tpm_input(struct tr_tee_run *run, const struct tr_tee_set *set)
 	for (size_t i = 0; run->in->bundle && i < run->in->bundle->n; i++)
 		if (run->in->bundle->items[i].type == TR_BI_TPM_INTERMEDIATE)
 			tr_buf_addv(&run->ak_chain, run->in->bundle->items[i].bytes);
+	run->no_memory = !tr_buf_ok(&run->ak_chain);
 	t->ak_chain = tr_buf_view(&run->ak_chain);
 }
 
@@ -197,10 +210,14 @@ static void verify_behind_hcl(struct tr_tee_run *run, const struct tr_tee_set *s
  * endorsement key that activated. */
 static void look_at_ek(struct tr_tee_run *run, const struct tr_tee_set *set)
 {
-	struct tr_tee_result *r = set->ek_cert.n && set->ek_cert.p[0] == 0x30 ? calloc(1, sizeof(*r)) : NULL;
+	const bool has_cert = set->ek_cert.n && set->ek_cert.p[0] == 0x30;
+	struct tr_tee_result *r = has_cert ? calloc(1, sizeof(*r)) : NULL;
 	const struct tr_tee_when at = when(run);
 	bool was = run->simulated;
 
+	run->no_memory = has_cert && !r;
+	if (is_out_of_memory(run))
+		return;
 	for (unsigned simulated = 0; r && simulated < 2 && !run->ek_vouched; simulated++) {
 		memset(r, 0, sizeof(*r));
 		tr_tee_anchor_tpm(run, simulated);
@@ -226,6 +243,8 @@ static void verify_tpm(struct tr_tee_run *run, const struct tr_tee_set *set)
 	run->tpm.allow_sha1_bank = run->p->tpm.bank == TR_HASH_SHA1;
 	run->tpm.nonce = tr_view(NULL, 0); /* asked last, as for the others */
 	run->tpm.allow_empty_nonce = false;
+	if (is_out_of_memory(run))
+		return;
 	if (!run->in->tpm && !read_pcrs(run, set->pcrs))
 		return;
 	if (!run->in->tpm && run->tpm.hcl_report.n) {

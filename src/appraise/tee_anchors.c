@@ -50,8 +50,11 @@ void tr_tee_anchor_dcap(struct tr_tee_run *run, struct tr_view quote, struct tr_
 	if (run->p->n_roots && tr_quote_parse(quote, &q, &code, &err) == TR_OK) {
 		const struct tr_view pem = q.cert_type == 5 ? q.cert_data : pck_chain;
 
-		if (tr_x_pem_chain(pem, "CERTIFICATE", TR_ARRAY_LEN(ders), &run->store, ders, &n, &err) == TR_OK && n &&
-		    tr_x_cert_parse(ders[n - 1], &root, &err) == TR_OK && own_root(run, root.spki))
+		if (tr_x_pem_chain(pem, "CERTIFICATE", TR_ARRAY_LEN(ders), &run->store, ders, &n, &err)) {
+			run->no_memory = run->no_memory || err.code == TR_E_INTERNAL;
+			n = 0;
+		}
+		if (n && tr_x_cert_parse(ders[n - 1], &root, &err) == TR_OK && own_root(run, root.spki))
 			return;
 	}
 	if (run->p->root_intel)
@@ -72,8 +75,10 @@ void tr_tee_anchor_snp(struct tr_tee_run *run, const struct tr_snp_in *in)
 		ark = table.ark;
 	if (run->p->n_roots && ark.n) {
 		der = ark;
-		if (ark.p[0] != 0x30 && tr_x_pem_chain(ark, "CERTIFICATE", 1, &run->store, &der, &n, &err))
+		if (ark.p[0] != 0x30 && tr_x_pem_chain(ark, "CERTIFICATE", 1, &run->store, &der, &n, &err)) {
+			run->no_memory = err.code == TR_E_INTERNAL;
 			der.n = 0;
+		}
 		if (der.n && tr_x_cert_parse(der, &root, &err) == TR_OK && own_root(run, root.spki))
 			return;
 	}

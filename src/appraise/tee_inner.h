@@ -25,6 +25,7 @@ struct tr_tee_run {
 	struct tr_tpm_in tpm;
 	struct tr_tpm_pcr pcrs[TR_TEE_PCRS_MAX];
 	struct tr_buf ak_chain;
+	bool no_memory;            /* the anchor could not be looked up: nothing is judged */
 	bool ek_vouched;           /* the TPM that activated the key has its maker's certificate */
 	int64_t limit;             /* Unix s when the policy's patience with this TCB ends; 0: none */
 };

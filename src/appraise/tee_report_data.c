@@ -51,6 +51,8 @@ static bool pem_digest(struct tr_view spki, uint8_t out[64])
 	return true;
 }
 
+static const char no_memory[] = "out of memory";
+
 /* NULL, or what is missing. Lengths of one side are bounded, so that u16 holds them. */
 static const char *compute(const struct tr_tee_run *run, uint8_t out[64], size_t *ret_n)
 {
@@ -79,7 +81,7 @@ static const char *compute(const struct tr_tee_run *run, uint8_t out[64], size_t
 		return NULL;
 	case TR_RD_RAW_ED25519: return raw_ed25519(in->spki, out) ? NULL : "the peer's key is not Ed25519";
 	case TR_RD_SHA256_SPKI_DER: tr_sha256(in->spki, out); return NULL;
-	case TR_RD_SHA256_PEM: return pem_digest(in->spki, out) ? NULL : "out of memory";
+	case TR_RD_SHA256_PEM: return pem_digest(in->spki, out) ? NULL : no_memory;
 	default: return "no scheme";
 	}
 }
@@ -97,7 +99,9 @@ void tr_tee_check_fresh(struct tr_tee_run *run)
 	if (run->p->scheme == TR_RD_NONE)
 		return;
 	missing = compute(run, expected, &n);
-	if (missing)
+	if (missing == no_memory)
+		(void)tr_tee_line(&run->v->ev, "memory", TR_Q_FRESH, TR_TEEC_LIMIT, "enough", "none");
+	else if (missing)
 		(void)tr_tee_line(&run->v->ev, "report_data", TR_Q_FRESH, TR_TEEC_REPORT_DATA,
 				  tr_rd_scheme_name(run->p->scheme), missing);
 	else

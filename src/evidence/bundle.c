@@ -165,7 +165,7 @@ static struct tr_view find(const struct tr_bundle *b, enum tr_bundle_item t, str
 
 /* ---- what a verification needs ---- */
 
-void tr_bundle_for_dcap(const struct tr_bundle *b, const struct tr_tee_set *s, struct tr_dcap_collateral *ret)
+bool tr_bundle_for_dcap(const struct tr_bundle *b, const struct tr_tee_set *s, struct tr_dcap_collateral *ret)
 {
 	const struct tr_view none = { NULL, 0 };
 	uint8_t key[7] = { (uint8_t)s->kind };
@@ -177,11 +177,12 @@ void tr_bundle_for_dcap(const struct tr_bundle *b, const struct tr_tee_set *s, s
 	ret->tcb_chain = find(b, TR_BI_TCB_CHAIN, none);
 	ret->qe_identity = find(b, TR_BI_QE_IDENTITY, tr_view(key, 1));
 	if (tr_dcap_needs(s->quote, s->certs, key + 1, &platform, &err))
-		return; /* verification finds out why */
+		return err.code != TR_E_INTERNAL; /* verification finds out why */
 	ret->tcb_info = find(b, TR_BI_TCB_INFO, TR_VIEW_ARRAY(key));
 	ret->pck_crl = find(b, platform ? TR_BI_PCK_CRL_PLATFORM : TR_BI_PCK_CRL_PROCESSOR, none);
 	if (!ret->pck_chain.n)
 		ret->pck_chain = find(b, TR_BI_PCK_CHAIN, tr_view(key + 1, 6));
+	return true;
 }
 
 /* 64 bytes of chip id (zero for a VLEK), the five parts of the TCB, the product. */

@@ -50,8 +50,8 @@ TR_RC tr_bundle_import(struct tr_view file, struct tr_buf *storage, struct tr_bu
 /* 64 bytes of chip id (zero for a VLEK), the five parts of the TCB, the product. */
 void tr_bundle_vek_key(enum tr_snp_product p, struct tr_view chip_id, const struct tr_snp_tcb *t, uint8_t ret[70]);
 
-/* Picks what the set needs. Absent items are left empty: verification names them. */
-void tr_bundle_for_dcap(const struct tr_bundle *b, const struct tr_tee_set *s, struct tr_dcap_collateral *ret);
+/* Picks what the set needs. Absent items are left empty: verification names them. False: no memory to look. */
+bool tr_bundle_for_dcap(const struct tr_bundle *b, const struct tr_tee_set *s, struct tr_dcap_collateral *ret);
 void tr_bundle_for_snp(const struct tr_bundle *b, const struct tr_tee_set *s, struct tr_snp_in *ret);
 
 #endif
