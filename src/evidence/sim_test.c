@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "evidence/sim.h"
+#include "evidence/sim_sample.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -63,43 +63,6 @@ static int independent(const struct tr_sim_case *c, const struct tr_sim_spec *sp
 	return WEXITSTATUS(status);
 }
 
-static const struct shape {
-	const char *label;
-	enum tr_tee_kind kind;
-	unsigned version;
-	enum tr_quote_body body;
-	enum tr_snp_product product;
-	bool vlek, processor_ca;
-	unsigned tcb_info_version;
-} shapes[] = {
-	{ "TDX v4", TR_TEE_TDX, 4, TR_BODY_TD10, 0, false, false, 0 },
-	{ "TDX v5, TD 1.0", TR_TEE_TDX, 5, TR_BODY_TD10, 0, false, false, 0 },
-	{ "TDX v5, TD 1.5", TR_TEE_TDX, 5, TR_BODY_TD15, 0, false, false, 0 },
-	{ "SGX v3", TR_TEE_SGX, 3, TR_BODY_SGX, 0, false, false, 0 },
-	{ "SGX v3, processor CA, TCB info v2", TR_TEE_SGX, 3, TR_BODY_SGX, 0, false, true, 2 },
-	{ "SGX v4", TR_TEE_SGX, 4, TR_BODY_SGX, 0, false, false, 0 },
-	{ "SGX v5", TR_TEE_SGX, 5, TR_BODY_SGX, 0, false, false, 0 },
-	{ "SNP v2 Milan", TR_TEE_SNP, 2, 0, TR_SNP_MILAN, false, false, 0 },
-	{ "SNP v3 Milan, VLEK", TR_TEE_SNP, 3, 0, TR_SNP_MILAN, true, false, 0 },
-	{ "SNP v4 Genoa", TR_TEE_SNP, 4, 0, TR_SNP_GENOA, false, false, 0 },
-	{ "SNP v5 Turin", TR_TEE_SNP, 5, 0, TR_SNP_TURIN, false, false, 0 },
-};
-
-static struct tr_sim_spec spec_of(const struct shape *s)
-{
-	struct tr_sim_spec spec;
-
-	tr_sim_spec(s->kind, &spec);
-	spec.quote_version = s->version;
-	spec.body = s->body;
-	spec.product = s->product;
-	spec.vlek = s->vlek;
-	spec.processor_ca = s->processor_ca;
-	spec.tcb_info_version = s->tcb_info_version;
-	memset(spec.report_data, 0xd7, sizeof(spec.report_data));
-	return spec;
-}
-
 static void another_library_verifies_every_shape(void **state)
 {
 	struct tr_sim *s;
@@ -136,7 +99,7 @@ static void another_library_refuses_faults(void **state)
 	assert_int_equal(tr_sim_new(NULL, &s, &err), TR_OK);
 	for (size_t i = 0; i < TR_ARRAY_LEN(faults); i++) {
 		bool snp = tr_sim_fault_info(faults[i])->kinds == 1u << TR_TEE_SNP;
-		struct tr_sim_spec spec = spec_of(&shapes[snp ? 9 : 0]);
+		struct tr_sim_spec spec = spec_of(&shapes[snp ? SNP_GENOA : 0]);
 		struct tr_sim_case c = { 0 };
 		int got;
 
