@@ -51,22 +51,9 @@ static void put_json(struct tr_buf *b, const struct tr_tee_result *r)
 {
 	tr_buf_adds(b, "{\"kind\":");
 	tr_json_put_str(b, tr_view_str(tr_tee_kind_name(r->kind)));
-	tr_buf_adds(b, ",\"verified\":false,\"fields\":{");
-	for (size_t i = 0; i < r->n_fields; i++) {
-		const struct tr_tee_field *f = &r->fields[i];
-
-		tr_buf_addf(b, "%s\"%s\":", i ? "," : "", f->name);
-		if (f->form == TR_TEE_F_UINT) {
-			tr_buf_addf(b, "%llu", (unsigned long long)f->number);
-		} else if (f->form == TR_TEE_F_TEXT) {
-			tr_json_put_str(b, f->bytes);
-		} else {
-			tr_buf_add8(b, '"');
-			tr_hex_add(b, f->bytes);
-			tr_buf_add8(b, '"');
-		}
-	}
-	tr_buf_adds(b, "}}\n");
+	tr_buf_adds(b, ",\"verified\":false,\"fields\":");
+	tr_tee_fields_json(r, b);
+	tr_buf_adds(b, "}\n");
 }
 
 int tr_quote_show(struct tr_cli *c)

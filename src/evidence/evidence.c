@@ -254,9 +254,9 @@ void tr_tee_check_report_data(struct tr_tee_result *r, struct tr_view expected)
 	tr_tee_seen_hex(c, r->report_data);
 }
 
-static void put_fields(const struct tr_tee_result *r, struct tr_buf *b)
+void tr_tee_fields_json(const struct tr_tee_result *r, struct tr_buf *b)
 {
-	tr_buf_adds(b, ",\"fields\":{");
+	tr_buf_add8(b, '{');
 	for (size_t i = 0; i < r->n_fields; i++) {
 		const struct tr_tee_field *f = &r->fields[i];
 
@@ -323,7 +323,8 @@ void tr_tee_result_json(const struct tr_tee_result *r, struct tr_buf *b)
 	tr_json_member_time(b, "valid_until", r->valid_until * 1000);
 	tr_buf_addf(b, ",\"trailing_bytes\":%zu,\"debug\":%s", r->trailing_bytes, r->debug ? "true" : "false");
 	tr_json_member_hex(b, "report_data", r->report_data);
-	put_fields(r, b);
+	tr_buf_adds(b, ",\"fields\":");
+	tr_tee_fields_json(r, b);
 	put_checks(r, b);
 	tr_buf_adds(b, ",\"inputs\":[");
 	for (size_t i = 0; i < r->n_inputs; i++) {

@@ -112,6 +112,7 @@ void tr_tee_until(struct tr_tee_result *r, int64_t unix_s);
 bool tr_tee_authentic_and_current(const struct tr_tee_result *r);
 /* The result as one JSON object, deterministic: members in fixed order, no time but those in it. */
 void tr_tee_result_json(const struct tr_tee_result *r, struct tr_buf *b);
+void tr_tee_fields_json(const struct tr_tee_result *r, struct tr_buf *b); /* only what the evidence states: {"name": value} */
 
 /* fresh: the 64 bytes (TPM: its length) that the verifier computed itself, compared in constant time and whole. Empty:
  * not asked. */
