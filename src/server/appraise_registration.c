@@ -8,7 +8,7 @@
 #include "codec/json.h"
 #include "codec/pem.h"
 #include "codec/text.h"
-#include "crypto/key.h"
+#include "crypto/x509.h"
 #include "server/msg_tee.h"
 #include "signed/prekey.h"
 #include "signed/request_sig.h"
@@ -22,7 +22,7 @@
 struct reading {
 	struct tr_json *json;
 	struct tr_pubkey *key;
-	struct tr_buf quote, set, challenge, prekey, capabilities, activation;
+	struct tr_buf certificate, quote, set, challenge, prekey, capabilities, activation;
 	uint8_t activation_id[16], ek_digest[32];
 	struct tr_tpm_public ak;
 	struct tr_view public_key; /* PEM text, in json */
@@ -33,6 +33,7 @@ static void reading_done(struct reading *r)
 {
 	r->json = tr_json_free(r->json);
 	r->key = tr_pubkey_free(r->key);
+	tr_buf_done(&r->certificate);
 	tr_buf_done(&r->quote);
 	tr_buf_done(&r->set);
 	tr_buf_done(&r->challenge);
@@ -161,9 +162,24 @@ static TR_RC read_key(struct reading *r, tr_jnode n, struct tr_err *err)
 	return TR_OK;
 }
 
+/* For schemes that bind a TLS certificate: it speaks for this key only when it is this key's. */
+static TR_RC read_certificate(struct reading *r, tr_jnode n, struct tr_err *err)
+{
+	tr_auto(tr_cert_free) struct tr_cert *cert = NULL;
+
+	if (get_b64(n, TR_CERT_DER_MAX, &r->certificate, "attestation_data.certificate must be base64 of a certificate in DER", err))
+		return err->code;
+	if (!r->certificate.n)
+		return TR_OK;
+	if (tr_cert_parse(tr_buf_view(&r->certificate), &cert, err) || !tr_cert_key(cert) ||
+	    memcmp(tr_pubkey_id(tr_cert_key(cert)), tr_pubkey_id(r->key), 32) != 0)
+		return bad(err, "attestation_data.certificate is not one of attestation_data.public_key", "certificate");
+	return TR_OK;
+}
+
 static TR_RC read_evidence(struct reading *r, tr_jnode data, struct tr_msg_registration_read *m, struct tr_err *err)
 {
-	static const char *const names[] = { "quote", "public_key", "kind", "challenge", "evidence", NULL };
+	static const char *const names[] = { "quote", "public_key", "kind", "challenge", "evidence", "certificate", NULL };
 	static struct tr_tee_set set;
 	enum tr_tee_kind kind;
 
@@ -175,7 +191,8 @@ static TR_RC read_evidence(struct reading *r, tr_jnode data, struct tr_msg_regis
 		    "attestation_data.challenge must be base64 of the 32 bytes that /api/v1/challenge gave", err) ||
 	    get_b64(tr_json_get(data, "evidence"), TR_TEE_SET_MAX, &r->set,
 		    "attestation_data.evidence must be base64 of an evidence set", err) ||
-	    get_ident(tr_json_get(data, "kind"), false, &m->kind, "attestation_data.kind must be tdx, sgx, snp or tpm", err))
+	    get_ident(tr_json_get(data, "kind"), false, &m->kind, "attestation_data.kind must be tdx, sgx, snp or tpm", err) ||
+	    read_certificate(r, tr_json_get(data, "certificate"), err))
 		return err->code;
 	if (!r->quote.n)
 		return bad(err, "attestation_data.quote is missing", "quote");
@@ -294,6 +311,7 @@ static TR_RC read_body(struct reading *r, const struct tr_msg_read_registration 
 		return err->code;
 	m->capabilities = tr_buf_view(&r->capabilities);
 	m->challenge = tr_buf_view(&r->challenge);
+	m->certificate = tr_buf_view(&r->certificate);
 	m->set = tr_buf_view(&r->set);
 	/* What the set has already is not sent twice. */
 	m->quote = r->set.n ? tr_view(NULL, 0) : tr_buf_view(&r->quote);

@@ -125,20 +125,29 @@ static struct refusal judge_stranger(struct tr_attest *m)
 	return NO_REFUSAL;
 }
 
-/* The type says which policy judges: where a token has fixed it, nobody chooses another. */
+/* The type says which policy judges: once it is fixed, nobody chooses another. */
 static struct refusal judge_type(struct tr_attest *m)
 {
 	const struct tr_agent_row *row = TR_ROW(&m->core->agents, m->agent);
 	const struct tr_token_row *token = TR_ROW(&m->core->tokens, m->token);
+	const struct tr_attested_row *was = TR_ROW(&m->core->attested, tr_table_get(&m->core->attested, m->r.agent_id));
+	struct tr_tee_choice choice = { .version = 0 };
 	struct tr_view fixed = row ? row->agent_type : token ? token->agent_type : tr_view(NULL, 0);
 
-	if (fixed.n && !tr_view_is(fixed, "agent") && !tr_view_eq(fixed, m->r.agent_type))
+	/* A token without a type leaves it to the agent, once: else other software would pick the policy that it satisfies. */
+	if (!fixed.n || tr_view_is(fixed, "agent"))
+		fixed = was ? was->agent_type : tr_view(NULL, 0);
+	if (fixed.n && !tr_view_eq(fixed, m->r.agent_type))
 		return REFUSAL(403, "agent_type_mismatch",
-			       "agent_type is not the one that this agent's enrolment token has given it");
+			       "agent_type is not the one that this agent's enrolment token, or its first evidence, has given it");
 	(void)snprintf(m->agent_type, sizeof(m->agent_type), "%.*s", TR_VIEW_FMT(m->r.agent_type));
-	if (!tr_tee_policy_of(m->core, m->r.agent_type, &m->policy))
+	if (!tr_tee_policy_of(m->core, m->r.agent_type, &choice))
 		return REFUSAL(403, "no_policy",
 			       "no attestation policy is active for this agent type: the operator activates one (troth attestation-policy)");
+	/* What was judged by one version does not count under another. */
+	if (m->policy.id[0] && strcmp(m->policy.id, choice.id) != 0)
+		return REFUSAL(503, "busy", "the attestation policy has just changed; ask for a new challenge and register again");
+	m->policy = choice;
 	return NO_REFUSAL;
 }
 
@@ -317,7 +326,7 @@ static void on_attested(void *arg, const void *answer)
 static void ask_appraisal(struct tr_attest *m)
 {
 	struct tr_verdict_context x = { .now = m->now_ms / 1000, .challenge = m->r.challenge, .spki = m->r.spki,
-					.agent_type = tr_view_str(m->agent_type) };
+					.cert = m->r.certificate, .agent_type = tr_view_str(m->agent_type) };
 	struct tr_msg_attest q = { .kind = m->r.kind, .quote = m->r.quote, .set = m->r.set,
 				   .policy_id = tr_view_str(m->policy.id), .agent = m->r.agent_id,
 				   .issuer = tr_view_str(m->core->cfg->trust_domain), .build = TR_VIEW_LIT(TR_BUILD_NAME) };
@@ -330,6 +339,16 @@ static void ask_appraisal(struct tr_attest *m)
 	tr_record_encode(&tr_verdict_context_def, &x, &m->context);
 	q.context = tr_buf_view(&m->context);
 	tr_core_ask(m->core, m->core->appraise, TR_M_ATTEST, &tr_msg_attest_def, &q, on_attested, m);
+}
+
+static bool may_prove(struct tr_attest *m)
+{
+	if (tr_pace_allow(&m->core->hub->proofs, m->agent->no, tr_mono_ms(), TR_PROOF_STEP_MS, TR_PROOF_BURST))
+		return true;
+	tr_req_problem(m->req, &(struct tr_problem){ .status = 429, .slug = "rate_limited", .title = tr_http_status_title(429),
+						     .detail = "too much evidence of this agent; wait as Retry-After says",
+						     .retry_after_s = TR_PROOF_STEP_MS / 1000 });
+	return false;
 }
 
 static void on_read(void *arg, const void *answer)
@@ -359,8 +378,8 @@ static void on_read(void *arg, const void *answer)
 		tr_attest_refuse(m, no.status, no.slug, no.sentence);
 		return;
 	}
-	/* Each costs a verification, a signature and a commit. */
-	if (m->agent && !tr_core_may_write(m->agent, m->req)) {
+	/* Each costs a verification, a signature and a commit, and its evidence is kept for long. */
+	if (m->agent && !may_prove(m)) {
 		(void)tr_attest_free(m);
 		return;
 	}

@@ -20,6 +20,7 @@ struct tr_msg_registration_read {
 	struct tr_view agent_id, agent_type, capabilities, endpoint, attestation_endpoint;
 	struct tr_view spki, key_id, key_type;
 	struct tr_view kind;        /* as it says; empty: the policy's only one */
+	struct tr_view certificate; /* DER, of that very key; empty: none */
 	struct tr_view challenge, quote, set; /* set: evidence/set.h; empty: the quote is all there is */
 	struct tr_view prekey;      /* verified with that key; empty: none */
 	uint64_t prekey_number;

@@ -7,6 +7,8 @@ import json
 import time
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization as ser
 
 import simtee
 from attesting import bundle, policy, read_token, read_token_by_jwks, report_data, request_headers
@@ -220,6 +222,42 @@ def test_a_quote_of_another_time_is_refused(lab):
     with a.mtls() as c:
         old = a.evidence(c.challenge())
         assert code_of(a.attest(c, quote=old)) == (401, "report_data_mismatch")
+
+
+@pytest.mark.parametrize("scheme", ["raw-ed25519", "sha256-spki-der", "sha256-pem", "sha256-cert-der"])
+def test_schemes_without_a_challenge_are_fresh_by_the_key_itself(lab, scheme):
+    kind = "static-" + scheme
+    if lab.server.api("GET", f"/api/v1/attestation-policies/{kind}").status == 404:
+        lab.operator.put_in_force(policy(lab.vendor, kind, [kind], report_data=scheme))
+
+    def bound(a, key=None):
+        key = key or a.key
+        cert = x509.load_pem_x509_certificate(a.certificate).public_bytes(ser.Encoding.DER) if a.certificate else b""
+        raw = key.public_key().public_bytes(ser.Encoding.Raw, ser.PublicFormat.Raw)
+        data = {"raw-ed25519": raw, "sha256-spki-der": hashlib.sha256(spki(key)).digest(),
+                "sha256-pem": hashlib.sha256(public_pem(key).encode()).digest(), "sha256-cert-der": hashlib.sha256(cert).digest()}
+        more = {"challenge": None, **({"certificate": b64(cert)} if scheme == "sha256-cert-der" else {})}
+        return {"quote": a.vendor.quote(data[scheme].ljust(64, b"\0")), "data": more}
+
+    a, other = lab.agent(agent_type=kind), make_key("ed25519")
+    r = a.attest(challenge=b"-", **bound(a))  # over TLS by that key
+    assert r.status == 201, r
+    if scheme != "sha256-cert-der":
+        assert code_of(a.attest(challenge=b"-", **bound(a, other))) == (401, "report_data_mismatch")
+        h = lab.agent(enrolled=False, agent_type=kind)
+        with h.connect() as c:  # or by a request that it has signed, which comes once
+            body = h.hub_body(b"-", **bound(h))
+            headers = request_headers(h.key, h.node_id, "POST", "/api/v1/agents/register", body)
+            headers.update({"Authorization": f"Bearer {lab.world.token}", "Content-Type": "application/json"})
+            assert c.request("POST", "/api/v1/agents/register", body, headers).status == 201
+            assert code_of(c.request("POST", "/api/v1/agents/register", body, headers)) == (401, "replay")
+            assert code_of(h.attest_by_token(conn=c, body=body, headers={"X-Attestation-Signature": None})) == (401, "signature_required")
+    else:
+        stranger = lab.agent(agent_type=kind)
+        theirs = bound(stranger)["data"]["certificate"]
+        assert code_of(a.attest(challenge=b"-", quote=bound(stranger)["quote"], data={"challenge": None, "certificate": theirs})) \
+            == (400, "malformed")
+        assert code_of(a.attest(challenge=b"-", quote=bound(a)["quote"], data={"challenge": None})) == (401, "report_data_mismatch")
 
 
 def test_a_relayed_quote_is_refused(lab):
