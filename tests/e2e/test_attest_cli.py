@@ -57,13 +57,13 @@ def test_a_verdict_is_listed_shown_explained_and_replayed(lab, cli):
     # Decisions about claims have their numbers still.
     assert "Checks, in the order" in cli("attestation", "explain", lab.server.attestations(limit=1)[0]["seq"])
     # Proven bad: what was good before is no more.
-    assert [x["attestation"] for x in cli.json("agent", "list")["agents"] if x["id"] == a.node_id] == ["failed"]
+    assert [x["attestation_state"] for x in cli.json("agent", "list")["agents"] if x["id"] == a.node_id] == ["failed"]
 
 
 def test_a_policy_from_draft_to_the_end(lab, cli):
     agents = [lab.attested() for _ in range(2)]
     for a in lab.server.api("GET", "/api/v1/agents").json()["agents"]:
-        if a["attestation"] == "failed":  # of the test before
+        if a["attestation_state"] == "failed":  # of the test before
             lab.server.api("POST", f"/api/v1/agents/{a['id']}/revoke", {"reason": "tidy"})
     draft = write(cli, "draft.json", policy(lab.vendor, mrtd=bytes([7]) * 48))
     for noun in ("attestation-policy", "policy"):
