@@ -396,8 +396,11 @@ void tr_attest_failed(struct tr_attest *m)
 	(void)snprintf(slug, sizeof(slug), "%.*s", TR_VIEW_FMT(m->a.failed));
 	tr_log(TR_LOG_WARN, "evidence_refused", "reason", slug, "agent", tr_fmt_view(m->r.agent_id), "verdict", m->verdict_id,
 	       "source", tr_fmt_view(m->req->q.source), NULL);
-	/* Each holds up to a hundred thousand bytes of evidence: beyond this many in a second, only their number is kept. */
-	if (c->recent_refusals++ >= REFUSALS_RECORDED_PER_SECOND || is_busy(m)) {
+	/* Each holds up to a hundred thousand bytes of evidence: beyond this many in a second, only their number is kept. A token
+	 * that is never spent could be tried for ever. */
+	if (c->recent_refusals++ >= REFUSALS_RECORDED_PER_SECOND || is_busy(m) ||
+	    (!m->agent && m->token &&
+	     !tr_pace_allow(&c->hub->tries, m->token->no, tr_mono_ms(), TR_PROOF_STEP_MS, TR_PROOF_BURST))) {
 		c->unrecorded++;
 		failure_stored(m, TR_OK, "");
 		return;

@@ -18,12 +18,18 @@
 #define TR_BOX_FROM_ONE_MAX 64 /* letters of one sender to one recipient */
 #define TR_MAIL_BYTES_MAX ((size_t)256 << 20) /* of all */
 
+/* Of an agent, or of who holds a token: a proof is due every hour or two, and a hundred thousand bytes of it are kept. */
+#define TR_PROOF_STEP_MS 20000u
+#define TR_PROOF_BURST 30u
+
 struct tr_mailboxes;
 struct tr_hub {
 	struct tr_mailboxes *mail;
 	uint64_t revocations; /* ended agents, and identities that were reset; only rises */
 	struct tr_pace asks;  /* signed requests, per agent */
 	struct tr_pace sends; /* letters, per agent */
+	struct tr_pace proofs; /* registrations with evidence, per agent */
+	struct tr_pace tries; /* failed ones of strangers that are kept, per token */
 	int64_t checked_at;   /* security monitor: when it last looked, Unix ms */
 };
 

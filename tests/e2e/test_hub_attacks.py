@@ -44,3 +44,33 @@ def test_who_cannot_sign_learns_nothing_about_who_is_there(lab):
         assert len({(code_of(r), r.json()["detail"]) for r in answers}) == 1 and answers[0].status in (400, 401), answers
     # Whoever can sign hears what is wrong.
     assert [code_of(a.ask(path)) for a in (unproven, revoked)] == [(403, "not_attested")] * 2
+
+
+def test_an_agent_does_not_choose_another_policy(lab):
+    lab.operator.put_in_force(policy(lab.vendor, "weak", ("weak",), mrtd=b"\x77" * 48))
+    a = lab.attested()
+    a.agent_type = "weak"
+    with a.mtls() as conn:
+        challenge = conn.challenge()
+        r = a.attest(conn=conn, body=a.hub_body(challenge, quote=a.evidence(challenge, mrtd=b"\x77" * 48)))
+    assert code_of(r) == (403, "agent_type_mismatch")
+    assert lab.attested().ask(f"/api/v1/agents/discovery/{a.node_id}").json()["agent_type"] == "lab"
+
+
+def kept(lab, agent):
+    r = lab.server.api("GET", f"/api/v1/verdicts?agent={agent.node_id}&limit=100")
+    assert r.status == 200, r
+    return len(r.json()["verdicts"])
+
+
+def test_a_token_does_not_fill_the_disk_with_bad_evidence(lab):
+    token = lab.server.make_token(max_uses=1, ttl_s=3600)
+    a = lab.agent(enrolled=False)
+    with a.connect() as conn:
+        for _ in range(40):
+            challenge = conn.challenge()
+            body = a.hub_body(challenge, quote=a.evidence(challenge, mrtd=b"\x55" * 48))
+            assert code_of(a.attest_by_token(token, conn=conn, body=body)) == (403, "measurement_mismatch")
+        assert 25 <= kept(lab, a) <= 32
+        # The token is good still, for good evidence.
+        assert a.attest_by_token(token, conn=conn).status == 201
