@@ -154,7 +154,7 @@ static void on_tick(void *arg)
 		w->attested = attested;
 		p->prekey_not_before_s = 0;
 	}
-	expired = tr_inbox_expire(&p->state, &p->inbox, now);
+	expired = tr_peer_settle(p) ? tr_inbox_expire(&p->state, &p->inbox, now) : 0;
 	if (expired)
 		tr_log(TR_LOG_WARN, "messages_expired", "unread", tr_fmt("%zu", expired), NULL);
 	tr_prekey_tick(p, now);
@@ -267,6 +267,7 @@ static TR_RC recall(struct tr_peer *p, struct tr_err *err)
 			return err->code;
 		if (l->number > p->store.inbox)
 			p->store.inbox = l->number;
+		p->unsettled = true;
 	}
 	return TR_OK;
 }
@@ -318,9 +319,7 @@ static void run_peer(struct worker *w, const struct ends *e)
 	       w->p.judge ? "evidence" : "result", NULL);
 	tr_timer_arm(w->p.tick, 10);
 	tr_loop_run(w->p.loop);
-	/* Windows that were taken from the inbox alone are on disk with the next message, or now. */
-	if (tr_peer_store_save(&w->p.state, &w->p.store, &err))
-		tr_log_err(TR_LOG_WARN, "windows_not_saved", &err, NULL);
+	(void)tr_peer_settle(&w->p);
 	_exit(w->p.exit_code);
 }
 

@@ -149,7 +149,8 @@ void tr_peer_api_woken(struct tr_peer *p, struct tr_call *c, uint64_t limit, boo
 	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
 	uint64_t n = 0;
 
-	(void)tr_inbox_expire(&p->state, &p->inbox, tr_peer_now_s());
+	if (tr_peer_settle(p))
+		(void)tr_inbox_expire(&p->state, &p->inbox, tr_peer_now_s());
 	if (!p->inbox.n && !even_nothing)
 		return;
 	tr_buf_adds(&b, "{\"messages\":[");
@@ -198,6 +199,10 @@ static void api_ack(struct tr_peer *p, struct tr_call *c, const struct tr_call_i
 			n = 0;
 	if (!n || n > ACKS_MAX) {
 		tr_call_refuse(c, TR_NO(400, "malformed", "\"ids\" must be a list of 1 to 64 message ids"));
+		return;
+	}
+	if (!tr_peer_settle(p)) {
+		tr_call_refuse(c, TR_NO(503, "not_stored", "the agent cannot write its files; the messages stay"));
 		return;
 	}
 	for (size_t i = 0; i < n; i++)

@@ -35,6 +35,7 @@ struct tr_peer {
 	struct tr_peer_judge *judge;	/* NULL: results are enough */
 	struct tr_peers peers;
 	struct tr_peer_store store;
+	bool unsettled;			/* windows are ahead of the file: the inbox holds what was taken since */
 	struct tr_inbox inbox;
 	struct tr_prekeys prekeys;
 	bool prekey_told;		/* the hub has the newest */
@@ -85,6 +86,9 @@ typedef void (*tr_taken_fn)(void *arg, enum tr_taken how, const uint8_t id[TR_ME
  * once, perhaps at once. */
 struct tr_tls_peer { char agent[65]; uint8_t key_id[32]; };
 void tr_peer_receive(struct tr_peer *p, struct tr_view envelope, const struct tr_tls_peer *tls, tr_taken_fn fn, void *arg);
+
+/* Before anything leaves the inbox: the windows are on disk. False: they could not be written. */
+bool tr_peer_settle(struct tr_peer *p);
 
 /* ---- peer_send.c ---- */
 struct tr_send {

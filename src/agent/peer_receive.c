@@ -57,7 +57,22 @@ static bool ask_again(struct incoming *in, const struct tr_peer_info *info)
 	return true;
 }
 
-/* Once it is on disk, it was taken; and what is not on disk can come again. */
+bool tr_peer_settle(struct tr_peer *p)
+{
+	struct tr_err err = { 0 };
+
+	if (!p->unsettled)
+		return true;
+	if (tr_peer_store_save(&p->state, &p->store, &err)) {
+		tr_log_err(TR_LOG_ERROR, "windows_not_stored", &err, NULL);
+		return false;
+	}
+	p->unsettled = false;
+	return true;
+}
+
+/* Once it is on disk, it was taken; and what is not on disk can come again. The letter itself says that its number was seen
+ * (peer.c reads the inbox into the windows), so that the windows are written when it goes, not when it comes. */
 static void take(struct incoming *in, const struct tr_message *m)
 {
 	struct tr_peer *p = in->p;
@@ -73,14 +88,13 @@ static void take(struct incoming *in, const struct tr_message *m)
 		later(in, 503, "not_stored", "the recipient could not store the message; try again later");
 		return;
 	}
-	if (tr_peer_store_take(&p->store, m->sender, m->line, m->seq, now, &err) ||
-	    tr_peer_store_save(&p->state, &p->store, &err)) {
-		/* Should it come again, it takes the place of its own file. */
-		tr_log_err(TR_LOG_ERROR, "window_not_stored", &err, NULL);
+	if (tr_peer_store_take(&p->store, m->sender, m->line, m->seq, now, &err)) {
+		tr_log_err(TR_LOG_WARN, "message_not_taken", &err, NULL);
 		(void)tr_inbox_drop(&p->state, &p->inbox, m->id);
-		later(in, 503, "not_stored", "the recipient could not store the message; try again later");
+		later(in, 429, "inbox_full", "too many agents write to the recipient; try again later");
 		return;
 	}
+	p->unsettled = true;
 	tr_local_wake(p->local, false);
 	end(in, TR_TAKEN, m->id, NULL);
 }

@@ -145,6 +145,7 @@ static TR_RC number_it(struct outgoing *o, struct tr_err *err)
 	if (tr_peer_store_next(&o->p->store, tr_view_str(o->to), now, &o->sent.line, &o->sent.seq, err) ||
 	    tr_peer_store_save(&o->p->state, &o->p->store, err))
 		return err->code;
+	o->p->unsettled = false;
 	tr_random(o->sent.id, sizeof(o->sent.id));
 	o->issued_s = now;
 	o->sent.expires_s = now + (int64_t)o->life_s;
