@@ -25,7 +25,7 @@ static void parts_come_in_order(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct tr_view list = tr_view_str(rows[i].list), part;
+		struct tr_view list = tr_view_str(rows[i].list), part = { 0 };
 
 		for (size_t k = 0; k < rows[i].n; k++) {
 			assert_true(tr_list_next(&list, &part));
