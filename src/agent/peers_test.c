@@ -92,8 +92,8 @@ static void put_token(const struct says *s, struct tr_buf *b)
 static void put_entry(const struct says *s, struct tr_buf *b)
 {
 	tr_auto(tr_buf_done) struct tr_buf pem = TR_BUF_INIT, token = TR_BUF_INIT, cose = TR_BUF_INIT;
-	const struct tr_prekey p = { .fleet = TR_VIEW_LIT(DOMAIN), .agent = TR_VIEW_LIT("db-1"), .number = s->number ? s->number : 5,
-				     .key = { 1 }, .not_before = NOW - 1000,
+	const struct tr_prekey p = { .fleet = TR_VIEW_LIT(DOMAIN), .agent = TR_VIEW_LIT("db-1"), .key = { 1 },
+				     .number = s->number ? s->number : 5, .not_before = NOW - 1000,
 				     .not_after = NOW + (s->prekey_for ? s->prekey_for : 86400) };
 
 	put_token(s, &token);
@@ -204,7 +204,8 @@ static void what_is_known_is_bounded(void **unused)
 	assert_true(p.n == TR_PEERS_MAX && !tr_peers_find(&p, TR_VIEW_LIT("a7")) && tr_peers_find(&p, TR_VIEW_LIT("a8")));
 	tr_peers_drop(&p, TR_VIEW_LIT("a8"));
 	assert_true(p.n == TR_PEERS_MAX - 1 && !tr_peers_find(&p, TR_VIEW_LIT("a8")));
-	tr_peers_done(&p);
+	while (p.n)
+		tr_peers_drop(&p, tr_view_str(p.list[0]->agent));
 }
 
 int main(void)
