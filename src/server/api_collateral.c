@@ -68,26 +68,10 @@ void tr_api_collateral_list(struct tr_core *c, struct tr_req *r)
 	tr_req_answer_json(r, &b);
 }
 
-static const struct tr_item *newest(const struct tr_core *c)
-{
-	const struct tr_item *i, *best = NULL;
-	uint64_t version = 0;
-
-	TR_EACH_ITEM(&c->bundles, i) {
-		const struct tr_bundle_row *row = TR_ROW(&c->bundles, i);
-
-		if (best && row->version <= version)
-			continue;
-		best = i;
-		version = row->version;
-	}
-	return best;
-}
-
 /* By digest, or "newest". */
 void tr_api_collateral_get(struct tr_core *c, struct tr_req *r)
 {
-	const struct tr_item *i = tr_view_is(r->q.arg, "newest") ? newest(c) : tr_table_get(&c->bundles, r->q.arg);
+	const struct tr_item *i = tr_view_is(r->q.arg, "newest") ? tr_bundle_newest(c) : tr_table_get(&c->bundles, r->q.arg);
 	const struct tr_bundle_row *row = TR_ROW(&c->bundles, i);
 
 	if (row)
@@ -166,7 +150,7 @@ static void on_read(void *arg, const void *answer)
 	struct tr_req *r = arg;
 	struct tr_core *c = r->core;
 	const struct tr_msg_bundle_read *m = answer;
-	const struct tr_bundle_row *now = TR_ROW(&c->bundles, newest(c));
+	const struct tr_bundle_row *now = TR_ROW(&c->bundles, tr_bundle_newest(c));
 	char why[513];
 
 	if (!m) {

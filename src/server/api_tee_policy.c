@@ -183,16 +183,6 @@ static struct tr_item *active_of(struct tr_core *c, struct tr_view name)
 	return NULL;
 }
 
-static size_t count_active(const struct tr_core *c)
-{
-	const struct tr_item *i;
-	size_t n = 0;
-
-	TR_EACH_ITEM(&c->tee_policies, i)
-		n += tr_view_is(((const struct tr_tee_policy_row *)TR_ROW(&c->tee_policies, i))->state, "active");
-	return n;
-}
-
 /* The row lives as long as its room. */
 static struct tr_tee_policy_row *put_state(struct tr_tx *tx, struct tr_core *c, struct tr_item *i, const char *state,
 					   struct tr_row_room *room)
@@ -238,7 +228,7 @@ void tr_tee_policy_put_in_force(struct tr_req *r, uint64_t version)
 	}
 	i = tr_tee_policy_named(c, r->q.arg, version);
 	was = active_of(c, r->q.arg);
-	if (i && !was && count_active(c) >= TR_TEE_ACTIVE_MAX) {
+	if (i && !was && tr_tee_active_policies(c) >= TR_TEE_ACTIVE_MAX) {
 		tr_req_refuse(r, 409, "full", "64 attestation policies are in force; retire those that nobody needs");
 		(void)tr_req_free(r);
 		return;

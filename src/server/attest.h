@@ -2,8 +2,10 @@
 /* Evidence of TEEs and TPMs in core: who may send it, what became of it, and by which policies and collateral it is judged.
  * Core parses none of it: role `appraise` does (appraise_tee.h), and says what it found.
  *
- *   attest.c         a registration with evidence, up to the verdict     attest_rows.c      what is stored and answered
- *   tee_state.c      policies, bundle and result key in force     tpm_credential.c   activation of TPMs' keys
+ *   attest.c      a registration with evidence, up to the verdict     attest_rows.c      what is stored and answered
+ *   tee_state.c   policies and bundle in force                         result_key.c       the key that signs results
+ *   tee_watch.c   what runs out                                        tpm_credential.c   activation of TPMs' keys
+ *   tee_show.c    metrics, readiness, an agent's state
  *   api_tee_policy.c, api_tee_trial.c, api_collateral.c, api_verdicts.c, api_results.c: what people and peers ask */
 #ifndef TR_SERVER_ATTEST_H
 #define TR_SERVER_ATTEST_H
@@ -39,6 +41,7 @@ struct tr_collateral {
 	struct tr_view items;     /* list of tr_msg_collateral_item */
 };
 const struct tr_collateral *tr_collateral_now(const struct tr_core *c);
+const struct tr_item *tr_bundle_newest(const struct tr_core *c); /* by version; NULL: none */
 /* When the first item of this type ends, Unix s; 0: none ends, or there is none. issued: of the oldest. */
 int64_t tr_collateral_ends(const struct tr_core *c, struct tr_view type, int64_t *ret_issued);
 

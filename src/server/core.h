@@ -8,7 +8,7 @@
  *
  *   main, init, check, backup, key_import, config*   the command line, before and beside a server that runs
  *   supervisor, role, role_*                         the processes; role_core: boot, channels and clock of core
- *   msg, calls                                       what they say to each other, and who waits for an answer
+ *   msg*, calls                                      what they say to each other, and who waits for an answer
  *   routes, rate, front_hub                          what front may let in
  *
  *   core: dispatch, request, load, table             from a frame to a handler, and to a durable change; the memory
@@ -18,11 +18,13 @@
  *         follow, effects, watch, nodes              the fleet (src/fleet) beside the registry, on one node or several
  *         orders.h says which: orders, ordering, making, outbox, deliver, receipts, command_json, original
  *         authority.h says which: keyset*, signing, skeys*
- *         attest.h says which: attest, attest_rows, tee_state, tpm_credential, api_tee_*, api_collateral,
+ *         attest.h says which: attest, attest_rows, tee_*, result_key, tpm_credential, api_tee_*, api_collateral,
  *         api_verdicts, api_results
- *         hub.h says which: hub, discovery, mailbox, prekey, security
+ *         hub.h says which: hub, discovery, mail, mailbox, prekey, security
  *
- *   role keys: role_keys, keyring*, hsm     role appraise: role_appraise, appraise_signed
+ *   role keys: role_keys, keyring*, hsm     role appraise: role_appraise, appraise_* (_registration: a registration with
+ *   evidence from JSON to fields, _tee: its verdict, _collateral: bundles and credentials, _hub, _signed: what agents and
+ *   operators sign)
  *   role store: role_store, store_nodes     role egress: role_egress, notify* */
 #ifndef TR_SERVER_CORE_H
 #define TR_SERVER_CORE_H
