@@ -100,7 +100,8 @@ static void read_verb(struct tr_cli *c, const struct tr_noun *noun, const struct
 	char name[64];
 
 	(void)snprintf(name, sizeof(name), "troth %s%s%s", noun->name, *v->name ? " " : "", v->name);
-	tr_buf_addf(&doc, "%s\v" EXITS, v->doc);
+	/* What comes before the first \v stands above the options; a second one would be printed as it is. */
+	tr_buf_addf(&doc, "%s%s" EXITS, v->doc, strchr(v->doc, '\v') ? "\n\n" : "\v");
 	argp.doc = tr_buf_cstr(&doc);
 	argv[0] = name;
 	if (argp_parse(&argp, argc, argv, 0, NULL, c))

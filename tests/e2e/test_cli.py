@@ -634,6 +634,7 @@ def test_help(stranger):
         for verb in verbs.split():
             assert re.search(rf"^  {verb}\b", of_noun, re.M)
             of_verb = stranger(noun, verb, "--help")
+            assert "\v" not in of_verb and "\nExit codes" in of_verb, of_verb
             assert f"Usage: troth {noun} {verb}" in of_verb and "--output" in of_verb and "Exit codes" in of_verb
     assert "--root" in stranger("login", "--help")
     for args in ["version"], ["--version"]:
