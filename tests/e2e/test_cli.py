@@ -612,7 +612,7 @@ def test_old_keys_are_pointed_out(impostor):
 NOUNS = {"token": "create list revoke",
          "agent": "list show explain watch events bpf expect accept reset-identity revoke remove",
          "command": "types send list show approve order cancel retry wait",
-         "attestation": "list explain show replay",
+         "attestation": "list show explain replay",
          "attestation-policy": "add list show test activate retire",
          "quote": "show verify simulate", "collateral": "import show check sign push",
          "key": "list add root-init create adoption promote rotate retire revoke",
