@@ -97,7 +97,10 @@ void tr_peer_attestation(struct tr_peer *p, struct tr_http_req *r, struct tr_vie
 	if (tr_record_from_query(&query_def, query, &arena, &q, &err) ||
 	    tr_b64_get(q.challenge, TR_B64_URL, &s->challenge, &err) || s->challenge.n < TR_QUOTE_CHALLENGE_MIN ||
 	    s->challenge.n > TR_QUOTE_CHALLENGE_MAX)
-		refuse(r, 400, "challenge_missing", "name a challenge of yours: ?challenge= and 16 to 64 bytes as base64url");
+		refuse(r, 400, "challenge_missing", "name a challenge of yours: ?challenge= and 48 bytes as base64url (16 to 64, not 32)");
+	else if (s->challenge.n == TR_QUOTE_CHALLENGE_SERVER)
+		refuse(r, 400, "challenge_reserved",
+		       "challenges of 32 bytes are the hub's: with the answer, a copy of this agent's key could register elsewhere; name 48 bytes");
 	else if (tr_quoter_ask(p->quoter, tr_buf_view(&s->challenge), on_quoted, s, &err))
 		refuse(r, 503, "busy", "too many ask for evidence at once; try again later");
 	else {

@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 #define TIMEOUT_MS 10000
-#define CHALLENGE 32
+#define CHALLENGE 48 /* not the hub's length: TR_QUOTE_CHALLENGE_SERVER */
 
 /* A question to the hub about one agent, and who waits for its answer. */
 struct waiter {

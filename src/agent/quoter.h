@@ -9,6 +9,8 @@
 
 #define TR_QUOTE_CHALLENGE_MIN 16
 #define TR_QUOTE_CHALLENGE_MAX 64
+/* The hub's have this length, which report data count in: whoever calls an agent never gets what the hub would take. */
+#define TR_QUOTE_CHALLENGE_SERVER 32
 #define TR_QUOTES_WAITING_MAX 8
 
 /* The process; never returns. */

@@ -216,8 +216,8 @@ def self_signed(key):
 
 
 def test_evidence_for_who_asks(lab, alice):
-    for _ in range(2):
-        challenge = os.urandom(32)
+    for n in (16, 48):
+        challenge = os.urandom(n)
         asked = base64.urlsafe_b64encode(challenge).decode().rstrip("=")
         r = call(alice.port, "GET", f"/attestation?challenge={asked}", None, {}, context())
         assert r.status == 200, r
@@ -231,6 +231,22 @@ def test_evidence_for_who_asks(lab, alice):
     for bad in ("", "?challenge=", "?challenge=AAAA", "?challenge=" + "A" * 200):
         r = call(alice.port, "GET", "/attestation" + bad, None, {}, context())
         assert refused(r) == (400, "challenge_missing"), bad
+
+
+def test_nobody_registers_with_evidence_that_the_agent_made_for_who_asked(lab, alice):
+    """A copy of the folder elsewhere has the key, not the TEE: it has the original quote for the server's challenge."""
+    key = ser.load_pem_private_key((alice.state / "device.key").read_bytes(), None)
+    with client.Connection(lab.server.agents, lab.server.ca.read_bytes(), (alice.state / "cert.pem").read_text(), key) as conn:
+        challenge = conn.challenge()
+        asked = base64.urlsafe_b64encode(challenge).decode().rstrip("=")
+        r = call(alice.port, "GET", f"/attestation?challenge={asked}", None, {}, context())
+        got = r.json()
+        data = {k: got.get(k) for k in ("quote", "kind", "evidence")}
+        body = {"agent_id": "alice", "agent_type": got.get("agent_type", "agent"),
+                "attestation_data": {**data, "public_key": client.public_pem(key), "challenge": client.b64(challenge)}}
+        relayed = conn.request("POST", "/api/v1/agents/register", json.dumps(body).encode(), {"Content-Type": "application/json"})
+    assert relayed.status != 201, relayed
+    assert refused(r) == (400, "challenge_reserved")
 
 
 # ---- trust in peers ----
