@@ -77,6 +77,7 @@ void tr_run_reload(struct tr_runner *r)
 	     !tr_view_eq(old.conf.bpf_content, r->state.conf.bpf_content)) &&
 	    tr_run_open_eye(r, &err))
 		tr_log_err(TR_LOG_ERROR, "bpf_setting_invalid", &err, "hint", err.pub, NULL);
+	tr_run_open_attest(r);
 	tr_state_done(&old);
 	tr_link_close(&r->link);
 	tr_log(TR_LOG_INFO, "reloaded", "servers", tr_fmt_view(r->state.conf.servers), NULL);

@@ -9,6 +9,7 @@
 #include "codec/text.h"
 
 #define PAUSE_MS 1000
+#define UNASKED_MS UINT64_C(3600000) /* no policy judges this agent's type: nobody waits for its evidence */
 #define LOOK_AGAIN_MS UINT64_C(600000) /* a source that was named and is not there may come */
 
 void tr_run_open_attest(struct tr_runner *r)
@@ -55,6 +56,16 @@ uint64_t tr_run_attest_in_ms(const struct tr_runner *r)
 	return (uint64_t)due > pause ? (uint64_t)due : pause;
 }
 
+/* How long to wait after a failure. */
+static uint64_t pause_ms(const struct tr_attesting *a, bool unasked)
+{
+	uint32_t random = tr_random32();
+
+	return a->unusable.code ? LOOK_AGAIN_MS
+	       : unasked	? tr_jitter_ms(UNASKED_MS, random)
+				: tr_backoff_ms(a->failures, TR_BACKOFF_CAP_MS, random);
+}
+
 static void note(struct tr_runner *r, struct tr_buf *arena, struct tr_attestation *now, enum tr_code rc, const struct tr_err *why)
 {
 	struct tr_attesting *a = &r->attesting;
@@ -62,6 +73,8 @@ static void note(struct tr_runner *r, struct tr_buf *arena, struct tr_attestatio
 	uint64_t mono = tr_mono_ms();
 
 	if (rc) {
+		bool unasked = tr_view_is(now->code, "no_policy");
+
 		a->failures++;
 		/* What was good stays until it ends, unless the server has learned better. */
 		if (tr_view_is(a->last.state, "verified") && a->last.expires_at > tr_run_now_ms(r) &&
@@ -78,8 +91,8 @@ static void note(struct tr_runner *r, struct tr_buf *arena, struct tr_attestatio
 			now->why = tr_view_str(why->pub);
 		now->failed_at = tr_run_now_ms(r);
 		now->failures = a->failures;
-		a->not_before = mono + (a->unusable.code ? LOOK_AGAIN_MS : tr_backoff_ms(a->failures, TR_BACKOFF_CAP_MS, tr_random32()));
-		tr_log_err(TR_LOG_ERROR, "not_attested", why, "server", r->link.url, "attempt", tr_fmt("%u", a->failures), NULL);
+		a->not_before = mono + pause_ms(a, unasked);
+		tr_log_err(unasked ? TR_LOG_INFO : TR_LOG_ERROR, "not_attested", why, "server", r->link.url, "attempt", tr_fmt("%u", a->failures), NULL);
 	} else {
 		a->failures = 0;
 		a->not_before = mono + PAUSE_MS;

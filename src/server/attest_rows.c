@@ -274,7 +274,9 @@ void tr_attest_refuse(struct tr_attest *m, int status, const char *slug, const c
 	r->status = status;
 	(void)snprintf(r->slug, sizeof(r->slug), "%s", slug);
 	(void)snprintf(r->sentence, sizeof(r->sentence), "%s", sentence);
-	put_event(m, TR_EV_REGISTRATION_REFUSED, 3, r->slug, NULL, NULL);
+	/* A TPM that nobody asked for is no incident: a fleet of them would look like an attack. */
+	if (strcmp(slug, "no_policy") != 0)
+		put_event(m, TR_EV_REGISTRATION_REFUSED, 3, r->slug, NULL, NULL);
 	tx = tr_tx_new(c);
 	(void)spend(m, tx);
 	put_audit(m, tx, "refused", r->slug);

@@ -4,6 +4,7 @@
 import datetime
 import json
 import os
+import signal
 import time
 
 import pytest
@@ -201,6 +202,20 @@ def test_evidence_of_a_kind_that_the_policy_does_not_take(site):
     assert m.stop() == 0
 
 
+def test_where_no_policy_asks_nobody_is_alarmed(site):
+    m = site.tee("tdx", agent_type="unasked").start()
+    assert m.refused("no_policy")["state"] == "refused"
+    beats = m.beats()
+    until(lambda: m.beats() >= beats + 3)
+    assert m.log().count("event=not_attested") == 1  # and not again and again
+    assert not site.events("agent_registration_failure", m.id)
+    # Once somebody asks, a command spares the wait.
+    site.policy("unasked", evidence=["tdx"], roots=[site.root("tdx")], measurements="any")
+    site.operators.send("reattest", [m.id])
+    assert m.verified()["policy"] == "unasked"
+    assert m.stop() == 0
+
+
 # ---- none at all ----
 
 @pytest.mark.skipif(os.path.exists("/sys/kernel/config/tsm/report"), reason="this machine is a TEE")
@@ -225,6 +240,19 @@ def test_none_means_none(site):
     until(lambda: m.beats() >= 2)
     assert m.row() is None and m.show() == {"source": "", "problem": "", "attestation": None}
     assert "not_attested" not in m.log() and "tee_not_usable" not in m.log()
+    assert m.stop() == 0
+
+
+def test_a_source_that_is_named_later_needs_no_restart(site):
+    m = site.tee("tdx")
+    later = (m.state / "tee.json").read_bytes()
+    m.use("none")
+    m.start()
+    until(lambda: m.beats() >= 1)
+    assert m.row() is None
+    (m.state / "tee.json").write_bytes(later)
+    m.process.send_signal(signal.SIGHUP)
+    assert m.verified()["kind"] == "tdx"
     assert m.stop() == 0
 
 
