@@ -168,14 +168,6 @@ class Question:
         return obey.read_delivery(r.body)["commands"]
 
 
-def until(what, seconds=5, step=0.02):
-    end = time.monotonic() + seconds
-    while not (got := what()):
-        assert time.monotonic() < end, f"not within {seconds} s"
-        time.sleep(step)
-    return got
-
-
 class Orders:
     """What an operator does, by the API."""
 

@@ -2,13 +2,13 @@
 """A server that trusts one vendor of TEEs, which is in Python: its collateral is in, a policy for it is active."""
 
 import hashlib
-import time
 
 import simtee
 from attesting import Attester, Operator, bundle, policy
 from authority import Authority
 from client import release
 from harness import Server, call
+from waiting import until
 from world import World
 
 
@@ -42,13 +42,3 @@ class Lab:
 
     def events(self, kind):
         return self.server.api("GET", f"/api/v1/events?kind={kind}&limit=50").json()["events"]
-
-
-def until(fn, seconds=10):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = fn()
-        if value:
-            return value
-        time.sleep(0.05)
-    raise AssertionError("it never came")

@@ -24,19 +24,10 @@ from attesting import Operator, read_token
 from authority import Authority
 from client import Connection, private_pem, spki
 from harness import AgentProgram, Server, call, context, free_port, program
+from waiting import until
 from world import name
 
 CONFIG = "heartbeat_seconds: 1\nclock: {source: trusted}\n"
-
-
-def until(fn, seconds=15, why=""):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = fn()
-        if value:
-            return value
-        time.sleep(0.05)
-    raise AssertionError(f"it never came: {why}")
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -80,7 +71,7 @@ class Peer(AgentProgram):
 
     def up(self):
         self.start()
-        until(lambda: self.ready(), 30, self.log())
+        until(self.ready, 30, self.log)
         return self
 
     def ready(self):

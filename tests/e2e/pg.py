@@ -178,16 +178,6 @@ class Postgres:
         shutil.rmtree(self.base, ignore_errors=True)
 
 
-def eventually(check, seconds=10):
-    end = time.monotonic() + seconds
-    while True:
-        value = check()
-        if value:
-            return value
-        assert time.monotonic() < end, "not in time"
-        time.sleep(0.1)
-
-
 class Beating(threading.Thread):
     """An agent that never stops: each pulse's status."""
 

@@ -7,9 +7,9 @@ import pathlib
 import re
 import time
 
-from harness import AgentProgram, Server, program
-from lab import until
+from harness import AgentProgram, Server
 from obeying import Operators
+from waiting import until
 from world import name
 
 GOLD, OTHER = "11" * 48, "5a" * 48

@@ -18,9 +18,10 @@ import client
 import keyset
 import obey
 import scripted
-from commanded import Authority, Orders, until
+from commanded import Authority, Orders
 from harness import AgentProgram, Server, faketime, needs_faketime
 from ordering import HOUR, MIN, PROBLEM, Ordering, notes
+from waiting import until
 from world import name
 
 @pytest.fixture

@@ -11,8 +11,9 @@ import pytest
 import client
 import keyset
 import obey
-from commanded import CONFIG, Authority, Obedient, Orders, now_ms, until
+from commanded import CONFIG, Authority, Obedient, Orders, now_ms
 from harness import Server, call, context
+from waiting import until
 
 
 @pytest.fixture(scope="module")

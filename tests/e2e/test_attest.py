@@ -14,7 +14,8 @@ import simtee
 from attesting import bundle, policy, read_token, read_token_by_jwks, report_data, request_headers
 from client import b64, make_key, public_pem, spki
 from harness import call, context
-from lab import Lab, until
+from lab import Lab
+from waiting import until
 from world import name
 
 

@@ -9,8 +9,7 @@ from authority import Authority
 from client import release
 from harness import call
 from nodes import Pair
-from pg import eventually
-from world import World
+from waiting import until
 
 
 @pytest.fixture
@@ -29,12 +28,12 @@ def test_what_one_node_judged_counts_at_the_other(pair):
     operator = Operator(a, Authority(a))
     assert operator.push(bundle(vendor, 1)).status == 201
     operator.put_in_force(policy(vendor))
-    eventually(lambda: b.api("GET", "/api/v1/collateral").json()["in_force"]["good"], 3)
-    eventually(lambda: call(b.agents, "GET", "/.well-known/jwks.json").json()["keys"], 5)
+    until(lambda: b.api("GET", "/api/v1/collateral").json()["in_force"]["good"], 3)
+    until(lambda: call(b.agents, "GET", "/.well-known/jwks.json").json()["keys"], 5)
     agent = Attester(a, vendor)
     agent.statement = release(pair.world.release_key, agent.sha256)
     assert agent.register(pair.world.token).status == 201
-    eventually(lambda: b.api("GET", f"/api/v1/agents/{agent.node_id}").status == 200, 3)
+    until(lambda: b.api("GET", f"/api/v1/agents/{agent.node_id}").status == 200, 3)
     # Policy and collateral came in at a; b judges by them.
     pair.at(b, agent)
     with agent.mtls() as c:
@@ -43,7 +42,7 @@ def test_what_one_node_judged_counts_at_the_other(pair):
         assert r.status == 201 and r.json()["policy"] == "lab", r
     verdict = r.json()["verdict"]
     read_token(r.json()["token"], b.ca.read_bytes())
-    eventually(lambda: a.api("GET", f"/api/v1/agents/{agent.node_id}").json()["attestation"], 3)
+    until(lambda: a.api("GET", f"/api/v1/agents/{agent.node_id}").json()["attestation"], 3)
     assert a.api("GET", f"/api/v1/agents/{agent.node_id}").json()["attestation"]["verdict"] == verdict
     # A challenge that was spent at b is spent at a, where it would have been good too.
     pair.at(a, agent)
@@ -58,6 +57,6 @@ def test_what_one_node_judged_counts_at_the_other(pair):
     def refused():
         with agent.mtls() as c:
             return code_of(agent.attest(c)) == (403, "no_policy")
-    eventually(refused, 3)
+    until(refused, 3)
     # One result key for both.
     assert len([k for k in a.api("GET", "/api/v1/admin/keys").json()["keys"] if k["role"] == "result"]) == 1

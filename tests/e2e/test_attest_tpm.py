@@ -9,7 +9,8 @@ import pytest
 import softtpm
 from attesting import b64, bundle
 from client import public_pem, spki
-from lab import Lab, until
+from lab import Lab
+from waiting import until
 
 POLICY = json.dumps({"name": "servers", "agent_types": ["server"], "evidence": ["tpm"], "roots": ["tpm"],
                      "tpm": {"ak": ["activated"], "pcrs": {"0": bytes(32).hex(), "7": bytes(32).hex()}}})

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from lab import until
 from proving import OTHER, Simulated
+from waiting import until
 
 UTC = datetime.timezone.utc
 

@@ -13,7 +13,8 @@ import pytest
 import pg as postgres
 from commanded import Authority, Obedient, Orders
 from harness import program
-from pg import Asking, eventually
+from pg import Asking
+from waiting import until
 from world import name
 
 CONFIG = "clock:\n  source: trusted\nattestation:\n  mode: audit\n"
@@ -137,7 +138,7 @@ def test_a_restored_server_gives_nothing_out_again(kind, server, tmp_path):
     told = restore(server, file)
     assert digest(told) == digest(said), "what was backed up"
     server.start()
-    eventually(lambda: server.audit(limit=500))
+    until(lambda: server.audit(limit=500))
     assert numbers(server) >= before, "all of it is there"
     # The agent goes on as if nothing had been, by the ticket and chain that it has.
     assert pulse(agent).status == 200
@@ -151,7 +152,7 @@ def test_a_restored_server_gives_nothing_out_again(kind, server, tmp_path):
     assert Obedient.__mro__[1](server, name("again")).register(made_late).status in (401, 403)
     # Commands: the same orders, other numbers; what the agent has done meanwhile it may say.
     again = []
-    eventually(lambda: again.extend(agent.fetch()) or len(again) == 2)
+    until(lambda: again.extend(agent.fetch()) or len(again) == 2)
     assert {o["cmd_id"].hex() for _, _, o in again} == {left["id"], also["id"]}
     assert all((f["line"], f["seq"]) not in given and f["line"] > max(line for line, _ in given) for _, f, _ in again)
     for c in again:
@@ -190,7 +191,7 @@ def test_restored_twice_is_fenced_twice(kind, server, tmp_path):
 def test_a_backup_under_load_is_of_one_moment(server, tmp_path):
     """A token and its audit entry are one transaction: no backup has one without the other."""
     asking = [Asking(server, f"load{i}") for i in range(2)]
-    eventually(lambda: asking[0].acknowledged)
+    until(lambda: asking[0].acknowledged)
     had = []
     for n in range(5):
         file = tmp_path / f"{n}.db"
@@ -203,7 +204,7 @@ def test_a_backup_under_load_is_of_one_moment(server, tmp_path):
         assert set(tokens) == audited
         assert acknowledged <= set(tokens.values()), "acknowledged before, and not in it"
         had.append(len(tokens))
-        eventually(lambda: {x for a in asking for x in a.acknowledged} - acknowledged)
+        until(lambda: {x for a in asking for x in a.acknowledged} - acknowledged)
     for a in asking:
         a.end()
     assert had == sorted(had) and had[-1] > had[0]

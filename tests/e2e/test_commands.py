@@ -7,8 +7,9 @@ import pytest
 
 import client
 import obey
-from commanded import CONFIG, HOUR, Authority, Obedient, now_ms, raw_command, until
+from commanded import CONFIG, HOUR, Authority, Obedient, now_ms, raw_command
 from harness import Server
+from waiting import until
 from world import name
 
 

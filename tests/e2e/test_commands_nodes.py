@@ -7,10 +7,11 @@ import time
 import pytest
 
 import pg as postgres
-from commanded import Authority, Obedient, Orders, until
+from commanded import Authority, Obedient, Orders
 from harness import Server
 from nodes import Node, ready
 from pg import CONFIG
+from waiting import until
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,8 @@ from cryptography.hazmat.primitives.asymmetric import x25519
 import client
 import messages
 from harness import ROOT, free_port, program
-from meeting import Lab, PythonPeer, until
+from meeting import Lab, PythonPeer
+from waiting import until
 
 DOMAIN = "e2e.example"
 

@@ -8,7 +8,6 @@ import os
 import re
 import sqlite3
 import subprocess
-import time
 
 import pytest
 from cryptography.exceptions import InvalidSignature
@@ -18,19 +17,10 @@ from authority import (EPOCH, KEYS, ROOTS, THRESHOLD, Authority, chain, change, 
                        payload_of, signed, states)
 from client import Agent, key_id, public_pem, spki
 from harness import call, context, program
+from waiting import until
 from world import name
 
 CONFIG = "heartbeat_seconds: 1\nclock: {source: trusted}\nattestation: {mode: audit}\n"
-
-
-def eventually(check, seconds=10):
-    end = time.monotonic() + seconds
-    while True:
-        found = check()
-        if found:
-            return found
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def refused(r, status, code):
@@ -69,7 +59,7 @@ def roots(server):
 
 def test_init_names_its_keys(server):
     [k] = keys(server)
-    [ca] = eventually(lambda: keys(server, "ca"))
+    [ca] = until(lambda: keys(server, "ca"))
     assert k["state"] == "primary" and k["origin"] == "sealed" and k["version"] == 1 and k["signs"] and k["usable"]
     assert ca["state"] == "primary" and ca["origin"] == "file" and ca["usable"] and not ca["signs"]
     assert "sealed" not in k
@@ -108,7 +98,7 @@ def test_a_chain_that_grows(server, roots):
         client.verify_keyset(newest.body, old)
     # One that enrols now does so with the roots of now.
     assert Agent(server, name()).register(server.make_token()).status == 201
-    published = [e["detail"]["epoch"] for e in eventually(lambda: events(server, "keyset_published"))]
+    published = [e["detail"]["epoch"] for e in until(lambda: events(server, "keyset_published"))]
     assert published == [3, 2]
 
 
@@ -180,7 +170,7 @@ def test_rotation(server, roots):
     for pid, role in server.roles().items():
         if role == "keys":
             os.kill(pid, 9)
-    eventually(lambda: keys(server)[1]["signs"])
+    until(lambda: keys(server)[1]["signs"])
     assert change(server, "retire", old["id"], reason="over").json()["state"] == "retired"
     refused(change(server, "retire", old["id"]), 409, "already_ended")
     told = roots.next(drop=[der(old)])
@@ -193,7 +183,7 @@ def test_rotation(server, roots):
     told = roots.next(drop=[der(new)])
     assert {(c["from"], c["to"]) for c in told["changes"]} == {("primary", "retired"), ("active", "primary")}
     assert states(server) == ["retired", "retired", "primary"] and keys(server)[2]["signs"]
-    moves = [(e["detail"]["from"], e["detail"]["to"]) for e in reversed(eventually(
+    moves = [(e["detail"]["from"], e["detail"]["to"]) for e in reversed(until(
         lambda: len(events(server, "key_state_changed")) >= 10 and events(server, "key_state_changed")))
         if e["detail"]["role"] == "command"]
     assert moves == [(None, "prepared"), ("prepared", "active"), ("primary", "retiring"), ("active", "primary"),
@@ -213,11 +203,11 @@ def test_revocation(server, roots):
     assert states(server) == ["revoked", "primary"] and keys(server)[1]["signs"]
     refused(change(server, "revoke", first["id"]), 409, "already_ended")
     refused(change(server, "promote", first["id"]), 409, "already_ended")
-    [alert] = eventually(lambda: alerts(server, "revocation_unpublished"))
+    [alert] = until(lambda: alerts(server, "revocation_unpublished"))
     assert alert["severity"] == 1 and alert["subject"] == f"key:{first['id'][:16]}"
     told = roots.next(revoke=[bytes.fromhex(first["id"])])
     assert told["changes"] == [] and told["revocation_number"] == 1
-    eventually(lambda: not alerts(server, "revocation_unpublished"))
+    until(lambda: not alerts(server, "revocation_unpublished"))
     # A keyset revokes by itself, too, and with the last key goes the ability to sign.
     told = roots.next(revoke=[bytes.fromhex(second["id"])])
     assert told["changes"] == [{"id": second["id"], "role": "command", "from": "primary", "to": "revoked"}]
@@ -241,11 +231,11 @@ def test_planned_retirement(server, roots):
     second = make_key(server)
     roots.next(add=[("command", der(second))], no_sign_after=[(der(first), client.now_ms() + 1500)])
     assert states(server) == ["primary", "active"]
-    eventually(lambda: states(server) == ["retiring", "primary"])
+    until(lambda: states(server) == ["retiring", "primary"])
     assert keys(server)[1]["signs"] and keys(server)[0]["no_sign_after"]
     # With the grace behind it, it is over.
     roots.next(no_sign_after=[(der(first), client.now_ms() - 5 * 3600 * 1000)])
-    eventually(lambda: states(server) == ["retired", "primary"])
+    until(lambda: states(server) == ["retired", "primary"])
 
 
 def test_agents_that_lag(server, roots):
@@ -303,18 +293,18 @@ def test_an_agent_knows_more_than_the_server(server, roots):
     assert agent.register(server.make_token()).status == 201
     with agent.mtls() as c:
         assert agent.pulse(c, keyset_epoch=2).status == 200
-    [alert] = eventually(lambda: alerts(server, "keyset_behind"))
+    [alert] = until(lambda: alerts(server, "keyset_behind"))
     assert agent.node_id in alert["summary"] and alert["severity"] == 1
     roots.next()
-    eventually(lambda: not alerts(server, "keyset_behind"))
+    until(lambda: not alerts(server, "keyset_behind"))
 
 
 def test_a_keyset_that_runs_out(server, roots):
     roots.next(days=20)
-    [alert] = eventually(lambda: alerts(server, "keyset_expiring"))
+    [alert] = until(lambda: alerts(server, "keyset_expiring"))
     assert "19 days" in alert["summary"] or "20 days" in alert["summary"]
     roots.next()
-    eventually(lambda: not alerts(server, "keyset_expiring"))
+    until(lambda: not alerts(server, "keyset_expiring"))
 
 
 # ---- release keys ----
@@ -438,7 +428,7 @@ def test_another_seal_key(server, roots):
     server.start()
     [k] = keys(server)
     assert k["state"] == "primary" and not k["usable"] and not k["signs"]
-    [alert] = eventually(lambda: alerts(server, "key_unusable"))
+    [alert] = until(lambda: alerts(server, "key_unusable"))
     assert alert["severity"] == 1 and "seal.key" in alert["action"]
     ready = call(server.operators, "GET", "/readyz").json()
     assert ready["ready"] and ready["command_key"] is False
@@ -508,6 +498,6 @@ def test_an_installation_from_before(make_server):
 def test_only_command_keys_are_made(server):
     for role in ("ca", "operator", "release", "root"):
         refused(server.api("POST", "/api/v1/admin/keys", {"role": role}), 400, "out_of_range")
-    [ca] = eventually(lambda: keys(server, "ca"))
+    [ca] = until(lambda: keys(server, "ca"))
     for how in ("promote", "retire", "revoke"):
         refused(change(server, how, ca["id"], reason="x"), 409, "not_here")

@@ -10,7 +10,8 @@ import pytest
 
 import client
 from authority import keys, make_key, change
-from commanded import Authority, Obedient, Orders, raw_command, until
+from commanded import Authority, Obedient, Orders, raw_command
+from waiting import until
 
 CONFIG = "heartbeat_seconds: 5\nclock:\n  source: trusted\nattestation:\n  mode: audit\n"
 

@@ -16,6 +16,7 @@ import pulse as pulses
 from client import make_key
 from harness import program
 from test_cli import OK, REFUSED, Cli, rows, terminal
+from waiting import until
 from world import World, name
 
 CONFIG = "heartbeat_seconds: 1\nclock:\n  source: trusted\n"
@@ -52,17 +53,6 @@ def refused(world, path, body, status, code, method="POST"):
     p = post(world, path, body, status, method)
     assert p["code"] == code and len(p["detail"]) > 20, p
     return p
-
-
-def soon(check, seconds=10):
-    """What check() gives once it gives anything."""
-    end = time.monotonic() + seconds
-    while True:
-        got = check()
-        if got:
-            return got
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.1)
 
 
 def alive(world, beats=1, token=None, **change):
@@ -167,7 +157,7 @@ def test_events_are_kept_with_their_evidence(world, cli):
         assert a.send_pulse(c, sent).status == 200
         r = a.send_pulse(c, sent)
         assert r.status == 409 and r.json()["code"] == "replay", r
-    e = soon(lambda: get(world, f"/api/v1/agents/{a.node_id}/events?kind=replay")["events"])[0]
+    e = until(lambda: get(world, f"/api/v1/agents/{a.node_id}/events?kind=replay")["events"])[0]
     assert e["agent"] == a.node_id and e["source"] == "127.0.0.1" and e["evidence"] == ""
     one = get(world, f"/api/v1/events/{e['seq']}")
     assert base64.b64decode(one["evidence"]) == sent[:2048]
@@ -192,7 +182,7 @@ def test_an_alert_from_its_cause_to_its_end(world, cli):
     a = alive(world, 2)
     assert say(a, binary_hash=OTHER).status == 200
     assert world.agent(a.node_id)["verdict"] == "unknown_binary"
-    alert = soon(lambda: alerts_of(world, a))[0]
+    alert = until(lambda: alerts_of(world, a))[0]
     assert (alert["kind"], alert["severity"], alert["state"]) == ("binary_changed", 1, "open"), alert
     assert alert["summary"] and a.node_id in alert["action"] and alert["opened_at"]
     assert get(world, f"/api/v1/alerts/{alert['id']}") == alert
@@ -213,7 +203,7 @@ def test_an_alert_from_its_cause_to_its_end(world, cli):
     refused(world, f"/api/v1/alerts/{alert['id']}/resolve", {}, 400, "malformed")
     assert "is closed" in cli("alert", "resolve", alert["id"], "--reason", "host was rebuilt")
     assert audited(world, "alert.resolve", alert["id"])["detail"] == {"reason": "host was rebuilt"}
-    over = soon(lambda: [x for x in get(world, "/api/v1/alerts?state=resolved")["alerts"] if x["id"] == alert["id"]])[0]
+    over = until(lambda: [x for x in get(world, "/api/v1/alerts?state=resolved")["alerts"] if x["id"] == alert["id"]])[0]
     assert over["state"] == "resolved" and "host was rebuilt" in over["resolved_why"] and over["resolved_at"]
     assert get(world, f"/api/v1/alerts/{alert['id']}")["state"] == "resolved"
     assert not [x for x in alerts_of(world, a) if x["id"] == alert["id"]]
@@ -244,7 +234,7 @@ def test_an_acknowledgement_outlives_a_restart(make_server):
     w = World(make_server(config=CONFIG).start())
     a = alive(w, 2)
     say(a, binary_hash=OTHER)
-    ident = soon(lambda: alerts_of(w, a))[0]["id"]
+    ident = until(lambda: alerts_of(w, a))[0]["id"]
     post(w, f"/api/v1/alerts/{ident}/ack", {"reason": "mine"})
     window = post(w, "/api/v1/maintenance", {"scope": "fleet", "minutes": 60, "reason": "r"}, 201)
     post(w, f"/api/v1/agents/{a.node_id}/expect", {"hash": "cd" * 32, "minutes": 60, "reason": "r"})
@@ -280,7 +270,7 @@ def test_an_expected_update_is_no_alert(world, cli):
 def test_what_runs_is_accepted(world, cli):
     a = alive(world, 2)
     say(a, binary_hash=OTHER)
-    assert soon(lambda: alerts_of(world, a))
+    assert until(lambda: alerts_of(world, a))
     said = cli("agent", "explain", a.node_id)
     assert "unknown_binary" in said and OTHER.hex() in said and "do:" in said
     assert json.loads(cli("agent", "explain", a.node_id, "--json"))["checks"]
@@ -373,7 +363,7 @@ def test_a_forked_identity_is_reset(world, cli):
 def test_a_reset_survives_a_restart(make_server):
     w = World(make_server(config=CONFIG).start())
     a, _ = fork(w)
-    soon(lambda: alerts_of(w, a))
+    until(lambda: alerts_of(w, a))
     time.sleep(6)  # one sweep
     w.server.kill()
     w.server.start()
@@ -413,17 +403,17 @@ def test_maintenance(world, cli):
     row = next(r for r in rows(cli("maintenance", "list")) if r["ID"] == ident)
     assert (row["STATE"], row["SCOPE"], row["TARGET"], row["REASON"]) == ("running", "agent", a.node_id, "new disk")
     audited(world, "maintenance.add", ident)
-    soon(lambda: world.agent(a.node_id)["in_maintenance"])
+    until(lambda: world.agent(a.node_id)["in_maintenance"])
     # One that begins later is only announced.
     later = cli("maintenance", "add", "partition", "island", "--from", "1h", "--for", "2h", "--reason", "r", "-q").strip()
     assert next(r for r in rows(cli("maintenance", "list")) if r["ID"] == later)["STATE"] == "announced"
 
-    missed = soon(lambda: [x for x in alerts_of(world, b) if x["kind"] == "silence"], 40)
+    missed = until(lambda: [x for x in alerts_of(world, b) if x["kind"] == "silence"], 40)
     assert missed[0]["severity"] in (2, 4)
     assert not [x for x in alerts_of(world, a) if x["kind"] == "silence"]
     assert world.agent(b.node_id)["reachability"] in ("missed", "lost")
     assert say(b).status == 200
-    soon(lambda: not [x for x in alerts_of(world, b) if x["kind"] == "silence"])
+    until(lambda: not [x for x in alerts_of(world, b) if x["kind"] == "silence"])
 
     assert "is over" in cli("maintenance", "end", ident)
     audited(world, "maintenance.end", ident)

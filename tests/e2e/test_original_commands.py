@@ -12,8 +12,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from commanded import Authority, Obedient, Orders, until
+from commanded import Authority, Obedient, Orders
 from harness import Server, call, program
+from waiting import until
 
 RAW = (serialization.Encoding.Raw, serialization.PublicFormat.Raw)
 

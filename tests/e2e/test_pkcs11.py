@@ -16,8 +16,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from client import Agent
-from commanded import Authority, Obedient, Orders, until
+from commanded import Authority, Obedient, Orders
 from harness import ROOT, call, program
+from waiting import until
 from world import name
 
 PIN = "4711-troth"

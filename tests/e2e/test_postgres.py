@@ -8,7 +8,8 @@ import pytest
 
 import pg as postgres
 from harness import program
-from pg import CONFIG, Beating, eventually
+from pg import CONFIG, Beating
+from waiting import until
 from world import World, name
 
 
@@ -42,8 +43,8 @@ def test_an_installation_in_a_database(pg, make_server):
     with quiet.mtls() as c:
         assert quiet.pulse(c).status == 200
     beating = Beating(a)
-    eventually(lambda: w.agent(quiet.node_id)["verdict"] == "lost", 40)
-    alert = eventually(lambda: [x for x in server.api("GET", "/api/v1/alerts").json()["alerts"] if x["severity"] == 2])
+    until(lambda: w.agent(quiet.node_id)["verdict"] == "lost", 40)
+    alert = until(lambda: [x for x in server.api("GET", "/api/v1/alerts").json()["alerts"] if x["severity"] == 2])
     assert alert[0]["subject"] == f"agent:{quiet.node_id}"
     assert w.agent(a.node_id)["verdict"] == "ok"
     beating.end()

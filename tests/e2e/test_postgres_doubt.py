@@ -10,7 +10,8 @@ import time
 import pytest
 
 from harness import free_port
-from pg import CONFIG, Asking, Beating, eventually, notes, writable
+from pg import CONFIG, Asking, Beating, notes, writable
+from waiting import until
 from world import World
 
 
@@ -27,10 +28,10 @@ def test_a_database_killed_at_any_moment_keeps_what_was_acknowledged(world, pg):
     asking = [Asking(world.server, f"kill{i}") for i in range(3)]
     for _ in range(4):
         had = sum(len(a.acknowledged) for a in asking)
-        eventually(lambda: sum(len(a.acknowledged) for a in asking) > had + 3, 20)
+        until(lambda: sum(len(a.acknowledged) for a in asking) > had + 3, 20)
         pg.kill()
         pg.start()
-    eventually(lambda: writable(world), 15)
+    until(lambda: writable(world), 15)
     for a in asking:
         a.end()
     there = notes(world)
@@ -46,15 +47,15 @@ def test_a_database_that_hangs_is_away_and_not_a_reason_to_die(world, pg):
     a = world.enrol()
     beating = Beating(a)
     asking = Asking(world.server, "hang")
-    eventually(lambda: asking.acknowledged)
+    until(lambda: asking.acknowledged)
     pg.freeze()
     try:
-        eventually(lambda: "event=store_away" in world.server.read_log(), 20)
+        until(lambda: "event=store_away" in world.server.read_log(), 20)
         time.sleep(2)
         assert world.agent(a.node_id)["verdict"] == "ok"
     finally:
         pg.thaw()
-    eventually(lambda: writable(world), 30)
+    until(lambda: writable(world), 30)
     asking.end()
     beating.end()
     there = notes(world)
@@ -79,7 +80,7 @@ def test_a_database_that_forgot_is_not_gone_on_with(pg, make_server):
             pass  # it begins again in the middle of this
         return "event=database_changed" in server.read_log()
 
-    eventually(noticed)
+    until(noticed)
     server.wait_ready()
     assert before != "another" and "one" in {t["note"] for t in server.api("GET", "/api/v1/tokens").json()["tokens"]}
     server.stop()
@@ -153,7 +154,7 @@ def test_a_commit_in_doubt_is_asked_about_and_never_guessed(pg, make_server):
         if status == 503:
             assert "nothing was stored" in r.json()["detail"], r
         assert (f"{how}-{n}" in notes(world)) == (status == 201)
-        eventually(lambda: writable(world), 15)
+        until(lambda: writable(world), 15)
     server.stop()
     # What memory says and what is stored are the same.
     server.start()

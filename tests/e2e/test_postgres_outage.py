@@ -7,7 +7,8 @@ import time
 import pytest
 
 from harness import call
-from pg import CONFIG, Asking, Beating, eventually, notes, writable
+from pg import CONFIG, Asking, Beating, notes, writable
+from waiting import until
 from world import World
 
 OUTAGE_S = int(os.environ.get("TROTH_OUTAGE_S", "20"))
@@ -26,10 +27,10 @@ def test_an_outage_judges_nobody_and_loses_nothing(world, pg):
     agents = [world.enrol() for _ in range(3)]
     beats = [Beating(a) for a in agents]
     asking = Asking(world.server, "outage")
-    eventually(lambda: len(asking.acknowledged) > 5)
+    until(lambda: len(asking.acknowledged) > 5)
     pg.stop()
     gone = time.monotonic()
-    eventually(lambda: asking.refused)
+    until(lambda: asking.refused)
     while time.monotonic() - gone < OUTAGE_S:
         assert {world.agent(a.node_id)["verdict"] for a in agents} <= {"ok", "pending"}
         ready = call(world.server.operators, "GET", "/readyz")
@@ -37,7 +38,7 @@ def test_an_outage_judges_nobody_and_loses_nothing(world, pg):
             assert (ready.status, ready.json()["parts"]["store"]) == (503, False), ready
         time.sleep(1)
     pg.start()
-    eventually(lambda: writable(world), 15)
+    until(lambda: writable(world), 15)
     asking.end()
     assert all(b.end() > OUTAGE_S for b in beats)
     assert {world.agent(a.node_id)["verdict"] for a in agents} == {"ok"}
@@ -61,7 +62,7 @@ def test_a_restart_of_the_database_is_over_in_a_moment(pg, make_server, how):
     assert writable(world)
     pg.stop()
     pg.start()
-    eventually(lambda: writable(world), 3)
+    until(lambda: writable(world), 3)
     assert world.server.audit(limit=1), "and the twin that reads"
     world.server.stop()
     assert "role_died" not in world.server.read_log(), world.server.read_log()

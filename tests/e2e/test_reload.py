@@ -16,6 +16,7 @@ import pytest
 from client import Agent
 from harness import call, context, free_port, program
 import storm
+from waiting import until
 
 
 def served_certificate(port):
@@ -30,16 +31,6 @@ def renew(server):
 
 def fronts(server):
     return {p for p, r in server.roles().items() if r == "front"}
-
-
-def wait_for(what, seconds=20):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        got = what()
-        if got:
-            return got
-        time.sleep(0.02)
-    raise AssertionError("did not happen in time")
 
 
 class Loop(threading.Thread):
@@ -94,7 +85,7 @@ def test_reload_serves_the_new_certificate_and_loses_nothing(make_server):
         least = min(least, len(fronts(s)))
         assert time.monotonic() < end
         time.sleep(0.01)
-    wait_for(lambda: "event=fronts_replaced" in s.read_log())
+    until(lambda: "event=fronts_replaced" in s.read_log())
     time.sleep(0.3)
     for t in loops:
         t.stopping.set()
@@ -122,7 +113,7 @@ def test_request_in_flight_outlives_its_front(make_server):
                 b"Content-Length: %d\r\n\r\n" % len(body) + body[:5])
     time.sleep(0.2)
     s.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: "event=fronts_replaced" in s.read_log())
+    until(lambda: "event=fronts_replaced" in s.read_log())
     assert len(fronts(s)) == 2 and old < fronts(s), "the old one waits for its client"
     tls.sendall(body[5:])
     answer = b""
@@ -130,7 +121,7 @@ def test_request_in_flight_outlives_its_front(make_server):
         answer += tls.recv(65536)
     assert answer.startswith(b"HTTP/1.1 40"), answer
     assert b"connection: close" in answer.lower()
-    wait_for(lambda: not fronts(s) & old)
+    until(lambda: not fronts(s) & old)
     assert len(fronts(s)) == 1
 
 
@@ -139,11 +130,11 @@ def test_front_that_dies_while_it_is_replaced_is_not_missed(make_server):
     s = make_server(config="fronts: 2\n").start()
     old = fronts(s)
     s.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: len(fronts(s)) > 2, 5)
+    until(lambda: len(fronts(s)) > 2, 5)
     for pid in old:
         os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: "event=fronts_replaced" in s.read_log())
-    wait_for(lambda: len(fronts(s)) == 2)
+    until(lambda: "event=fronts_replaced" in s.read_log())
+    until(lambda: len(fronts(s)) == 2)
     time.sleep(1)
     assert len(fronts(s)) == 2 and not fronts(s) & old
     assert sorted(s.roles().values()) == ["appraise", "core", "egress", "front", "front", "keys", "store",
@@ -169,7 +160,7 @@ def test_reload_of_something_broken_changes_nothing(make_server, damage):
         with (s.dir / "tls" / "server.key").open("w") as f:
             f.write(before)
     s.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: "event=reload_refused" in s.read_log() or "event=replacement_failed" in s.read_log(), 10)
+    until(lambda: "event=reload_refused" in s.read_log() or "event=replacement_failed" in s.read_log(), 10)
     time.sleep(0.5)
     assert old == fronts(s), "the old front serves on"
     assert served_certificate(s.agents) == certificate
@@ -182,8 +173,8 @@ def test_many_reloads_at_once_are_one(make_server):
     for _ in range(20):
         s.process.send_signal(signal.SIGHUP)
         time.sleep(0.01)
-    wait_for(lambda: "event=fronts_replaced" in s.read_log())
-    wait_for(lambda: len(fronts(s)) == 2)
+    until(lambda: "event=fronts_replaced" in s.read_log())
+    until(lambda: len(fronts(s)) == 2)
     assert s.read_log().count("event=reload ") <= 2
     assert call(s.operators, "GET", "/readyz").status == 200
 
@@ -299,8 +290,8 @@ def test_a_front_that_core_does_not_believe_is_replaced(make_server):
         pytest.skip(f"no right to core's descriptor: {os.strerror(ctypes.get_errno())}")
     with socket.socket(fileno=fd) as control:
         control.send(b"\x81")  # the second front that was started
-    wait_for(lambda: s.read_log().count("event=role_died role=front") == 1)
-    wait_for(lambda: len(fronts(s)) == 2 and fronts(s) != old)
+    until(lambda: s.read_log().count("event=role_died role=front") == 1)
+    until(lambda: len(fronts(s)) == 2 and fronts(s) != old)
     assert len(fronts(s) & old) == 1
     assert core in s.roles()
     for _ in range(10):

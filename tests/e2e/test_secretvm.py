@@ -20,7 +20,8 @@ from cryptography.x509.oid import NameOID
 from attesting import policy
 from client import make_key, public_pem, release, spki
 from harness import AgentProgram, program
-from lab import Lab, until
+from lab import Lab
+from waiting import until
 from world import name
 
 OK, REFUSED, STATE, WRONG_SERVER = 0, 2, 4, 5

@@ -12,10 +12,11 @@ import client
 import keyset
 import obey
 from authority import chain
-from commanded import Authority, Orders, until
+from commanded import Authority, Orders
 from harness import AgentProgram, Server
 from ordering import DAY_MS, HOUR, MIN, PROBLEM, notes
 from thief import Thief, steal_command_key
+from waiting import until
 from world import name
 
 CONFIG = "heartbeat_seconds: 1\nclock:\n  source: trusted\nattestation:\n  mode: audit\n"

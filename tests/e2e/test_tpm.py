@@ -15,7 +15,7 @@ import swtpm
 from attesting import Operator
 from authority import Authority
 from harness import AgentProgram, Server, program
-from lab import until
+from waiting import until
 
 pytestmark = pytest.mark.skipif(bool(swtpm.missing()), reason=f"script/bootstrap test installs {', '.join(swtpm.TOOLS)}")
 

@@ -11,7 +11,8 @@ import pytest
 
 from client import make_key
 from nodes import ACCUSING, Node, Pair, events, ready, verdict
-from pg import CONFIG, eventually
+from pg import CONFIG
+from waiting import until
 from world import World, name
 
 @pytest.fixture
@@ -25,30 +26,30 @@ def test_each_knows_at_once_what_the_other_did(pair):
     a, b, w = pair.a, pair.b, pair.world
     nodes = ready(a), ready(b)
     assert nodes[0]["node"] != nodes[1]["node"] and len(nodes[0]["node"]) == 16
-    eventually(lambda: ready(a)["nodes"] == 2 and ready(b)["nodes"] == 2)
+    until(lambda: ready(a)["nodes"] == 2 and ready(b)["nodes"] == 2)
     assert sorted((ready(a)["holder"], ready(b)["holder"])) == [False, True]
     agent = w.enrol()
-    eventually(lambda: verdict(b, agent.node_id), 1)
+    until(lambda: verdict(b, agent.node_id), 1)
     with pair.at(b, agent).mtls() as c:
         assert agent.pulse(c).status == 200
     # Its word there is known here with the next sweep.
-    eventually(lambda: verdict(a, agent.node_id)["verdict"] == "ok", 8)
+    until(lambda: verdict(a, agent.node_id)["verdict"] == "ok", 8)
     # A token of one, revoked at the other.
     token = b.make_token(max_uses=5, note="made at b")
-    rows = eventually(lambda: [t for t in a.api("GET", "/api/v1/tokens").json()["tokens"] if t["note"] == "made at b"], 1)
+    rows = until(lambda: [t for t in a.api("GET", "/api/v1/tokens").json()["tokens"] if t["note"] == "made at b"], 1)
     assert a.api("DELETE", f"/api/v1/tokens/{rows[0]['id']}").status in (200, 204)
     time.sleep(0.2)
     refused = pair.at(b, w.good())
     assert refused.register(token).status == 401
     # Settings too.
     assert a.api("PUT", "/api/v1/policy", {"mode": "audit"}).status == 200
-    eventually(lambda: b.api("GET", "/api/v1/policy").json()["mode"] == "audit", 1)
+    until(lambda: b.api("GET", "/api/v1/policy").json()["mode"] == "audit", 1)
     assert b.api("PUT", "/api/v1/policy", {"mode": "enforce"}).status == 200
-    eventually(lambda: a.api("GET", "/api/v1/policy").json()["mode"] == "enforce", 1)
+    until(lambda: a.api("GET", "/api/v1/policy").json()["mode"] == "enforce", 1)
     # Maintenance, made there, counts here.
     r = b.api("POST", "/api/v1/maintenance", {"scope": "agent", "target": agent.node_id, "minutes": 10, "reason": "test"})
     assert r.status == 201, r
-    eventually(lambda: a.api("GET", "/api/v1/maintenance").json()["maintenance"], 1)
+    until(lambda: a.api("GET", "/api/v1/maintenance").json()["maintenance"], 1)
 
 
 def test_both_make_their_first_start_at_once(pg, make_server):
@@ -79,7 +80,7 @@ def test_both_make_their_first_start_at_once(pg, make_server):
 def test_a_revoked_agent_is_refused_everywhere(pair):
     agent = pair.world.enrol()
     pair.at(pair.b, agent)
-    eventually(lambda: verdict(pair.b, agent.node_id))
+    until(lambda: verdict(pair.b, agent.node_id))
     with agent.mtls() as c:
         assert agent.pulse(c).status == 200
         r = pair.a.api("POST", f"/api/v1/agents/{agent.node_id}/revoke", {"reason": "test"})
@@ -101,7 +102,7 @@ def test_nobody_is_turned_away_for_news_that_is_late(pair):
             r = agent.pulse(c)
             assert (r.status, r.json()["code"], r.headers["retry-after"]) == (503, "busy", "1"), r
             os.kill(store, signal.SIGCONT)
-            eventually(lambda: agent.pulse(c).status == 200, 5)
+            until(lambda: agent.pulse(c).status == 200, 5)
     finally:
         os.kill(store, signal.SIGCONT)
     # Under a key that is nobody's any more it is told so, when the store has looked.
@@ -117,7 +118,7 @@ def test_nobody_is_turned_away_for_news_that_is_late(pair):
     pair.at(pair.a, agent)
     with agent.mtls(old) as c:
         said = []
-        eventually(lambda: said.append(agent.pulse(c).status) or said[-1] == 401, 6)
+        until(lambda: said.append(agent.pulse(c).status) or said[-1] == 401, 6)
         assert set(said) <= {503, 401}
     assert not pair.accused()
 
@@ -125,7 +126,7 @@ def test_nobody_is_turned_away_for_news_that_is_late(pair):
 def test_an_operators_word_reaches_the_agents_node(pair):
     agent = pair.world.enrol()
     pair.at(pair.b, agent)
-    eventually(lambda: verdict(pair.b, agent.node_id))
+    until(lambda: verdict(pair.b, agent.node_id))
     with agent.mtls() as c:
         assert agent.pulse(c).status == 200
         other = bytes([7]) * 32
@@ -137,7 +138,7 @@ def test_an_operators_word_reaches_the_agents_node(pair):
             assert agent.pulse(c).status == 200
         assert verdict(pair.b, agent.node_id)["verdict"] == "ok"
     assert not pair.accused()
-    eventually(lambda: verdict(pair.a, agent.node_id)["running_hash"] == other.hex(), 8)
+    until(lambda: verdict(pair.a, agent.node_id)["running_hash"] == other.hex(), 8)
     assert verdict(pair.a, agent.node_id)["verdict"] == "ok"
     # What it says next at the other node is nothing new there.
     with pair.at(pair.a, agent).mtls() as c:
@@ -150,7 +151,7 @@ def test_one_use_is_one_use(pair):
     for turn in range(12):
         token = pair.a.make_token(max_uses=1)
         agents = [pair.at(s, pair.world.good()) for s in (pair.a, pair.b)]
-        eventually(lambda: any(t["max_uses"] == 1 and t["uses"] == 0 for t in pair.b.api("GET", "/api/v1/tokens").json()["tokens"]), 2)
+        until(lambda: any(t["max_uses"] == 1 and t["uses"] == 0 for t in pair.b.api("GET", "/api/v1/tokens").json()["tokens"]), 2)
         said = [None, None]
         gate = threading.Barrier(2)
 
@@ -175,9 +176,9 @@ def test_one_use_is_one_use(pair):
         assert agents[i].register(token).status == 401
         here = {a.node_id for a in agents if verdict(pair.a, a.node_id)}
         assert here == {agents[1 - i].node_id}
-        row = eventually(lambda: next(t for t in pair.b.api("GET", "/api/v1/tokens").json()["tokens"]
+        row = until(lambda: next(t for t in pair.b.api("GET", "/api/v1/tokens").json()["tokens"]
                                       if t["id"] == pair.world.token_row(token)["id"]), 2)
-        eventually(lambda: pair.world.token_row(token)["uses"] == 1, 2)
+        until(lambda: pair.world.token_row(token)["uses"] == 1, 2)
         assert row["max_uses"] == 1
 
 
@@ -186,7 +187,7 @@ def test_the_same_device_on_both_nodes_at_once(pair):
     for turn in range(6):
         ident = name()
         agents = [pair.at(s, pair.world.good(node_id=ident)) for s in (pair.a, pair.b)]
-        eventually(lambda: len(pair.b.api("GET", "/api/v1/tokens").json()["tokens"]) > 0)
+        until(lambda: len(pair.b.api("GET", "/api/v1/tokens").json()["tokens"]) > 0)
         said = [None, None]
         gate = threading.Barrier(2)
 

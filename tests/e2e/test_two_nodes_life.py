@@ -8,7 +8,8 @@ import time
 import pytest
 
 from nodes import ACCUSING, Hook, Pair, Roamer, alerts, events, holds, ready, verdict
-from pg import CONFIG, eventually
+from pg import CONFIG
+from waiting import until
 
 OTHER = bytes([9]) * 32
 
@@ -36,27 +37,27 @@ def all_well(pair, some, server):
 
 
 def test_alerts_are_told_once(pair, hook):
-    eventually(lambda: pair.holder(), 5)
+    until(lambda: pair.holder(), 5)
     holder = pair.holder()
     other = pair.b if holder is pair.a else pair.a
     r = Roamer(pair.world.enrol(), [other])
     ident, subject = r.agent.node_id, f"agent:{r.agent.node_id}"
-    eventually(lambda: verdict(holder, ident)["verdict"] == "ok", 8)
+    until(lambda: verdict(holder, ident)["verdict"] == "ok", 8)
     # Found by the one that does not tell, told by the one that does.
     r.agent.sha256 = OTHER
-    eventually(lambda: hook.of(subject, "firing"), 5)
-    row = eventually(lambda: alerts(holder, state="open"), 2)[0]
+    until(lambda: hook.of(subject, "firing"), 5)
+    row = until(lambda: alerts(holder, state="open"), 2)[0]
     assert row["kind"] == "binary_changed" and row["subject"] == subject
     assert [a["id"] for a in alerts(other, state="open")] == [row["id"]]
     # Answered at one, known at both.
     assert other.api("POST", f"/api/v1/alerts/{row['id']}/ack", {}).status == 200
-    eventually(lambda: alerts(holder)[0]["state"] == "acknowledged", 2)
+    until(lambda: alerts(holder)[0]["state"] == "acknowledged", 2)
     # An operator's word at the node that the agent does not speak to.
-    eventually(lambda: verdict(holder, ident)["verdict"] == "unknown_binary", 8)
+    until(lambda: verdict(holder, ident)["verdict"] == "unknown_binary", 8)
     got = holder.api("POST", f"/api/v1/agents/{ident}/accept", {"reason": "test"})
     assert got.status == 200, got
-    eventually(lambda: verdict(other, ident)["verdict"] == "ok", 3)
-    eventually(lambda: hook.of(subject, "resolved"), 5)
+    until(lambda: verdict(other, ident)["verdict"] == "ok", 3)
+    until(lambda: hook.of(subject, "resolved"), 5)
     time.sleep(7)  # another sweep, and its news
     assert r.end() > 5
     for s in (holder, other):
@@ -68,32 +69,32 @@ def test_alerts_are_told_once(pair, hook):
 
 
 def test_the_holder_is_killed(pair, hook):
-    eventually(lambda: pair.holder(), 5)
+    until(lambda: pair.holder(), 5)
     holder = pair.holder()
     other = pair.b if holder is pair.a else pair.a
     some = roamers(pair, 8)
-    eventually(lambda: all_well(pair, some, pair.a) and all_well(pair, some, pair.b), 12)
+    until(lambda: all_well(pair, some, pair.a) and all_well(pair, some, pair.b), 12)
     killed = time.monotonic()
     holder.kill()
     # Its agents go to the other node, which is alone and knows them all.
     before = [r.accepted for r in some]
-    eventually(lambda: all(r.accepted > b + 2 for r, b in zip(some, before)), 10)
+    until(lambda: all(r.accepted > b + 2 for r, b in zip(some, before)), 10)
     # What the survivor finds meanwhile waits for the lease, and is told then.
     bad = some[0]
     bad.agent.sha256 = OTHER
-    eventually(lambda: holds(other), 25)
+    until(lambda: holds(other), 25)
     assert time.monotonic() - killed > 8, "the lease was not the dead node's any more"
-    eventually(lambda: hook.of(f"agent:{bad.agent.node_id}", "firing"), 5)
+    until(lambda: hook.of(f"agent:{bad.agent.node_id}", "firing"), 5)
     holder.start()
-    eventually(lambda: ready(other)["nodes"] == 2, 8)
+    until(lambda: ready(other)["nodes"] == 2, 8)
     assert holds(other) and not holds(holder)
     # And back: the other one goes in good order, so the lease is free at once.
     stopped = time.monotonic()
     other.stop()
-    eventually(lambda: holds(holder), 9)
+    until(lambda: holds(holder), 9)
     assert time.monotonic() - stopped < 10
     before = [r.accepted for r in some]
-    eventually(lambda: all(r.accepted > b + 2 for r, b in zip(some, before)), 10)
+    until(lambda: all(r.accepted > b + 2 for r, b in zip(some, before)), 10)
     for r in some:
         r.end()
     accused = [e for e in events(holder, *ACCUSING) if e["agent"] != bad.agent.node_id]
@@ -110,16 +111,16 @@ def test_the_holder_is_killed(pair, hook):
 
 def test_a_holder_that_sleeps_wakes_as_none(pair, hook):
     """A machine that was suspended believes nothing of before: its lease has ended by its own clock, too."""
-    eventually(lambda: pair.holder(), 5)
+    until(lambda: pair.holder(), 5)
     holder = pair.holder()
     other = pair.b if holder is pair.a else pair.a
     pids = [holder.process.pid, *holder.roles()]
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     try:
-        eventually(lambda: holds(other), 25)
+        until(lambda: holds(other), 25)
         # Whoever slept in the middle of a commit must not keep the others from theirs.
-        eventually(lambda: other.api("POST", "/api/v1/tokens", {"note": "x"}).status == 201, 5)
+        until(lambda: other.api("POST", "/api/v1/tokens", {"note": "x"}).status == 201, 5)
         agent = pair.world.good()
         agent.server = other
         assert agent.register(pair.world.token).status == 201
@@ -130,22 +131,22 @@ def test_a_holder_that_sleeps_wakes_as_none(pair, hook):
     while time.monotonic() < end:
         assert not (holds(holder) and holds(other))
         time.sleep(0.05)
-    eventually(lambda: verdict(holder, agent.node_id), 10)
-    eventually(lambda: holder.api("POST", "/api/v1/tokens", {"note": "x"}).status == 201, 10)
+    until(lambda: verdict(holder, agent.node_id), 10)
+    until(lambda: holder.api("POST", "/api/v1/tokens", {"note": "x"}).status == 201, 10)
     assert holds(other) and not holds(holder)
     assert not pair.accused()
     assert not hook.told, hook.told
 
 
 def test_the_database_is_away(pair, hook):
-    eventually(lambda: pair.holder(), 5)
+    until(lambda: pair.holder(), 5)
     some = roamers(pair, 8)
-    eventually(lambda: all_well(pair, some, pair.a) and all_well(pair, some, pair.b), 12)
+    until(lambda: all_well(pair, some, pair.a) and all_well(pair, some, pair.b), 12)
     pair.pg.stop()
     gone = time.monotonic()
     before = [r.accepted for r in some]
     # Nothing durable, but pulses are judged.
-    eventually(lambda: pair.a.api("POST", "/api/v1/tokens", {"note": "x"}).status == 503, 5)
+    until(lambda: pair.a.api("POST", "/api/v1/tokens", {"note": "x"}).status == 503, 5)
     while time.monotonic() - gone < 17:
         time.sleep(0.5)
     # The lease is over by both nodes' own clocks.
@@ -154,11 +155,11 @@ def test_the_database_is_away(pair, hook):
         time.sleep(0.2)
     assert all(r.accepted > b + 10 for r, b in zip(some, before)), [(r.accepted, b) for r, b in zip(some, before)]
     pair.pg.start()
-    eventually(lambda: pair.holder(), 15)
-    eventually(lambda: pair.a.api("POST", "/api/v1/tokens", {"note": "x"}).status == 201, 10)
+    until(lambda: pair.holder(), 15)
+    until(lambda: pair.a.api("POST", "/api/v1/tokens", {"note": "x"}).status == 201, 10)
     late = pair.world.enrol()
-    eventually(lambda: verdict(pair.b, late.node_id), 2)
-    eventually(lambda: all_well(pair, some, pair.a) and all_well(pair, some, pair.b), 20)
+    until(lambda: verdict(pair.b, late.node_id), 2)
+    until(lambda: all_well(pair, some, pair.a) and all_well(pair, some, pair.b), 20)
     for r in some:
         r.end()
     assert not pair.accused()

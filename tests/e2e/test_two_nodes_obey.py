@@ -11,8 +11,8 @@ import pytest
 
 from nodes import Pair
 from obeying import Host, Operators, server_commands
-from pg import eventually
 from test_obey_storm import Orderer, Watcher, settle
+from waiting import until
 
 LONG = os.environ.get("TROTH_LONG") == "1"
 COMMANDS = int(os.environ.get("TROTH_COMMANDS", 1000 if LONG else 100))
@@ -101,7 +101,7 @@ def test_orders_outlive_a_node(field):
     for r in rotations:
         r.join(300)
     # However those ended, one more goes through.
-    eventually(lambda: one.run("key", "rotate", "--root", one.root, "--wait=60s", timeout=300).returncode == 0, 300)
+    until(lambda: one.run("key", "rotate", "--root", one.root, "--wait=60s", timeout=300).returncode == 0, 300)
     assert primary(pair.a) == primary(pair.b) != before and len(primary(pair.a)) == 1
     commands = settle(pair.a, 240)
     for w in watchers:
