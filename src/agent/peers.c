@@ -58,7 +58,8 @@ static TR_RC read_token(const struct tr_peer_rules *r, struct tr_view token, int
 		return tr_err_set(err, TR_E_DENIED, "the attestation result does not say that it was verified", "verified");
 	if (!tr_json_int(tr_json_get(root, "exp"), &p->expires_s) || p->expires_s <= now_s)
 		return tr_err_set(err, TR_E_DENIED, "the attestation result has expired", "exp");
-	/* Shown, and by the result's word, not the hub's. */
+	/* Shown, and compared with what peer.json allows: by the result's word, not the hub's. */
+	copy(p->type, sizeof(p->type), tr_json_get(own, "agent_type"));
 	copy(p->kind, sizeof(p->kind), tr_json_get(own, "kind"));
 	copy(p->tier, sizeof(p->tier), tr_json_get(own, "tier"));
 	copy(p->tcb_status, sizeof(p->tcb_status), tr_json_get(own, "tcb_status"));
@@ -125,7 +126,6 @@ TR_RC tr_peer_read(const struct tr_peer_rules *r, struct tr_view json, struct tr
 	if (!tr_json_str(tr_json_get(info, "public_key_pem"), &pem) || !tr_json_str(tr_json_get(info, "token"), &token))
 		return tr_err_set(err, TR_E_INVALID, "the hub's answer lacks key or attestation result", "discovery");
 	(void)tr_json_str(tr_json_get(info, "prekey"), &prekey);
-	copy(p->type, sizeof(p->type), tr_json_get(root, "agent_type"));
 	copy(p->endpoint, sizeof(p->endpoint), tr_json_get(root, "endpoint"));
 	copy(p->attestation_endpoint, sizeof(p->attestation_endpoint), tr_json_get(root, "attestation_endpoint"));
 	p->asked_s = now_s;

@@ -62,7 +62,7 @@ static int drop_world(void **unused)
 }
 
 struct says {
-	const char *label, *agent_id, *sub, *verified;
+	const char *label, *agent_id, *sub, *verified, *type; /* type: by the result; the hub says "db" */
 	bool other_kid, other_key, no_prekey, foreign_prekey, self_signed;
 	int64_t exp; /* from now; 0: an hour */
 	uint64_t number, seen;
@@ -81,8 +81,8 @@ static void put_token(const struct says *s, struct tr_buf *b)
 	tr_buf_addf(&claims, "{\"iss\":\"x\",\"sub\":\"%s\",\"iat\":%lld,\"exp\":%lld,\"cnf\":{\"kid\":\"", s->sub ? s->sub : "db-1",
 		    (long long)NOW, (long long)(NOW + (s->exp ? s->exp : 3600)));
 	tr_hex_add(&claims, tr_view(tr_pubkey_id(tr_privkey_pub(s->other_kid ? w.other : w.peer)), 32));
-	tr_buf_addf(&claims, "\"},\"troth\":{\"verified\":%s,\"kind\":\"tdx\",\"tier\":\"hardware\",\"simulated\":false}}",
-		    s->verified ? s->verified : "true");
+	tr_buf_addf(&claims, "\"},\"troth\":{\"verified\":%s,\"agent_type\":\"%s\",\"kind\":\"tdx\",\"tier\":\"hardware\",\"simulated\":false}}",
+		    s->verified ? s->verified : "true", s->type ? s->type : "db");
 	/* Its header names the result key's certificate; the signature is by another key, when it is self made. */
 	assert_int_equal(tr_result_token_sign(tr_buf_view(&claims), s->self_signed ? w.other : w.result, tr_buf_view(&w.cert), b,
 					      &err),
@@ -131,6 +131,8 @@ static void whom_it_believes(void **unused)
 		{ .label = "not among the allowed", .allow = "web-1", .want = TR_E_DENIED, .why = "peer.json" },
 		{ .label = "allowed by id", .allow = "db-1" },
 		{ .label = "allowed by type", .allow = "type:db" },
+		{ .label = "allowed by a type that is only the hub's word", .type = "web", .allow = "type:db", .want = TR_E_DENIED,
+		  .why = "peer.json" },
 		{ .label = "another type", .allow = "type:web", .want = TR_E_DENIED, .why = "peer.json" },
 	};
 

@@ -72,6 +72,7 @@ static void put_own(struct tr_buf *b, const struct tr_ear_in *in)
 
 	tr_buf_addf(b, ",\"troth\":{\"verified\":%s", v->ok ? "true" : "false");
 	tr_json_member_hex(b, "verdict", in->verdict_digest);
+	tr_json_member_str(b, "agent_type", in->agent_type);
 	tr_json_member_str(b, "kind", tr_view_str(tr_tee_kind_name(v->ev.kind)));
 	tr_json_member_str(b, "tier", tr_view_str(tr_tier_name(v->tier)));
 	tr_json_member_str(b, "tcb_status", tr_view_str(tr_tcb_status_name(v->ev.tcb_status)));

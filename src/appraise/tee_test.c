@@ -444,7 +444,8 @@ static int64_t claim(tr_jnode root, const char *name)
 static void ear(struct world *w, struct tr_json **ret)
 {
 	tr_auto(tr_buf_done) struct tr_buf b = TR_BUF_INIT;
-	const struct tr_ear_in in = { .issuer = TR_VIEW_LIT("troth"), .agent = TR_VIEW_LIT("a"), .policy = TR_VIEW_LIT("p"),
+	const struct tr_ear_in in = { .issuer = TR_VIEW_LIT("troth"), .agent = TR_VIEW_LIT("a"),
+				      .agent_type = TR_VIEW_LIT("web"), .policy = TR_VIEW_LIT("p"),
 				      .build = TR_VIEW_LIT("b"), .issued = 1, .expires = 2, .v = &verdict,
 				      .verdict_digest = TR_VIEW_LIT("digest"), .spki = w->in.spki };
 	struct tr_err err;
@@ -471,6 +472,7 @@ static void result_tokens_say_what_was_found(void **state)
 	assert_int_equal(claim(tr_json_root(good), "hardware"), 0); /* simulated: nothing is claimed of hardware */
 	assert_true(tr_json_str(tr_json_get(tr_json_get(tr_json_get(tr_json_root(good), "submods"), "tee"), "ear_status"), &v) &&
 		    tr_view_is(v, "warning"));
+	assert_true(tr_json_str(tr_json_get(tr_json_get(tr_json_root(good), "troth"), "agent_type"), &v) && tr_view_is(v, "web"));
 	tr_sim_spec(TR_TEE_TDX, &spec);
 	debug_td(&spec);
 	prepare(&d, &spec, NULL, NULL, NULL);

@@ -298,7 +298,8 @@ static void tell_tpm(struct work *w, struct tr_msg_attested *m)
 
 static void tell_token(struct work *w)
 {
-	struct tr_ear_in ear = { .issuer = w->q.issuer, .agent = w->q.agent, .policy = w->q.policy_id, .build = w->q.build,
+	struct tr_ear_in ear = { .issuer = w->q.issuer, .agent = w->q.agent, .agent_type = w->context.agent_type,
+				 .policy = w->q.policy_id, .build = w->q.build,
 				 .issued = w->context.now, .expires = w->v.expires, .v = &w->v,
 				 .verdict_digest = TR_VIEW_ARRAY(w->digest), .spki = w->context.spki };
 
