@@ -16,6 +16,7 @@
 #define TR_BOX_LETTERS_MAX 256
 #define TR_BOX_BYTES_MAX ((size_t)4 << 20)
 #define TR_BOX_FROM_ONE_MAX 64 /* letters of one sender to one recipient */
+#define TR_MAIL_FROM_ONE_BYTES_MAX ((size_t)32 << 20) /* letters of one sender, to whomever: none fills the hub for all */
 #define TR_MAIL_BYTES_MAX ((size_t)256 << 20) /* of all */
 
 /* Of an agent, or of who holds a token: a proof is due every hour or two, and a hundred thousand bytes of it are kept. */

@@ -139,6 +139,9 @@ static struct sending *sending_free(struct sending *s)
 		b->coming--;
 		b->coming_bytes -= s->bytes;
 	}
+	b = s->counted ? tr_mailbox_find(s->req->core->hub->mail, s->req->q.agent_id) : NULL;
+	if (b)
+		b->sending_bytes -= s->bytes;
 	(void)tr_req_free(s->req);
 	free(s);
 	return NULL;
@@ -220,7 +223,7 @@ static void on_read(void *arg, const void *answer)
 	struct tr_req *r = s->req;
 	struct tr_core *c = r->core;
 	struct tr_mail_row row;
-	struct tr_mailbox *b;
+	struct tr_mailbox *b, *from;
 	struct tr_tx *tx;
 	uint64_t now_us = (uint64_t)tr_now_ms() * 1000;
 
@@ -236,7 +239,8 @@ static void on_read(void *arg, const void *answer)
 		return;
 	}
 	b = tr_mailbox_of(c->hub->mail, r->q.arg);
-	if (!b || tr_mailbox_is_full(c->hub->mail, b, r->q.agent_id, r->q.in.n)) {
+	from = tr_mailbox_of(c->hub->mail, r->q.agent_id);
+	if (!b || !from || tr_mailbox_is_full(c->hub->mail, b, r->q.agent_id, r->q.in.n)) {
 		tr_req_problem(r, &(struct tr_problem){
 					  .status = 429, .slug = "mailbox_full", .title = tr_http_status_title(429),
 					  .detail = "the recipient's mailbox is full; it must fetch and acknowledge first, try again later",
@@ -247,6 +251,7 @@ static void on_read(void *arg, const void *answer)
 	s->counted = true;
 	b->coming++;
 	b->coming_bytes += s->bytes;
+	from->sending_bytes += s->bytes;
 	/* Rises also across restarts and after everything was fetched. */
 	b->number = now_us > b->number ? now_us : b->number + 1;
 	(void)snprintf(s->recipient, sizeof(s->recipient), "%.*s", TR_VIEW_FMT(r->q.arg));

@@ -82,8 +82,8 @@ struct tr_mailbox *tr_mailbox_of(struct tr_mailboxes *m, struct tr_view recipien
 
 bool tr_mailbox_take(struct tr_mailboxes *m, const struct tr_mail_row *row)
 {
-	struct tr_mailbox *b = tr_mailbox_of(m, row->recipient);
-	struct tr_letter *l = b ? calloc(1, sizeof(*l)) : NULL, **at;
+	struct tr_mailbox *b = tr_mailbox_of(m, row->recipient), *from = tr_mailbox_of(m, row->sender);
+	struct tr_letter *l = b && from ? calloc(1, sizeof(*l)) : NULL, **at;
 
 	if (!l)
 		return false;
@@ -104,6 +104,7 @@ bool tr_mailbox_take(struct tr_mailboxes *m, const struct tr_mail_row *row)
 		b->last = l;
 	b->n++;
 	b->bytes += l->bytes;
+	from->sent_bytes += l->bytes;
 	m->letters++;
 	m->bytes += l->bytes;
 	return true;
@@ -111,7 +112,7 @@ bool tr_mailbox_take(struct tr_mailboxes *m, const struct tr_mail_row *row)
 
 void tr_mailbox_drop(struct tr_mailboxes *m, struct tr_view recipient, struct tr_view id)
 {
-	struct tr_mailbox *b = tr_mailbox_find(m, recipient);
+	struct tr_mailbox *b = tr_mailbox_find(m, recipient), *from;
 	struct tr_letter *before = NULL;
 
 	for (struct tr_letter *l = b ? b->first : NULL; l; before = l, l = l->next) {
@@ -125,6 +126,9 @@ void tr_mailbox_drop(struct tr_mailboxes *m, struct tr_view recipient, struct tr
 			b->last = before;
 		b->n--;
 		b->bytes -= l->bytes;
+		from = tr_mailbox_find(m, tr_view_str(l->sender));
+		if (from)
+			from->sent_bytes -= l->bytes;
 		m->letters--;
 		m->bytes -= l->bytes;
 		free(l);
@@ -132,10 +136,13 @@ void tr_mailbox_drop(struct tr_mailboxes *m, struct tr_view recipient, struct tr
 	}
 }
 
-bool tr_mailbox_is_full(const struct tr_mailboxes *m, const struct tr_mailbox *b, struct tr_view sender, size_t bytes)
+bool tr_mailbox_is_full(struct tr_mailboxes *m, const struct tr_mailbox *b, struct tr_view sender, size_t bytes)
 {
+	const struct tr_mailbox *from = tr_mailbox_find(m, sender);
 	unsigned from_one = 0;
 
+	if (from && from->sent_bytes + from->sending_bytes + bytes > TR_MAIL_FROM_ONE_BYTES_MAX)
+		return true;
 	if (m->bytes + bytes > TR_MAIL_BYTES_MAX || b->n + b->coming >= TR_BOX_LETTERS_MAX ||
 	    b->bytes + b->coming_bytes + bytes > TR_BOX_BYTES_MAX)
 		return true;

@@ -23,6 +23,7 @@ struct tr_mailbox {
 	size_t n, bytes;
 	unsigned coming;             /* letters on their way to the store */
 	size_t coming_bytes;
+	size_t sent_bytes, sending_bytes; /* of this agent's own letters to others, stored and on their way to the store */
 	uint64_t number;             /* the last given */
 	bool asking;
 	unsigned front;
@@ -44,7 +45,7 @@ struct tr_mailboxes *tr_mailboxes_free(struct tr_mailboxes *m);
 struct tr_mailbox *tr_mailbox_find(struct tr_mailboxes *m, struct tr_view recipient); /* NULL: none yet */
 struct tr_mailbox *tr_mailbox_of(struct tr_mailboxes *m, struct tr_view recipient);   /* NULL: out of memory */
 /* Would one more letter of this sender be too much? */
-bool tr_mailbox_is_full(const struct tr_mailboxes *m, const struct tr_mailbox *b, struct tr_view sender, size_t bytes);
+bool tr_mailbox_is_full(struct tr_mailboxes *m, const struct tr_mailbox *b, struct tr_view sender, size_t bytes);
 /* A letter is there; false: out of memory. */
 bool tr_mailbox_take(struct tr_mailboxes *m, const struct tr_mail_row *row);
 void tr_mailbox_drop(struct tr_mailboxes *m, struct tr_view recipient, struct tr_view id);

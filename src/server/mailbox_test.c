@@ -104,11 +104,38 @@ static void a_mailbox_has_room_for_so_much(void **state)
 	(void)tr_mailboxes_free(m);
 }
 
+/* Else one agent, with many recipients, would leave nobody else any room. */
+static void one_sender_does_not_fill_the_hub(void **state)
+{
+	struct tr_mailboxes *m = tr_mailboxes_new();
+	struct tr_mailbox *b = tr_mailbox_of(m, TR_VIEW_LIT("web-0")), *x = tr_mailbox_of(m, TR_VIEW_LIT("x"));
+	const size_t one = (size_t)1 << 20, n = TR_MAIL_FROM_ONE_BYTES_MAX / one;
+	char id[8], to[8];
+
+	(void)state;
+	for (size_t i = 1; i < n; i++) {
+		(void)snprintf(id, sizeof(id), "%zu", i);
+		(void)snprintf(to, sizeof(to), "web-%zu", i);
+		take(m, id, i, to, "x", one);
+	}
+	assert_false(tr_mailbox_is_full(m, b, TR_VIEW_LIT("x"), one));
+	x->sending_bytes = 1;
+	assert_true(tr_mailbox_is_full(m, b, TR_VIEW_LIT("x"), one));
+	x->sending_bytes = 0;
+	take(m, "last", n, "web-0", "x", one);
+	assert_true(tr_mailbox_is_full(m, b, TR_VIEW_LIT("x"), 1));
+	assert_false(tr_mailbox_is_full(m, b, TR_VIEW_LIT("y"), one));
+	tr_mailbox_drop(m, TR_VIEW_LIT("web-1"), TR_VIEW_LIT("1"));
+	assert_false(tr_mailbox_is_full(m, b, TR_VIEW_LIT("x"), one));
+	(void)tr_mailboxes_free(m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(letters_stand_in_the_order_of_their_numbers),
 		cmocka_unit_test(a_mailbox_has_room_for_so_much),
+		cmocka_unit_test(one_sender_does_not_fill_the_hub),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
