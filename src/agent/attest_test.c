@@ -266,7 +266,8 @@ static void evidence_speaks_for_challenge_and_key(void **state)
 		static struct tr_quote quote;
 		struct tr_attest_request q = { .agent_id = TR_VIEW_LIT("web-1"), .agent_type = TR_VIEW_LIT("web"),
 					       .endpoint = TR_VIEW_LIT("https://h:1"), .attestation_endpoint = TR_VIEW_LIT("https://h:2"),
-					       .challenge = TR_VIEW_ARRAY(challenge), .capabilities = capabilities, .n_capabilities = 2,
+					       .challenge = TR_VIEW_ARRAY(challenge),
+					       .capabilities = capabilities, .n_capabilities = 2,
 					       .prekey = TR_VIEW_LIT("pre"), .activation_id = TR_VIEW_LIT("0123456789abcdef"),
 					       .activation_secret = TR_VIEW_LIT("opened") };
 		enum tr_tee_code code;

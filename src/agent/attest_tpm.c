@@ -31,7 +31,8 @@ static TR_RC read_credential(struct tr_view in, struct credential *ret, struct t
 	return TR_OK;
 }
 
-static TR_RC ask(const struct tr_attest_io *io, const struct tr_tpm_identity *i, struct tr_client_answer *ret, struct tr_err *err)
+static TR_RC ask(const struct tr_attest_io *io, const struct tr_tpm_identity *i, struct tr_client_answer *ret,
+		 struct tr_err *err)
 {
 	tr_auto(tr_buf_done) struct tr_buf body = TR_BUF_INIT;
 	struct tr_client_request q = { .method = "POST", .path = "/api/v1/agent/tpm-credential",

@@ -66,7 +66,8 @@ static uint64_t pause_ms(const struct tr_attesting *a, bool unasked)
 				: tr_backoff_ms(a->failures, TR_BACKOFF_CAP_MS, random);
 }
 
-static void note(struct tr_runner *r, struct tr_buf *arena, struct tr_attestation *now, enum tr_code rc, const struct tr_err *why)
+static void note(struct tr_runner *r, struct tr_buf *arena, struct tr_attestation *now, enum tr_code rc,
+		 const struct tr_err *why)
 {
 	struct tr_attesting *a = &r->attesting;
 	struct tr_err err = { 0 };

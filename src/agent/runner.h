@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of the run loop share: the state of the one process that runs. report.c tells it, identity.c
  * reads it from the folder, rekey.c changes certificate and key, between.c asks for commands and brings receipts,
- * refresh.c follows the keyset, reattest.c proves what machine this is, cmd_*.c do what commands say, loop.c does the rest. Nobody else includes this. */
+ * refresh.c follows the keyset, reattest.c proves what machine this is, cmd_*.c do what commands say, loop.c does the
+ * rest. Nobody else includes this. */
 #ifndef TR_AGENT_RUNNER_H
 #define TR_AGENT_RUNNER_H
 
