@@ -39,9 +39,15 @@ class Site:
 
     def push(self, *folders):
         """The vendors' files, imported, signed and in force."""
-        self.versions += 1
-        bundle = self.folder / f"bundle{self.versions}"
+        bundle = self.next_bundle()
         self.operators.must("collateral", "import", *folders, "--out", bundle, "--version", self.versions)
+        self.put_in_force(bundle)
+
+    def next_bundle(self):
+        self.versions += 1
+        return self.folder / f"bundle{self.versions}"
+
+    def put_in_force(self, bundle):
         self.operators.must("collateral", "sign", bundle, "--key", self.config_key, "--out", f"{bundle}.cose")
         self.operators.must("collateral", "push", f"{bundle}.cose")
         until(lambda: self.server.api("GET", "/api/v1/collateral").json()["in_force"]["good"])
