@@ -23,6 +23,16 @@ struct tr_local;
 struct tr_lookup;
 struct tr_quoter;
 
+/* Whom the hub, or this agent itself, did not believe a moment ago. */
+#define TR_PEER_STRANGERS 32
+#define TR_PEER_STRANGER_S 2
+struct tr_peer_stranger {
+	char agent[65];
+	int64_t at_s;
+	int status;
+	const char *code, *why; /* of TR_NO: literals */
+};
+
 struct tr_peer {
 	struct tr_loop *loop;
 	struct tr_state state;
@@ -49,6 +59,8 @@ struct tr_peer {
 	struct tr_local *local;
 	struct tr_mail *mail;
 	struct tr_lookup *lookups;
+	struct tr_peer_stranger strangers[TR_PEER_STRANGERS];
+	unsigned next_stranger;
 	struct tr_watch *tick;
 	uint64_t taken, refused, sent;
 	int exit_code;

@@ -101,6 +101,32 @@ static void finish(struct tr_lookup *l, struct tr_peer_info *info, const struct 
 	lookup_free(l);
 }
 
+/* Each message of somebody who is not believed would be a question to the hub, which answers so many of ours and no more. */
+static void refuse_for_now(struct tr_lookup *l, const struct tr_no *no)
+{
+	struct tr_peer *p = l->p;
+	struct tr_peer_stranger *s = &p->strangers[p->next_stranger++ % TR_PEER_STRANGERS];
+
+	*s = (struct tr_peer_stranger){ .at_s = tr_peer_now_s(), .status = no->status, .code = no->code, .why = no->why };
+	memcpy(s->agent, l->agent, sizeof(s->agent));
+	finish(l, NULL, no);
+}
+
+static bool is_stranger(const struct tr_peer *p, struct tr_view agent, struct tr_no *ret)
+{
+	int64_t now = tr_peer_now_s();
+
+	for (size_t i = 0; i < TR_PEER_STRANGERS; i++) {
+		const struct tr_peer_stranger *s = &p->strangers[i];
+
+		if (now < s->at_s || now >= s->at_s + TR_PEER_STRANGER_S || !tr_view_is(agent, s->agent))
+			continue;
+		*ret = (struct tr_no){ s->status, s->code, s->why };
+		return true;
+	}
+	return false;
+}
+
 /* It may still be what we know, when the hub cannot be asked: until it expires or is revoked. */
 static void finish_by_known(struct tr_lookup *l, const struct tr_no *no)
 {
@@ -200,7 +226,7 @@ static void on_evidence(void *arg, const struct tr_errand_answer *a)
 		if (err.code == TR_E_INVALID && l->asked_itself)
 			ask_hub_for_evidence(l);
 		else
-			finish(l, NULL, TR_NO(403, "peer_evidence_refused", err.pub));
+			refuse_for_now(l, TR_NO(403, "peer_evidence_refused", err.pub));
 		return;
 	}
 	info->judged_until_s = until;
@@ -240,7 +266,7 @@ static void on_discovered(void *arg, const struct tr_errand_answer *a)
 	if (a->status == 404) {
 		/* The hub's word is enough to stop, never to begin. */
 		tr_peers_drop(&l->p->peers, tr_view_str(l->agent));
-		finish(l, NULL, TR_NO(404, "peer_unknown", "the hub knows no verified agent of this id: unknown, expired or revoked"));
+		refuse_for_now(l, TR_NO(404, "peer_unknown", "the hub knows no verified agent of this id: unknown, expired or revoked"));
 		return;
 	}
 	if (a->status == 403 || a->status == 401) {
@@ -253,7 +279,7 @@ static void on_discovered(void *arg, const struct tr_errand_answer *a)
 	}
 	if (tr_peer_read(&r, a->body, tr_view_str(l->agent), tr_peer_now_s(), &l->info, &err)) {
 		tr_log_err(TR_LOG_WARN, "peer_not_believed", &err, "peer", l->agent, NULL);
-		finish(l, NULL, TR_NO(403, "peer_not_believed", err.pub));
+		refuse_for_now(l, TR_NO(403, "peer_not_believed", err.pub));
 		return;
 	}
 	if (l->p->judge)
@@ -291,6 +317,7 @@ void tr_peer_lookup(struct tr_peer *p, struct tr_view agent, bool fresh, tr_look
 {
 	struct tr_peer_info *known;
 	struct tr_lookup *l = p->lookups;
+	struct tr_no no;
 	struct waiter *w;
 
 	if (!tr_ident_ok(agent)) {
@@ -299,6 +326,10 @@ void tr_peer_lookup(struct tr_peer *p, struct tr_view agent, bool fresh, tr_look
 	}
 	if (!fresh && is_known(p, agent, &known)) {
 		fn(arg, known, NULL);
+		return;
+	}
+	if (!fresh && is_stranger(p, agent, &no)) {
+		fn(arg, NULL, &no);
 		return;
 	}
 	while (l && !tr_view_is(agent, l->agent))

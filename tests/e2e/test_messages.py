@@ -284,6 +284,17 @@ def test_only_whom_the_file_allows(lab, alice, bob):
     choosy.kill()
 
 
+def test_a_stranger_does_not_use_up_what_the_hub_answers(lab, alice, python):
+    """Everybody with a certificate may call. The hub answers a hundred questions of an agent at once, and ten each second."""
+    choosy = lab.peer(name("choosy"), allow=["alice"])
+    envelope = python.seal(choosy, b"nobody asked for this")
+    for _ in range(160):
+        assert python.hand(choosy, envelope).status == 403
+    assert code(choosy.api("GET", f"/v1/peers/{name('nobody')}")) == (404, "peer_unknown")
+    assert choosy.send(alice, b"hello")[0] == 202 and alice.take()
+    choosy.kill()
+
+
 # ---- lives ----
 
 def test_nothing_is_lost_or_taken_twice_over_restarts(lab, python):
