@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who can only send bytes to the hub, and what that does to others."""
 
-import pytest
+import base64
+import datetime
+import json
 
-from attesting import policy, request_headers
+import pytest
+from cryptography import x509
+
+from attesting import policy, request_headers, unb64url
 from client import make_key
 from harness import call, context
 from lab import Lab
@@ -74,3 +79,11 @@ def test_a_token_does_not_fill_the_disk_with_bad_evidence(lab):
         assert 25 <= kept(lab, a) <= 32
         # The token is good still, for good evidence.
         assert a.attest_by_token(token, conn=conn).status == 201
+
+
+def test_a_copied_result_key_is_believed_for_a_day_at_most(lab):
+    """No peer asks whether it was revoked."""
+    head = json.loads(unb64url(lab.agent().attest().json()["token"].split(".")[0]))
+    cert = x509.load_der_x509_certificate(base64.b64decode(head["x5c"][0]))
+    left = cert.not_valid_after - datetime.datetime.utcnow()
+    assert datetime.timedelta(hours=12) <= left <= datetime.timedelta(days=1)
