@@ -520,37 +520,40 @@ static enum tr_reason judge_token(struct admission *m)
 	return TR_R_OK;
 }
 
-static void on_appraised(void *arg, const void *answer)
+/* Keeps what the verifier read. False: m is gone, as the request was answered, or goes on as a registration with evidence. */
+static bool take_answer(struct admission *m, const struct tr_msg_appraised *a)
 {
-	struct admission *m = arg;
-	const struct tr_msg_appraised *a = answer;
 	struct tr_err err = { 0 };
-	enum tr_reason reason;
 
-	if (!a) {
-		tr_req_no_verifier(m->req);
-		admission_free(m);
-		return;
-	}
-	if (a->evidence) {
+	if (a && a->evidence) {
 		struct tr_core *c = m->core;
 		struct tr_req *req = TR_TAKE(m->req);
 
 		admission_free(m);
 		tr_attest_begin(c, req);
-		return;
+		return false;
 	}
-	if (m->req->q.in.n > TR_REGISTRATION_MAX) {
+	if (!a) {
+		tr_req_no_verifier(m->req);
+	} else if (m->req->q.in.n > TR_REGISTRATION_MAX) {
 		tr_req_refuse(m->req, 413, "body_too_large", "a registration without evidence has at most 16384 bytes");
-		admission_free(m);
-		return;
-	}
-	tr_record_encode(&tr_msg_appraised_def, a, &m->bytes);
-	if (tr_record_decode(&tr_msg_appraised_def, tr_buf_view(&m->bytes), &m->a, &err)) {
+	} else {
+		tr_record_encode(&tr_msg_appraised_def, a, &m->bytes);
+		if (!tr_record_decode(&tr_msg_appraised_def, tr_buf_view(&m->bytes), &m->a, &err))
+			return true;
 		tr_req_error(m->req, &err);
-		admission_free(m);
-		return;
 	}
+	admission_free(m);
+	return false;
+}
+
+static void on_appraised(void *arg, const void *answer)
+{
+	struct admission *m = arg;
+	enum tr_reason reason;
+
+	if (!take_answer(m, answer))
+		return;
 	tr_metrics_duration(&m->core->metrics, m->a.duration_ns);
 	if (m->a.reason >= TR_R_N)
 		m->a.reason = TR_R_MALFORMED;

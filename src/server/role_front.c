@@ -186,6 +186,23 @@ static void conn_close(void *arg, void *conn)
 
 /* ---- requests ---- */
 
+/* Whoever lacks what the route asks for, or whose certificate ended on an open connection. True: answered. */
+static bool refuse_unknown(struct tr_http_req *r, const struct tr_route *route, const struct peer *peer)
+{
+	if (route->auth == TR_AUTH_AGENT && (!peer || !peer->agent_id[0]))
+		refuse(r, NULL, 401, peer && peer->why_not ? "client_certificate_invalid" : "client_certificate_required",
+		       peer && peer->why_not ? peer->why_not
+					     : "this route needs an agent certificate; enrol first: troth-agent enroll");
+	else if (route->auth == TR_AUTH_AGENT && peer->not_after <= tr_now_ms())
+		refuse(r, NULL, 401, "client_certificate_expired",
+		       "the agent certificate has expired on an open connection; enrol again");
+	else if (route->auth == TR_AUTH_OPERATOR && tr_http_header(r, "Authorization").n == 0)
+		refuse(r, NULL, 401, "operator_token_required", "log in first: troth login, or send Authorization: Bearer");
+	else
+		return false;
+	return true;
+}
+
 /* Everything that can be refused before a byte of the body is read. */
 static int64_t on_head(void *arg, void *conn, struct tr_http_req *r, const struct tr_http_head *h)
 {
@@ -224,21 +241,8 @@ static int64_t on_head(void *arg, void *conn, struct tr_http_req *r, const struc
 		refuse(r, NULL, 413, "body_too_large", "the body is larger than this route accepts");
 		return -1;
 	}
-	if (route->auth == TR_AUTH_AGENT && (!peer || !peer->agent_id[0])) {
-		refuse(r, NULL, 401, peer && peer->why_not ? "client_certificate_invalid" : "client_certificate_required",
-		       peer && peer->why_not ? peer->why_not
-					     : "this route needs an agent certificate; enrol first: troth-agent enroll");
+	if (refuse_unknown(r, route, peer))
 		return -1;
-	}
-	if (route->auth == TR_AUTH_AGENT && peer->not_after <= tr_now_ms()) {
-		refuse(r, NULL, 401, "client_certificate_expired",
-		       "the agent certificate has expired on an open connection; enrol again");
-		return -1;
-	}
-	if (route->auth == TR_AUTH_OPERATOR && tr_http_header(r, "Authorization").n == 0) {
-		refuse(r, NULL, 401, "operator_token_required", "log in first: troth login, or send Authorization: Bearer");
-		return -1;
-	}
 	a = asking_new(f);
 	if (!a) {
 		refuse(r, NULL, 503, "out_of_memory", "the server is out of memory; try again later");
