@@ -30,7 +30,8 @@ static void end_pair(struct tr_buf *b, size_t at, const uint8_t *tail, size_t n_
 
 	memcpy(oid, oid_sgx, sizeof(oid_sgx));
 	memcpy(oid + sizeof(oid_sgx), tail, n_tail);
-	tr_buf_add(&value, b->p + at, b->n - at);
+	if (tr_buf_ok(b))
+		tr_buf_add(&value, b->p + at, b->n - at);
 	if (!tr_buf_ok(&value))
 		b->failed = true;
 	b->n = at;
