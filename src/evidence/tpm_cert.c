@@ -83,6 +83,25 @@ static bool climb(const struct walk *w, struct tr_x_cert *c, struct tr_view chai
 	return tr_tee_line(w->r, w->names->root, TR_Q_AUTHENTIC, TR_TEEC_CHAIN_ROOT, "at most 5 certificates", "more");
 }
 
+/* TCG EK Credential Profile: 2.23.133.8.1 endorsement keys, 8.3 attestation keys. Makers leave the extension out; where it is
+ * there, it is what its CA has looked at: a server's certificate under the same root is no TPM's. */
+static bool is_for_tpm(const struct tr_x_cert *c, bool ek)
+{
+	static const uint8_t oid_eku[] = { 0x55, 0x1d, 0x25 };
+	const uint8_t oid[] = { 0x67, 0x81, 0x05, 0x08, ek ? 1 : 3 };
+	struct tr_view value;
+	struct tr_der list, one;
+
+	if (!tr_x_cert_extension(c, TR_VIEW_ARRAY(oid_eku), &value))
+		return true;
+	if (!tr_der_next(&value, &list))
+		return false;
+	while (tr_der_next(&list.body, &one))
+		if (tr_view_eq(one.body, TR_VIEW_ARRAY(oid)))
+			return true;
+	return false;
+}
+
 bool tr_tpm_cert_chain(bool ek, struct tr_view cert, struct tr_view chain, const struct tr_view *roots, size_t n_roots,
 		       const struct tr_tee_when *when, struct tr_tee_result *r)
 {
@@ -103,6 +122,9 @@ bool tr_tpm_cert_chain(bool ek, struct tr_view cert, struct tr_view chain, const
 	if (!tr_tee_line(r, w.names->role, TR_Q_AUTHENTIC, c.ca || c.unknown_critical ? TR_TEEC_CHAIN_ROLE : TR_TEEC_OK,
 			 "of an end entity", c.ca ? "of a CA" : c.unknown_critical ? "an unknown critical extension" : "yes"))
 		return false;
+	if (!is_for_tpm(&c, ek))
+		return tr_tee_line(r, w.names->role, TR_Q_AUTHENTIC, TR_TEEC_CHAIN_ROLE,
+				   ek ? "for an endorsement key" : "for an attestation key", "for another purpose");
 	return climb(&w, &c, chain);
 }
 

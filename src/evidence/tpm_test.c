@@ -344,16 +344,54 @@ static void counters_and_clock_only_rise(void **state)
 }
 
 /* A certificate by one key for another, in the time of the simulated vendor. */
-static void make_cert(const char *issuer, const char *subject, const struct tr_raw_priv *key, const struct tr_raw_priv *by,
-		      bool ca, struct tr_buf *ret)
+static void make_cert_for(const char *issuer, const char *subject, const struct tr_raw_priv *key, const struct tr_raw_priv *by,
+			  bool ca, struct tr_view extra, struct tr_buf *ret)
 {
 	struct sim_cert c = { .style = SIM_STYLE_INTEL, .issuer = issuer, .subject = subject, .serial = TR_VIEW_LIT("\x01"),
 			      .not_before = SIM_NOT_BEFORE, .not_after = SIM_NOT_AFTER, .key = key, .by = by,
-			      .path_len = ca ? 0 : SIM_NOT_CA };
+			      .path_len = ca ? 0 : SIM_NOT_CA, .extra = extra };
 	struct tr_err err;
 
 	if (tr_sim_cert(&c, ret, &err))
 		fail_msg("%s", err.detail);
+}
+
+static void make_cert(const char *issuer, const char *subject, const struct tr_raw_priv *key, const struct tr_raw_priv *by,
+		      bool ca, struct tr_buf *ret)
+{
+	make_cert_for(issuer, subject, key, by, ca, tr_view(NULL, 0), ret);
+}
+
+/* Whoever has a server's certificate under a root that makes TPM certificates, too, has not got a TPM. */
+static void an_ak_certificate_is_of_no_other_purpose(void **state)
+{
+	static const struct { const char *label, *slug; const char *eku; size_t n; } cases[] = {
+		{ "attestation key", "ok", "\x30\x07\x06\x05\x67\x81\x05\x08\x03", 9 },
+		{ "server and attestation key", "ok",
+		  "\x30\x11\x06\x08\x2b\x06\x01\x05\x05\x07\x03\x01\x06\x05\x67\x81\x05\x08\x03", 19 },
+		{ "server", "chain_role", "\x30\x0a\x06\x08\x2b\x06\x01\x05\x05\x07\x03\x01", 12 },
+		{ "endorsement key", "chain_role", "\x30\x07\x06\x05\x67\x81\x05\x08\x01", 9 },
+		{ "garbage", "chain_role", "\x30\x07\x06", 3 },
+	};
+	tr_auto(tr_raw_priv_free) struct tr_raw_priv *root = sample_key(TR_RAW_P256, "root");
+	const struct tr_view spki = tr_raw_priv_spki(root);
+	tr_auto(sample_done) struct sample s;
+
+	(void)state;
+	sample_make(&s, sample_key(TR_RAW_P256, "ak"), TPM_ALG_ECDSA, TPM_ALG_SHA256);
+	s.in.trusted_by = TR_AK_NONE;
+	s.in.when.now = TR_SIM_TIME;
+	s.in.roots = &spki;
+	s.in.n_roots = 1;
+	for (size_t i = 0; i < TR_ARRAY_LEN(cases); i++) {
+		tr_auto(tr_buf_done) struct tr_buf extra = TR_BUF_INIT, cert = TR_BUF_INIT;
+
+		tr_sim_extension(&extra, TR_VIEW_LIT("\x55\x1d\x25"), false,
+				 tr_view(cases[i].eku, cases[i].n));
+		make_cert_for("Root", "AK", s.ak, root, false, tr_buf_view(&extra), &cert);
+		s.in.ak_cert = tr_buf_view(&cert);
+		expect(&s, cases[i].slug);
+	}
 }
 
 static void an_ak_certificate_ends_at_a_pinned_key(void **state)
@@ -574,6 +612,7 @@ int main(void)
 		cmocka_unit_test(the_quote_names_the_key_and_its_parent),
 		cmocka_unit_test(counters_and_clock_only_rise),
 		cmocka_unit_test(an_ak_certificate_ends_at_a_pinned_key),
+		cmocka_unit_test(an_ak_certificate_is_of_no_other_purpose),
 		cmocka_unit_test(a_credential_is_sealed_as_tpm2_tools_do),
 		cmocka_unit_test(credentials_are_made_for_default_endorsement_keys_only),
 		cmocka_unit_test(an_endorsement_certificate_gives_the_templates_name),
