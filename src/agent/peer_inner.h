@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of the role `peer` share; nobody else includes this. One process, one loop, no waiting for anybody:
  *
- *   peer.c           the processes: a parent that only forks, two couriers, and the peer itself
+ *   peer.c           the processes: a parent that only forks           peer_work.c     the peer itself: loop and files
  *   peer_lookup.c    who another agent is           peer_receive.c  a message comes         peer_send.c  a message goes
  *   peer_mail.c      the hub's mailbox and our pre-key                   peer_http.c  other agents call
  *   peer_attest.c    GET /attestation               peer_socket.c   local applications      peer_api.c   what they may ask */
@@ -78,6 +78,24 @@ void tr_peer_spiffe(const struct tr_peer *p, struct tr_view agent, char out[TR_S
 /* The four headers of signed/request_sig.h, as lines. */
 TR_RC tr_peer_sign_request(const struct tr_peer *p, const char *method, const char *target, struct tr_view body,
 			   struct tr_buf *ret_lines, struct tr_err *err);
+
+/* ---- peer.c, peer_work.c ---- */
+enum tr_peer_kid { TR_KID_PEER, TR_KID_COURIER, TR_KID_POSTMAN, TR_KID_CALLER, TR_KID_QUOTER, TR_KID_N };
+#define TR_PEER_EXIT_RELOAD 75 /* of the peer: what it was started with has changed */
+#define TR_PEER_FILES 7
+struct tr_peer_work {
+	struct tr_peer p;
+	const char *files[TR_PEER_FILES];
+	struct stat seen[TR_PEER_FILES], attested;
+	unsigned leaving; /* looks since a file was seen to have changed */
+	pid_t parent;
+};
+struct tr_peer_ends { int of[TR_KID_N], http, local; };
+/* Everything that comes from the folder, in the parent: a folder that cannot be read is said once, and tried again. */
+TR_RC tr_peer_load(struct tr_peer_work *w, struct tr_err *err);
+void tr_peer_unload(struct tr_peer *p);
+/* The loop, in its process. */
+void tr_peer_run(struct tr_peer_work *w, const struct tr_peer_ends *e) __attribute__((noreturn));
 
 /* ---- peer_lookup.c ---- */
 struct tr_peer_rules tr_peer_rules_of(const struct tr_peer *p, struct tr_view agent);
