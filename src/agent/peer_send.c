@@ -17,7 +17,7 @@ struct outgoing {
 	char to[65], type[128];
 	struct tr_buf body, envelope;
 	uint8_t answers[TR_MESSAGE_ID_LEN];
-	bool has_answers, sealed_again;
+	bool has_answers, asked_again;
 	uint64_t life_s;
 	enum tr_peer_deliver via;
 	struct tr_sent sent;
@@ -108,9 +108,9 @@ static void on_handed(void *arg, const struct tr_errand_answer *a)
 	if (itself && (a->status == 200 || a->status == 202)) {
 		o->sent.direct = true;
 		end(o, NULL);
-	} else if (itself && a->status == 404 && !o->sealed_again && is_slug(a->body, "prekey_unknown")) {
+	} else if (itself && a->status == 404 && !o->asked_again && is_slug(a->body, "prekey_unknown")) {
 		/* It has rotated since we asked. The same number again: it was not taken. */
-		o->sealed_again = true;
+		o->asked_again = true;
 		tr_peer_lookup(o->p, tr_view_str(o->to), true, on_recipient, o);
 	} else if (itself && a->status >= 400 && a->status < 500 && a->status != 429 && a->status != 404) {
 		/* It would refuse the same bytes from the mailbox, too. */
@@ -177,6 +177,12 @@ static void on_recipient(void *arg, struct tr_peer_info *info, const struct tr_n
 
 	if (!info) {
 		end(o, no);
+		return;
+	}
+	if (!info->has_prekey && !o->asked_again) {
+		/* It was met before its first one was published. */
+		o->asked_again = true;
+		tr_peer_lookup(o->p, tr_view_str(o->to), true, on_recipient, o);
 		return;
 	}
 	if (!info->has_prekey) {

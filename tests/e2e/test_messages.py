@@ -144,6 +144,24 @@ def test_the_program_to_python(python, alice):
     assert r.status == 200 and python.fetch(0) == []
 
 
+def test_a_pre_key_that_was_published_since(lab, alice):
+    """Met before its first one: whoever writes to it asks the hub again, and does not wait for what it knows to age."""
+    class Late(PythonPeer):
+        late = True
+
+        def publish(self, **change):
+            if not self.late:
+                super().publish(**change)
+
+    late = Late(lab)
+    assert alice.api("GET", f"/v1/peers/{late.ident}")[0] == 200
+    status, no = alice.send(late, b"too early")
+    assert (status, no["code"]) == (409, "no_prekey"), no
+    late.late = False
+    late.publish()
+    assert alice.send(late, b"in time")[0] == 202
+
+
 def test_the_hub_cannot_read_it(lab, python, alice):
     secret = b"nobody else knows this sentence"
     python.mail(alice, python.seal(alice, secret))
