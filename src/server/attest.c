@@ -113,13 +113,14 @@ static struct refusal judge_stranger(struct tr_attest *m)
 	m->agent = by_id;
 	if (no.slug)
 		return no;
-	if (by_key && by_key != by_id)
-		return of_reason(TR_R_ID_TAKEN); /* this key is enrolled under another id */
-	if (!row)
-		return judge_token(m);
-	/* Never overwritten by another key, and never given again. */
+	/* Who holds neither the agent's key nor a token is not told who is there. */
+	if ((!row || by_id != by_key) && !is_token_usable(c, m->token, m->now_ms))
+		return of_reason(TR_R_TOKEN_INVALID);
+	/* Never overwritten by another key, and never given again; nor is a key enrolled under two ids. */
 	if (by_id != by_key)
 		return of_reason(TR_R_ID_TAKEN);
+	if (!row)
+		return judge_token(m);
 	if (by_id->ending || !tr_view_is(row->state, "active"))
 		return of_reason(TR_R_AGENT_REVOKED);
 	return NO_REFUSAL;

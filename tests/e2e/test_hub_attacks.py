@@ -51,6 +51,15 @@ def test_who_cannot_sign_learns_nothing_about_who_is_there(lab):
     assert [code_of(a.ask(path)) for a in (unproven, revoked)] == [(403, "not_attested")] * 2
 
 
+def test_who_has_no_token_learns_nothing_from_registrations(lab):
+    known, key = lab.attested(), lab.attested().key
+    wrong = [lab.agent(enrolled=False), lab.agent(enrolled=False, node_id=known.node_id), lab.agent(enrolled=False)]
+    wrong[2].key = key
+    assert {code_of(a.attest_by_token(token)) for a in wrong for token in (None, "trt_" + "A" * 22 + "_" + "A" * 43)} == {
+        (401, "token_invalid")}
+    assert [code_of(a.attest_by_token(lab.world.token)) for a in wrong[1:]] == [(409, "id_taken")] * 2
+
+
 def test_an_agent_does_not_choose_another_policy(lab):
     lab.operator.put_in_force(policy(lab.vendor, "weak", ("weak",), mrtd=b"\x77" * 48))
     a = lab.attested()
