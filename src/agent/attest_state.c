@@ -99,8 +99,10 @@ TR_RC tr_tee_choice_make(const struct tr_state *s, struct tr_tee_choice *ret, st
 	const char *env = getenv("TEE_PLATFORM");
 	enum tr_code rc = load(s, TR_TEE_CONF_FILE, &tr_tee_settings_def, &c.doc, &c.arena, t, err);
 
-	if (rc == TR_E_NOTFOUND)
+	if (rc == TR_E_NOTFOUND) {
 		rc = TR_OK;
+		*err = (struct tr_err){ 0 }; /* whoever keeps it would take it for a source that cannot be used */
+	}
 	if (!rc && !tr_buf_space(&c.text, FILE_MAX))
 		rc = tr_err_set(err, TR_E_INTERNAL, "out of memory", TR_TEE_CONF_FILE);
 	if (rc) {

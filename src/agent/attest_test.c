@@ -132,6 +132,19 @@ static void the_environment_comes_before_the_file(void **state)
 	}
 }
 
+/* Whoever keeps the error must not find one: it would be shown as a source that fails. */
+static void an_agent_that_was_told_nothing_has_no_error(void **state)
+{
+	tr_auto(tr_tee_choice_done) struct tr_tee_choice c = { 0 };
+	tr_auto(tr_state_done) struct tr_state s = TR_STATE_INIT;
+	struct tr_err kept = { 0 };
+
+	(void)state;
+	open_state(&s);
+	assert_int_equal(tr_tee_choice_make(&s, &c, &kept), TR_OK);
+	assert_int_equal(kept.code, TR_OK);
+}
+
 static void what_was_named_and_is_not_there_is_an_error(void **state)
 {
 	const struct tr_tee_settings t = { .platform = TR_VIEW_LIT("simulated"), .seed = TR_VIEW_LIT("/nowhere/seed") };
@@ -341,6 +354,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		IN_FOLDER(settings_come_back_as_they_were_saved),
 		IN_FOLDER(the_environment_comes_before_the_file),
+		IN_FOLDER(an_agent_that_was_told_nothing_has_no_error),
 		IN_FOLDER(what_was_named_and_is_not_there_is_an_error),
 		IN_FOLDER(a_damaged_file_is_an_error_and_names_itself),
 		IN_FOLDER(attestation_comes_back_as_it_was_saved),
