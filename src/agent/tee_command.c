@@ -5,9 +5,15 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "codec/text.h"
 
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define SETTINGS_MAX 16384
 
 static void put(const char *name, struct tr_view v)
 {
@@ -135,18 +141,69 @@ int tr_agent_tee_show(const char *state_dir, bool as_json)
 	return TR_AGENT_EXIT_OK;
 }
 
+/* The agent will run in another folder than the one where this was typed. */
+static void make_absolute(struct tr_view *path, char full[PATH_MAX])
+{
+	char typed[PATH_MAX];
+
+	(void)snprintf(typed, sizeof(typed), "%.*s", TR_VIEW_FMT(*path));
+	if (path->n && path->n < sizeof(typed) && realpath(typed, full))
+		*path = tr_view_str(full);
+}
+
+/* Of a simulated TEE all can be tried at once: seed, kind, program. A real one is asked when it must answer. */
+static TR_RC try_it(const struct tr_state *s, struct tr_tee_choice *c, struct tr_err *err)
+{
+	tr_auto(tr_buf_done) struct tr_buf set = TR_BUF_INIT;
+	const struct tr_tee_ask ask = { .report_data = { 0 } };
+	enum tr_code rc = tr_tee_choice_make(s, c, err);
+
+	if (!rc && c->source == &tr_tee_simulated)
+		rc = c->source->quote(&c->conf, &ask, &set, err);
+	return rc;
+}
+
+/* As before: nothing, or what stood there. */
+static void put_back(const struct tr_state *s, struct tr_view before)
+{
+	char path[PATH_MAX];
+	struct tr_err err = { 0 };
+
+	(void)snprintf(path, sizeof(path), "%s/%s", s->dir, TR_TEE_CONF_FILE);
+	if (!before.n)
+		(void)unlink(path);
+	else if (tr_state_write(s, TR_TEE_CONF_FILE, before, &err))
+		tr_log_err(TR_LOG_ERROR, "tee_not_put_back", &err, NULL);
+}
+
 int tr_agent_tee_use(const char *state_dir, const struct tr_tee_settings *t)
 {
 	tr_auto(tr_state_done) struct tr_state s = TR_STATE_INIT;
 	tr_auto(tr_tee_choice_done) struct tr_tee_choice c = { 0 };
-	struct tr_err err = { 0 };
+	tr_auto(tr_buf_done) struct tr_buf before = TR_BUF_INIT;
+	struct tr_tee_settings now = *t;
+	char seed[PATH_MAX], quote[PATH_MAX];
+	struct tr_err err = { 0 }, none = { 0 };
+	enum tr_code rc;
 
-	if (tr_state_open(state_dir, &s, &err) || tr_state_lock(&s, &err) || tr_state_load_conf(&s, &err) ||
-	    tr_tee_settings_save(&s, t, &err))
+	make_absolute(&now.seed, seed);
+	make_absolute(&now.secretvm_quote, quote);
+	if (tr_state_open(state_dir, &s, &err) || tr_state_lock(&s, &err) || tr_state_load_conf(&s, &err))
 		return tr_agent_fail(TR_AGENT_EXIT_STATE, &err);
-	/* Said now rather than in the log of the next start; the setting stays, since the device may come later. */
-	if (tr_tee_choice_make(&s, &c, &err))
-		return tr_agent_fail(err.code == TR_E_INVALID ? TR_AGENT_EXIT_USAGE : TR_AGENT_EXIT_STATE, &err);
+	(void)tr_state_read(&s, TR_TEE_CONF_FILE, SETTINGS_MAX, &before, &none);
+	if (tr_tee_settings_save(&s, &now, &err))
+		return tr_agent_fail(TR_AGENT_EXIT_STATE, &err);
+	rc = try_it(&s, &c, &err);
+	/* What can never work replaces nothing; a device that is named and missing may come later. */
+	if (rc && rc != TR_E_UNAVAIL) {
+		put_back(&s, tr_buf_view(&before));
+		return tr_agent_fail(rc == TR_E_INVALID ? TR_AGENT_EXIT_USAGE : TR_AGENT_EXIT_STATE, &err);
+	}
+	if (rc) {
+		(void)tr_agent_fail(TR_AGENT_EXIT_STATE, &err);
+		fputs("The choice is kept: `troth-agent run` looks for it again every 10 minutes.\n", stderr);
+		return TR_AGENT_EXIT_STATE;
+	}
 	printf("source %s\n", c.source ? c.source->name : "none");
 	return TR_AGENT_EXIT_OK;
 }

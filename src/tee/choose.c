@@ -58,5 +58,5 @@ TR_RC tr_tee_choose(const struct tr_tee_conf *c, const struct tr_tee_source **re
 		return TR_OK;
 	}
 	/* Named and not there is an error, never another source and never nothing. */
-	return tr_err_set(err, TR_E_UNAVAIL, "The TEE that TEE_PLATFORM names is not there.", "%s: %s", platform, reasons);
+	return tr_err_set(err, TR_E_UNAVAIL, "The TEE that was chosen is not there; `troth-agent tee use` or TEE_PLATFORM chooses another.", "%s: %s", platform, reasons);
 }

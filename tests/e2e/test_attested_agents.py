@@ -260,3 +260,33 @@ def test_a_word_that_nobody_knows_is_refused(site):
     m = site.machine("vm-tdx")
     r = m.do("tee", "use", "abacus")
     assert r.returncode != 0 and "TEE_PLATFORM is one of" in r.stderr
+    assert not (m.state / "tee.json").exists()
+
+
+@pytest.mark.parametrize("args, words", [
+    (["--seed", "/etc/hostname"], "chmod 0600"), (["--kind", "tpm"], "tdx, sgx or snp"), (["--program", "00"], "48 bytes"),
+])
+def test_what_can_never_work_replaces_nothing(site, args, words):
+    m = site.tee("tdx")
+    before = (m.state / "tee.json").read_bytes()
+    seed = json.loads(before)["seed"]
+    r = m.do("tee", "use", "simulated", "--seed", seed, *args)
+    assert r.returncode != 0 and words in r.stderr
+    assert (m.state / "tee.json").read_bytes() == before
+
+
+def test_a_seed_is_kept_with_its_whole_path(site):
+    m = site.tee("tdx")
+    seed = json.loads((m.state / "tee.json").read_text())["seed"]
+    m.use("simulated", "--seed", os.path.relpath(seed))
+    assert json.loads((m.state / "tee.json").read_text())["seed"] == os.path.realpath(seed)
+
+
+def test_a_machine_without_a_tee_is_no_fault(site):
+    m = site.machine("vm-tdx").start()
+    if m.show()["source"]:
+        pytest.skip("this machine has a TEE or TPM")
+    until(lambda: m.beats() >= 2)
+    assert m.row() is None and m.show() == {"source": "", "problem": "", "attestation": None}
+    assert "not_attested" not in m.log()
+    assert m.stop() == 0
