@@ -107,7 +107,7 @@ static bool member(void *arg, const char *key, tr_jnode v)
 		return true;
 	}
 	/* A word that was misspelt must not mean that something is open. */
-	return wrong(r, "a member", "is not known");
+	return wrong(r, "a member is not known:", key);
 }
 
 TR_RC tr_peer_conf_parse(struct tr_view text, struct tr_peer_conf *ret, struct tr_err *err)

@@ -38,7 +38,7 @@ static void what_is_wrong_is_named(void **unused)
 	static const struct { const char *text, *says; } cases[] = {
 		{ "", "peer.json" },
 		{ "[]", "it must be a JSON object" },
-		{ "{\"alow\":[]}", "a member is not known" },
+		{ "{\"alow\":[]}", "a member is not known: alow" },
 		{ "{\"allow\":\"a\"}", "allow must be a list" },
 		{ "{\"allow\":[\"a b\"]}", "allow holds something" },
 		{ "{\"allow\":[\"type:\"]}", "allow holds something" },
