@@ -19,8 +19,11 @@ static TR_RC read_body(const char *file, struct tr_buf *ret, struct tr_err *err)
 	ssize_t n;
 
 	ret->max = TR_MESSAGE_BODY_MAX + 1;
-	if (file && strcmp(file, "-") != 0)
-		return tr_file_read(file, TR_MESSAGE_BODY_MAX, ret, err);
+	if (file && strcmp(file, "-") != 0) {
+		if (tr_file_read(file, TR_MESSAGE_BODY_MAX, ret, err) != TR_E_INVALID)
+			return err->code;
+		return tr_err_set(err, TR_E_INVALID, "a message has at most 65536 bytes", "%s", file);
+	}
 	while ((n = read(STDIN_FILENO, some, sizeof(some))) > 0 || (n < 0 && errno == EINTR))
 		if (n > 0)
 			tr_buf_add(ret, some, (size_t)n);
