@@ -16,6 +16,8 @@ static TR_RC read_fd(int fd, const char *path, size_t max, struct tr_buf *ret, s
 
 		if (n < 0 && errno == EINTR)
 			continue;
+		if (n < 0 && errno == EISDIR)
+			return tr_err_set(err, TR_E_DENIED, "this is a folder; a file is needed", "%s is a directory", path);
 		if (n < 0)
 			return tr_err_errno(err, "read %s", path);
 		if (n == 0)
