@@ -57,7 +57,11 @@ static bool check_member(void *arg, const char *key, tr_jnode value)
 
 	(void)value;
 	if (!is_word(k->words, key)) {
-		tr_pp_fail(k->p, "unknown member \"%.64s\"; known are: %.80s", key, k->words);
+		/* A list that is cut off would deny what there is. */
+		if (strlen(k->words) > 72)
+			tr_pp_fail(k->p, "unknown member \"%.64s\"; docs/attestation.md shows all there are", key);
+		else
+			tr_pp_fail(k->p, "unknown member \"%.64s\"; known are: %s", key, k->words);
 		return false;
 	}
 	return true;
