@@ -121,7 +121,7 @@ static void first_line(FILE *to, const char *name, const char *args, const char 
 	char left[64];
 
 	(void)snprintf(left, sizeof(left), "%s%s%s", name, args && *args ? " " : "", args ? args : "");
-	fprintf(to, "  %-26s %.*s\n", left, (int)strcspn(doc, "\n"), doc);
+	fprintf(to, "  %-26s %.*s\n", left, (int)strcspn(doc, "\n\v"), doc);
 }
 
 static void noun_help(FILE *to, const struct tr_noun *n)

@@ -633,6 +633,7 @@ def test_help(stranger):
     for noun, verbs in NOUNS.items():
         assert noun in text
         of_noun = stranger(noun, "--help")
+        assert "Exit code" not in of_noun and max(map(len, of_noun.splitlines())) < 140
         for verb in verbs.split():
             assert re.search(rf"^  {verb}\b", of_noun, re.M)
             of_verb = stranger(noun, verb, "--help")
