@@ -131,7 +131,7 @@ static bool one_of(const struct tr_msg_rows *m, struct tr_req *r, struct tr_verd
 	if (!m)
 		tr_req_refuse(r, 503, "store_unavailable", "the verdict could not be read; try again");
 	else if (!tr_records_next(&list, &one) || tr_record_decode(&tr_verdict_row_def, one, v, &err))
-		tr_req_refuse(r, 404, "verdict_not_found", "no verdict of this id; see troth attestation list");
+		tr_req_refuse(r, 404, "verdict_not_found", "no verdict of this id; see troth attestation list --evidence");
 	else
 		return true;
 	return false;
@@ -163,7 +163,7 @@ static void one(struct tr_core *c, struct tr_req *r, tr_call_fn fn)
 	struct tr_req *kept;
 
 	if (!is_verdict_id(r->q.arg)) {
-		tr_req_refuse(r, 404, "verdict_not_found", "no verdict of this id; see troth attestation list");
+		tr_req_refuse(r, 404, "verdict_not_found", "no verdict of this id; see troth attestation list --evidence");
 		return;
 	}
 	kept = tr_req_keep(r);
