@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An appraisal without memory: each allocation of ours fails once (cmake/evidence.cmake). The answer is a refusal that says
  * so, never a yes and never a word against the platform. */
-#include "appraise/tee_sample.h"
+#include "appraise/tee_test.h"
 
 #include "base/failing_memory.h"
 

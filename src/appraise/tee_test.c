@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rules of policy on evidence of the simulated vendor: each row changes one thing of the TEE or of the policy, and says
  * which check must fail first. Rows of the classic mistakes (research, tee.md 18) are named where one is theirs. */
-#include "appraise/tee_sample.h"
+#include "appraise/tee_test.h"
 
 /* ---- one thing changed ---- */
 

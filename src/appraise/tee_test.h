@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the tests of appraisals share: evidence of the simulated vendor, its collateral as a bundle, and a policy with the good
  * TEE's reference values. */
-#ifndef TR_APPRAISE_TEE_SAMPLE_H
-#define TR_APPRAISE_TEE_SAMPLE_H
+#ifndef TR_APPRAISE_TEE_TEST_H
+#define TR_APPRAISE_TEE_TEST_H
 
 #include <setjmp.h>
 #include <stdarg.h>
