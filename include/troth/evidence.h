@@ -41,7 +41,7 @@ struct troth_evidence_check {
 	size_t challenge_len;
 	const uint8_t *spki;       /* DER SubjectPublicKeyInfo of the key that the evidence shall speak for */
 	size_t spki_len;
-	const uint8_t *report_data; /* expected as it stands (64 bytes), in the place of challenge and key; NULL: by the scheme */
+	const uint8_t *report_data; /* expected as it stands (64 bytes), instead of challenge and key; NULL: by the scheme */
 	size_t report_data_len;
 };
 

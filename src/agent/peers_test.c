@@ -84,8 +84,8 @@ static void put_token(const struct says *s, struct tr_buf *b)
 	tr_buf_addf(&claims, "\"},\"troth\":{\"verified\":%s,\"agent_type\":\"%s\",\"kind\":\"tdx\",\"tier\":\"hardware\",\"simulated\":false}}",
 		    s->verified ? s->verified : "true", s->type ? s->type : "db");
 	/* Its header names the result key's certificate; the signature is by another key, when it is self made. */
-	assert_int_equal(tr_result_token_sign(tr_buf_view(&claims), s->self_signed ? w.other : w.result, tr_buf_view(&w.cert), b,
-					      &err),
+	assert_int_equal(tr_result_token_sign(tr_buf_view(&claims), s->self_signed ? w.other : w.result,
+					      tr_buf_view(&w.cert), b, &err),
 			 TR_OK);
 }
 

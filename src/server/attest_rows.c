@@ -134,9 +134,11 @@ static void put_agent(const struct tr_attest *m, struct tr_tx *tx)
 
 static void put_verified(const struct tr_attest *m, struct tr_tx *tx)
 {
-	const struct tr_attested_row *was = TR_ROW(&m->core->attested, tr_table_get(&m->core->attested, m->r.agent_id));
+	static const struct tr_attested_row none;
+	const struct tr_attested_row *known = TR_ROW(&m->core->attested, tr_table_get(&m->core->attested, m->r.agent_id));
+	const struct tr_attested_row *was = known ? known : &none;
 	/* A pre-key of another identity is nobody's any more. */
-	bool same_key = was && tr_view_eq(was->key_id, m->r.key_id);
+	bool same_key = tr_view_eq(was->key_id, m->r.key_id);
 	bool newer = m->r.prekey.n && !(same_key && was->prekey_number >= m->r.prekey_number);
 	struct tr_attested_row row = {
 		.id = m->r.agent_id,
@@ -160,16 +162,16 @@ static void put_verified(const struct tr_attest *m, struct tr_tx *tx)
 		.prekey = newer ? m->r.prekey : same_key ? was->prekey : tr_view(NULL, 0),
 		.prekey_number = newer ? m->r.prekey_number : same_key ? was->prekey_number : 0,
 		.token = tr_buf_view(&m->token_text),
-		.ak_name = m->a.ak_name.n ? m->a.ak_name : was ? was->ak_name : tr_view(NULL, 0),
-		.ek_digest = m->activated ? TR_VIEW_ARRAY(m->ek_digest) : was ? was->ek_digest : tr_view(NULL, 0),
-		.ak_trust = m->a.ak_name.n ? m->a.ak_trust : was ? was->ak_trust : 0,
-		.ak_resets = m->a.ak_name.n ? m->a.resets : was ? was->ak_resets : 0,
-		.ak_restarts = m->a.ak_name.n ? m->a.restarts : was ? was->ak_restarts : 0,
-		.ak_clock = m->a.ak_name.n ? m->a.clock : was ? was->ak_clock : 0,
+		.ak_name = m->a.ak_name.n ? m->a.ak_name : was->ak_name,
+		.ek_digest = m->activated ? TR_VIEW_ARRAY(m->ek_digest) : was->ek_digest,
+		.ak_trust = m->a.ak_name.n ? m->a.ak_trust : was->ak_trust,
+		.ak_resets = m->a.ak_name.n ? m->a.resets : was->ak_resets,
+		.ak_restarts = m->a.ak_name.n ? m->a.restarts : was->ak_restarts,
+		.ak_clock = m->a.ak_name.n ? m->a.clock : was->ak_clock,
 	};
 
 	tr_tx_touch(tx, tr_table_get(&m->core->attested, m->r.agent_id));
-	tr_tx_add(tx, was ? TR_OP_PUT : TR_OP_INSERT, TR_T_ATTESTED, &row);
+	tr_tx_add(tx, known ? TR_OP_PUT : TR_OP_INSERT, TR_T_ATTESTED, &row);
 }
 
 /* An old verdict stays good until its end: the next try may be better. Not when it is known to be bad by now. */
@@ -398,8 +400,8 @@ void tr_attest_failed(struct tr_attest *m)
 	(void)snprintf(slug, sizeof(slug), "%.*s", TR_VIEW_FMT(m->a.failed));
 	tr_log(TR_LOG_WARN, "evidence_refused", "reason", slug, "agent", tr_fmt_view(m->r.agent_id), "verdict", m->verdict_id,
 	       "source", tr_fmt_view(m->req->q.source), NULL);
-	/* Each holds up to a hundred thousand bytes of evidence: beyond this many in a second, only their number is kept. A token
-	 * that is never spent could be tried for ever. */
+	/* Each holds up to a hundred thousand bytes of evidence: beyond this many in a second, only their number is kept.
+	 * A token that is never spent could be tried for ever. */
 	if (c->recent_refusals++ >= REFUSALS_RECORDED_PER_SECOND || is_busy(m) ||
 	    (!m->agent && m->token &&
 	     !tr_pace_allow(&c->hub->tries, m->token->no, tr_mono_ms(), TR_PROOF_STEP_MS, TR_PROOF_BURST))) {

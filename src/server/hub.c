@@ -293,8 +293,8 @@ void tr_hub_authenticate(struct tr_core *c, struct tr_req *r, bool evidence, tr_
 		return;
 	i = tr_table_get(&c->agents, h.agent);
 	row = tr_item_row(&c->agents, i, &room);
-	/* Whoever is not there has a key, too, and no signature by it is a good one: by answer and time, a stranger learns nothing
-	 * about who is there. */
+	/* Whoever is not there has a key, too, and no signature by it is a good one: by answer and time, a stranger learns
+	 * nothing about who is there. */
 	if (!row || !row->spki.n)
 		i = NULL;
 	q.spki = i ? row->spki : tr_view(nobody, sizeof(nobody) - 1);
