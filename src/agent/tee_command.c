@@ -190,7 +190,8 @@ int tr_agent_tee_use(const char *state_dir, const struct tr_tee_settings *t)
 	make_absolute(&now.secretvm_quote, quote);
 	if (tr_state_open(state_dir, &s, &err) || tr_state_lock(&s, &err) || tr_state_load_conf(&s, &err))
 		return tr_agent_fail(TR_AGENT_EXIT_STATE, &err);
-	(void)tr_state_read(&s, TR_TEE_CONF_FILE, SETTINGS_MAX, &before, &none);
+	if (tr_state_read(&s, TR_TEE_CONF_FILE, SETTINGS_MAX, &before, &none))
+		tr_buf_clear(&before); /* there was none */
 	if (tr_tee_settings_save(&s, &now, &err))
 		return tr_agent_fail(TR_AGENT_EXIT_STATE, &err);
 	rc = try_it(&s, &c, &err);
