@@ -246,7 +246,7 @@ static void fill_store(const char *location, uint32_t n)
 
 	must(!tr_store_open(location, TR_STORE_CREATE, &s, &err), "create the store");
 	for (uint32_t no = 0; no < n; no++) {
-		struct made m;
+		struct made m = { .id = "" };
 		struct tr_agent_row a;
 		struct tr_pulse_row p;
 
@@ -330,7 +330,7 @@ static void add_frame(struct tr_buf *frames, uint32_t no)
 	static const uint8_t raw[480];
 	uint8_t ticket[TR_TICKET_LEN], digest[32];
 	uint64_t seq = FIRST_SEQ + reg.seqs[no]++;
-	struct made m;
+	struct made m = { .id = "" };
 	struct tr_pulse p;
 	struct tr_msg_pulse msg;
 	struct tr_ticket_scope scope;
@@ -470,7 +470,7 @@ static double sweep_ms(void)
 static void fill_memory(void)
 {
 	for (uint32_t no = 0; no < reg.n; no++) {
-		struct made m;
+		struct made m = { .id = "" };
 		struct tr_agent_row a;
 		struct tr_pulse_row p;
 
@@ -554,7 +554,7 @@ int main(int argc, char **argv)
 	size_t taken, keys, bytes;
 	struct tr_err err = { 0 };
 	double load_s = 0, sweep;
-	struct place place;
+	struct place place = { .folder = "" };
 
 	must(n >= 1000 && !tr_crypto_init(&err), "start");
 	if (loads) {
