@@ -313,6 +313,8 @@ static void ambiguous_heads_are_refused(void **state)
 		int status; /* 0: closed without a word is right too */
 	} cases[] = {
 		{ "two lengths", "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx", 400 },
+		{ "two askers", "GET / HTTP/1.1\r\nHost: t\r\nX-Requesting-Agent: a\r\nx-requesting-agent: a\r\n\r\n", 400 },
+		{ "two authorizations", "GET / HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer a\r\nAuthorization: Bearer b\r\n\r\n", 400 },
 		{ "two equal lengths", "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx", 400 },
 		{ "length list", "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 1, 1\r\n\r\nx", 400 },
 		{ "signed length", "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: +1\r\n\r\nx", 400 },

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/strict.h"
 
+#include "base/own.h"
+
 #include <strings.h>
 
 #define LENGTH_DIGITS_MAX 18 /* no 64-bit overflow can be written with that many */
@@ -89,6 +91,23 @@ void tr_strict_begin(struct tr_strict *s, struct tr_view method, struct tr_view 
 		malformed(s, "the request target must be a path that begins with / and holds printable ASCII only");
 }
 
+/* Who asks, and what it is that was signed: of two, a proxy or a log might read the other one. */
+static bool came_before(struct tr_strict *s, struct tr_view name)
+{
+	static const char *const singles[] = { "Authorization", "Content-Type", "X-Requesting-Agent", "X-Timestamp", "X-Nonce",
+					       "X-Attestation-Signature", "X-Attestation-Quote", "X-Public-Key" };
+
+	for (unsigned i = 0; i < TR_ARRAY_LEN(singles); i++) {
+		bool before = s->once >> i & 1;
+
+		if (!is_name(name, singles[i]))
+			continue;
+		s->once |= 1u << i;
+		return before;
+	}
+	return false;
+}
+
 void tr_strict_header(struct tr_strict *s, struct tr_view name, struct tr_view value)
 {
 	if (++s->headers > s->max_headers)
@@ -111,6 +130,8 @@ void tr_strict_header(struct tr_strict *s, struct tr_view name, struct tr_view v
 		else if (!length_get(value, &s->content_length))
 			malformed(s, "the Content-Length is not a plain number");
 		s->has_length = true;
+	} else if (came_before(s, name)) {
+		malformed(s, "a header that says who asks, or what was signed, came twice");
 	}
 }
 

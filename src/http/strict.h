@@ -16,6 +16,7 @@ struct tr_strict {
 	uint64_t content_length;
 	/* state */
 	unsigned headers, max_headers, hosts;
+	unsigned once; /* a bit for each header that came and may not come again */
 };
 
 void tr_strict_begin(struct tr_strict *s, struct tr_view method, struct tr_view target, struct tr_view version,

@@ -3,6 +3,7 @@
 
 import base64
 import datetime
+import http.client
 import json
 
 import pytest
@@ -49,6 +50,20 @@ def test_who_cannot_sign_learns_nothing_about_who_is_there(lab):
         assert len({(code_of(r), r.json()["detail"]) for r in answers}) == 1 and answers[0].status in (400, 401), answers
     # Whoever can sign hears what is wrong.
     assert [code_of(a.ask(path)) for a in (unproven, revoked)] == [(403, "not_attested")] * 2
+
+
+def test_nobody_asks_under_two_names(lab):
+    a, b = lab.attested(), lab.attested()
+    path = f"/api/v1/agents/discovery/{b.node_id}"
+    for again, value in (("x-requesting-agent", b.node_id), ("X-Nonce", "A" * 20), ("X-Timestamp", "1"), ("Authorization", "Bearer x")):
+        conn = http.client.HTTPSConnection("localhost", lab.server.agents, context=context(lab.server.ca))
+        conn.putrequest("GET", path)
+        for header in [*request_headers(a.key, a.node_id, "GET", path).items(), ("Authorization", "Bearer y"), (again, value)]:
+            conn.putheader(*header)
+        conn.endheaders()
+        r = conn.getresponse()
+        assert (r.status, json.loads(r.read())["code"]) == (400, "request_malformed"), again
+        conn.close()
 
 
 def test_who_has_no_token_learns_nothing_from_registrations(lab):
