@@ -189,6 +189,11 @@ static void on_recipient(void *arg, struct tr_peer_info *info, const struct tr_n
 		end(o, TR_NO(409, "no_prekey", "the recipient has published no key that messages could be sealed to"));
 		return;
 	}
+	/* Before it has a number: the recipient would be told of a message that never came. */
+	if (o->via == TR_PEER_DIRECT && !info->endpoint[0]) {
+		end(o, TR_NO(409, "no_endpoint", "the recipient cannot be called: it has told no endpoint"));
+		return;
+	}
 	if (number_it(o, &err) || seal(o, info, &err)) {
 		tr_log_err(TR_LOG_ERROR, "message_not_sealed", &err, "to", o->to, NULL);
 		end(o, TR_NO(err.code == TR_E_INVALID ? 400 : 503, err.code == TR_E_INVALID ? "malformed" : "not_sealed", err.pub));
@@ -199,8 +204,6 @@ static void on_recipient(void *arg, struct tr_peer_info *info, const struct tr_n
 	if (o->via != TR_PEER_MAILBOX && o->endpoint[0]) {
 		if (!hand_over(o))
 			end(o, TR_NO(503, "busy", "too many requests are under way; try again later"));
-	} else if (o->via == TR_PEER_DIRECT) {
-		end(o, TR_NO(409, "no_endpoint", "the recipient cannot be called: it has told no endpoint"));
 	} else {
 		mail(o);
 	}

@@ -70,6 +70,9 @@ def test_direct_and_by_mailbox(alice, bob, mute):
         got, = to.take()
         assert (got["id"], got["from"], got["body"], got["via"]) == (sent["id"], "alice", b"to " + to.ident.encode(), expect)
     assert code(alice.send(mute, b"x", via="direct")) == (409, "no_endpoint")
+    # What was refused has taken no number, so nobody looks for it.
+    assert alice.send(mute, b"y")[1]["seq"] == sent["seq"] + 1
+    mute.take()
     status, sent = bob.send(alice, b"", answers=got["id"], type="troth/ack", ttl_s=60)
     answer, = alice.take()
     assert (answer["answers"], answer["type"], answer["body"]) == (got["id"], "troth/ack", b"")
