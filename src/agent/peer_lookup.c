@@ -270,7 +270,7 @@ static void on_discovered(void *arg, const struct tr_errand_answer *a)
 		return;
 	}
 	if (a->status == 403 || a->status == 401) {
-		finish(l, NULL, TR_NO(403, "not_attested", "the hub does not answer this agent: its own attestation is not in force"));
+		finish(l, NULL, TR_NO(403, "not_attested", "the hub does not answer this agent: its own attestation is not in force; `troth-agent tee show` says why"));
 		return;
 	}
 	if (a->status != 200) {
