@@ -421,6 +421,8 @@ static TR_RC import_any(struct import *im, struct tr_view file, unsigned depth)
 		return bad(im, "empty");
 	if (file.p[0] == 0x30 && file.n > 64 && (file.p[1] & 0x80))
 		return import_der(im, file);
+	if (memchr(t.p, 0, t.n < 64 ? t.n : 64)) /* a quote carries its chain as PEM, and is none */
+		return bad(im, "neither JSON, PEM, DER, hex nor a collateral structure; evidence is none either");
 	return t.p[0] == '{' ? import_json(im, t, depth) : import_text(im, t, depth);
 }
 

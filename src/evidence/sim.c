@@ -94,8 +94,8 @@ static TR_RC complete(const struct tr_sim_spec *in, struct tr_sim_spec *out, str
 	if (in->processor_ca && !sgx)
 		return tr_err_set(err, TR_E_INVALID, SPEC_PUB, "TDX platforms are the Platform CA's");
 	if (in->fault && (!fault || !(fault->kinds & (1u << in->kind))))
-		return tr_err_set(err, TR_E_INVALID, "this kind of evidence has no such fault", "fault %d of kind %d",
-				  (int)in->fault, (int)in->kind);
+		return tr_err_set(err, TR_E_INVALID, "this kind of evidence has no such fault", "%s of %s",
+				  fault ? fault->slug : "none", tr_tee_kind_name(in->kind));
 	if ((in->fault == TR_SIMF_SNP_PRODUCT && v == 2) || (in->fault == TR_SIMF_SNP_WRONG_CHIP && in->vlek))
 		return tr_err_set(err, TR_E_INVALID, "such a report has nothing where the fault would be", "fault %s",
 				  fault->slug);
