@@ -181,6 +181,8 @@ static int sign(struct tr_cli *c)
 		return tr_cli_fail(TR_CLI_EXIT_USAGE, "--key (a private config key) and --out are needed");
 	if (tr_file_read(c->args[0], TR_BUNDLE_MAX, &file, &err))
 		return tr_cli_err(TR_CLI_EXIT_FILE, &err);
+	if (file.n && file.p[0] == 0xd2)
+		return tr_cli_fail(TR_CLI_EXIT_FILE, "%s is signed already; give what `troth collateral import` made", c->args[0]);
 	/* Nothing is signed that cannot be read. */
 	if (tr_bundle_get(tr_buf_view(&file), &b, &err))
 		return tr_cli_fail(TR_CLI_EXIT_FILE, "%s is no bundle (%s)", c->args[0], err.detail);

@@ -71,7 +71,7 @@ void tr_quote_print(struct tr_buf *b, const struct tr_tee_verdict *v, bool all, 
 		const struct tr_tee_check *c = &r->checks[i];
 		const bool ok = c->code == TR_TEEC_OK;
 
-		tr_buf_addf(b, "  %s%s%s  %-26s %s\n", colour ? (ok ? "\033[32m" : "\033[31m") : "", ok ? "ok  " : "FAIL",
+		tr_buf_addf(b, "  %s%s%s  %-29s %s\n", colour ? (ok ? "\033[32m" : "\033[31m") : "", ok ? "ok  " : "FAIL",
 			    colour ? "\033[0m" : "", c->name, tr_tee_question_name(c->question));
 		if (!ok || all) {
 			put_value(b, "expected", c->expected);

@@ -107,7 +107,7 @@ static void put_check(struct tr_buf *b, tr_jnode check, bool colour)
 	(void)tr_json_str(tr_json_get(check, "check"), &name);
 	(void)tr_json_str(tr_json_get(check, "question"), &question);
 	tr_out_escape(&left, name);
-	tr_buf_addf(b, "  %s%-8s%s%-28s ", colour ? tr_out_colour(tr_view_str(ok ? "ok" : "FAILED")) : "", ok ? "ok" : "FAILED",
+	tr_buf_addf(b, "  %s%-8s%s%-29s ", colour ? tr_out_colour(tr_view_str(ok ? "ok" : "FAILED")) : "", ok ? "ok" : "FAILED",
 		    colour ? "\033[0m" : "", tr_buf_cstr(&left));
 	tr_out_escape(b, question);
 	tr_buf_adds(b, "\n");
