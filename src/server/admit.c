@@ -10,8 +10,6 @@
 #include "codec/text.h"
 #include "store/copy.h"
 
-/* A flood of refusals must not fill the disk: so many are recorded per second, the rest is counted and the count recorded. */
-#define REFUSALS_RECORDED_PER_SECOND 50
 #define CHECKS_ROOM 7800 /* a row holds 8192 bytes of checks */
 #define DESYNC_KEPT_MS (90LL * 24 * 3600 * 1000)
 /* Bytes of a body that are kept of somebody without a good token: any honest one fits, and a flood stays small. */
@@ -177,7 +175,7 @@ static void refuse(struct admission *m, enum tr_reason reason)
 	m->a.reason = reason;
 	tr_log(TR_LOG_WARN, "registration_refused", "reason", tr_reason_info(reason)->slug, "agent",
 	       tr_fmt_view(m->a.node_id), "source", tr_fmt_view(m->req->q.source), NULL);
-	if (c->recent_refusals++ >= REFUSALS_RECORDED_PER_SECOND) {
+	if (c->recent_refusals++ >= TR_REFUSALS_RECORDED) {
 		c->unrecorded++;
 		c->metrics.unrecorded_refusals++;
 		count(c, false, reason, NULL);

@@ -11,8 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* As in admit.c: a flood of refusals must not fill the disk. */
-#define REFUSALS_RECORDED_PER_SECOND 50
 #define SEEN_MS (TR_CHALLENGE_TTL_MS + (2 * TR_REQUEST_SKEW_S + 60) * INT64_C(1000))
 
 /* ---- what is spent ---- */
@@ -263,7 +261,7 @@ void tr_attest_refuse(struct tr_attest *m, int status, const char *slug, const c
 	tr_log(TR_LOG_WARN, "registration_refused", "reason", slug, "agent", tr_fmt_view(m->r.agent_id), "source",
 	       tr_fmt_view(m->req->q.source), NULL);
 	tr_tee_counts(c)->refused++;
-	if (c->recent_refusals++ < REFUSALS_RECORDED_PER_SECOND)
+	if (c->recent_refusals++ < TR_REFUSALS_RECORDED)
 		r = calloc(1, sizeof(*r));
 	else
 		c->unrecorded++;
@@ -402,7 +400,7 @@ void tr_attest_failed(struct tr_attest *m)
 	       "source", tr_fmt_view(m->req->q.source), NULL);
 	/* Each holds up to a hundred thousand bytes of evidence: beyond this many in a second, only their number is kept.
 	 * A token that is never spent could be tried for ever. */
-	if (c->recent_refusals++ >= REFUSALS_RECORDED_PER_SECOND || is_busy(m) ||
+	if (c->recent_refusals++ >= TR_REFUSALS_RECORDED || is_busy(m) ||
 	    (!m->agent && m->token &&
 	     !tr_pace_allow(&c->hub->tries, m->token->no, tr_mono_ms(), TR_PROOF_STEP_MS, TR_PROOF_BURST))) {
 		c->unrecorded++;

@@ -41,6 +41,8 @@
 #include "server/table.h"
 #include "signed/keyset.h"
 
+/* Registrations that were refused, a second: a flood must not fill the disk. The rest is counted and the count recorded. */
+#define TR_REFUSALS_RECORDED 50
 #define TR_FRONTS_MAX 32 /* while fronts are being replaced, old and new live side by side */
 
 enum { TR_UP_STORE_RO, TR_UP_KEYS, TR_UP_APPRAISE, TR_UP_N };
@@ -79,7 +81,7 @@ struct tr_core {
 	bool store_away; /* its database is: it says when that is back, and until then may take its time */
 	char store_why[200]; /* sentence, when not ok */
 	unsigned registrations; /* under way */
-	unsigned recent_refusals; /* recorded in this second */
+	unsigned recent_refusals; /* in this second; at most TR_REFUSALS_RECORDED of them are stored */
 	uint64_t unrecorded;      /* refusals counted but not recorded, since the last record that says so */
 
 	/* What agents say of themselves: pulses, verdicts, alerts. */
