@@ -244,7 +244,7 @@ static const struct tr_verb verbs[] = {
 	  tr_tee_policy_try },
 	{ "activate", "NAME", 1, 1, "put a version in force; refused when agents would fail that are verified now",
 	  activate_options, activate },
-	{ "retire", "NAME", 1, 1, "take a policy out of force: its agents are refused from then on", retire_options, retire },
+	{ "retire", "NAME", 1, 1, "take a policy out of force: no verdict is made or renewed by it", retire_options, retire },
 };
 const struct tr_noun tr_noun_attestation_policy = { "attestation-policy", "what evidence of TEEs and TPMs must show", verbs,
 						    TR_ARRAY_LEN(verbs) };
