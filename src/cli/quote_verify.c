@@ -140,6 +140,8 @@ static int read_freshness(const struct tr_cli *c, struct job *j)
 
 	if (data && nonce)
 		return tr_cli_fail(TR_CLI_EXIT_USAGE, "--report-data and --nonce are one thing: a TPM's is called nonce");
+	if (challenge && !key)
+		return tr_cli_fail(TR_CLI_EXIT_USAGE, "--challenge needs --public-key: report data are made from both");
 	if (data || nonce)
 		rc = tr_quote_hex(data ? "--report-data" : "--nonce", data ? data : nonce, &j->report_data);
 	/* Compared whole: shorter ones stand at the front and are followed by zeros (SHA-256 digests, raw keys). */

@@ -225,6 +225,7 @@ def test_usage_is_refused_with_a_sentence(simulated, tmp_path):
         ([quote, "--case", simulated / "tdx"], USAGE, "leave FILE out"),
         ([quote, "--kind", "tdx", "--report-data", "xy"], USAGE, "hex digits"),
         ([quote, "--kind", "tdx", "--report-data", "00" * 65], USAGE, "64 bytes"),
+        ([quote, "--kind", "tdx", "--challenge", "00" * 32], USAGE, "needs --public-key"),
         ([quote, "--kind", "tdx", "--time", "soon"], USAGE, "--time takes"),
         ([quote, "--kind", "tdx", "--policy", tmp_path / "none"], FILE, "does not exist"),
         ([quote, "--kind", "tdx", "--collateral", tmp_path / "none"], FILE, "does not exist"),
