@@ -112,6 +112,7 @@ static int show(struct tr_cli *c)
 	if (c->json)
 		return tr_out_json(tr_json_root(answer));
 	tr_out_lines(&b, cols, TR_ARRAY_LEN(cols), tr_json_root(answer), c->colour, tr_now_ms());
+	tr_agent_put_proof(&b, tr_json_root(answer), c->colour);
 	tr_buf_adds(&b, "\nAs the host says of itself:\n");
 	tr_out_lines(&b, health, TR_ARRAY_LEN(health), tr_json_get(tr_json_root(answer), "health"), false, 0);
 	return tr_out_print(&b) ? TR_CLI_EXIT_OK : TR_CLI_EXIT_FILE;

@@ -83,6 +83,9 @@ int tr_api_try(struct tr_cli *c, const char *method, const char *path, struct tr
 /* Prints such a refusal after all, and answers with its exit code. */
 int tr_api_refused(int status, const struct tr_json *answer);
 
+/* What its machine has proved: member `attestation` of an agent's row, as lines. */
+void tr_agent_put_proof(struct tr_buf *b, tr_jnode agent, bool colour);
+
 /* ---- for login ---- */
 
 /* Fetches the keysets over a connection that is not verified. */

@@ -98,6 +98,7 @@ int tr_agent_explain(struct tr_cli *c)
 	tr_out_table(&b, cols, TR_ARRAY_LEN(cols), rows, n,
 		     &(struct tr_out_look){ c->colour, tr_out_screen(), "tier expected seen", tr_now_ms() });
 	put_advice(&b, checks);
+	tr_agent_put_proof(&b, a, c->colour);
 	return tr_out_print(&b) ? TR_CLI_EXIT_OK : TR_CLI_EXIT_FILE;
 }
 

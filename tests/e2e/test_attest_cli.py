@@ -56,6 +56,9 @@ def test_a_verdict_is_listed_shown_explained_and_replayed(lab, cli):
     assert "verdict_not_found" in cli.error(REFUSED, "attestation", "show", "0123456789abcdef")
     # Decisions about claims have their numbers still.
     assert "Checks, in the order" in cli("attestation", "explain", lab.server.attestations(limit=1)[0]["seq"])
+    for verb in ("show", "explain"):
+        out = cli("agent", verb, a.node_id)
+        assert "What its machine proved:" in out and f"troth attestation explain {bad}" in out, out
     # Proven bad: what was good before is no more.
     assert [x["attestation_state"] for x in cli.json("agent", "list")["agents"] if x["id"] == a.node_id] == ["failed"]
 
