@@ -100,6 +100,12 @@ static bool member(void *arg, const char *key, tr_jnode v)
 		c->verify = (enum tr_peer_verify)word;
 		return true;
 	}
+	if (strcmp(key, "min_tier") == 0) {
+		struct tr_view name;
+
+		return (tr_json_str(v, &name) && tr_tier_from_name(name, &c->min_tier)) ||
+		       wrong(r, "min_tier", "must be none, self-asserted, kernel or hardware");
+	}
 	if (strcmp(key, "deliver") == 0) {
 		if (!word_of(r, "deliver", v, deliver, TR_ARRAY_LEN(deliver), &word))
 			return false;

@@ -4,6 +4,7 @@
 #define TR_AGENT_PEER_CONF_H
 
 #include "agent/state.h"
+#include "appraise/verdict.h"
 
 #define TR_PEER_CONF_FILE "peer.json"
 #define TR_PEER_ALLOW_MAX 256
@@ -24,6 +25,7 @@ struct tr_peer_conf {
 	struct tr_view policy, collateral; /* files; for TR_PEER_BY_EVIDENCE */
 	enum tr_peer_verify verify;
 	enum tr_peer_deliver deliver;
+	enum tr_tier min_tier;     /* of a peer's result; a simulated TEE has none */
 	bool mailbox;              /* messages are fetched from the hub */
 	size_t n_allow;
 	struct tr_view allow[TR_PEER_ALLOW_MAX]; /* agent ids, or "type:" and an agent type; none: everybody who is verified */

@@ -40,6 +40,7 @@ static void what_is_wrong_is_named(void **unused)
 		{ "[]", "it must be a JSON object" },
 		{ "{\"alow\":[]}", "a member is not known: alow" },
 		{ "{\"allow\":\"a\"}", "allow must be a list" },
+		{ "{\"min_tier\":\"silicon\"}", "min_tier must be none" },
 		{ "{\"allow\":[\"a b\"]}", "allow holds something" },
 		{ "{\"allow\":[\"type:\"]}", "allow holds something" },
 		{ "{\"capabilities\":[\"type:a\"]}", "capabilities holds something" },

@@ -94,12 +94,25 @@ static TR_RC read_prekey(const struct tr_peer_rules *r, struct tr_view b64, int6
 	return TR_OK;
 }
 
+/* By the result's word. One that this program does not know is none. */
+static bool is_of_tier(const struct tr_peer_info *p, enum tr_tier min)
+{
+	enum tr_tier tier = TR_TIER_NONE;
+
+	if (p->simulated || !tr_tier_from_name(tr_view_str(p->tier), &tier))
+		tier = TR_TIER_NONE;
+	return tier >= min;
+}
+
 TR_RC tr_peer_still_good(const struct tr_peer_rules *r, const struct tr_peer_info *p, int64_t now_s, struct tr_err *err)
 {
 	if (tr_revocations_has(r->revocations, tr_view_str(p->agent), tr_pubkey_id(p->key)))
 		return tr_err_set(err, TR_E_DENIED, "this agent was revoked", "%s", p->agent);
 	if (!tr_peer_conf_allows(r->conf, tr_view_str(p->agent), tr_view_str(p->type)))
 		return tr_err_set(err, TR_E_DENIED, "this agent is not among those that peer.json allows", "%s", p->agent);
+	if (!is_of_tier(p, r->conf->min_tier))
+		return tr_err_set(err, TR_E_DENIED, "this agent's proof is of a lower tier than peer.json wants (min_tier)",
+				  "%s: %s", p->agent, p->tier);
 	if (p->expires_s <= now_s)
 		return tr_err_set(err, TR_E_DENIED, "the attestation result has expired", "%s", p->agent);
 	return TR_OK;

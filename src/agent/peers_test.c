@@ -161,6 +161,15 @@ static void whom_it_believes(void **unused)
 		assert_int_equal(tr_peer_still_good(&r, p, NOW + 3600, &err), TR_E_DENIED);
 		w.revocations.n = 1;
 		assert_int_equal(tr_peer_still_good(&r, p, NOW, &err), TR_E_DENIED);
+		w.revocations.n = 0;
+		w.conf.min_tier = TR_TIER_HARDWARE;
+		assert_int_equal(tr_peer_still_good(&r, p, NOW, &err), TR_OK);
+		p->simulated = true;
+		assert_int_equal(tr_peer_still_good(&r, p, NOW, &err), TR_E_DENIED);
+		p->simulated = false;
+		(void)snprintf(p->tier, sizeof(p->tier), "%s", i % 2 ? "self-asserted" : "of a newer server");
+		assert_int_equal(tr_peer_still_good(&r, p, NOW, &err), TR_E_DENIED);
+		assert_non_null(strstr(err.pub, "min_tier"));
 	}
 }
 
