@@ -741,10 +741,10 @@ def test_an_idle_connection_gives_back_the_room_for_large_headers(wide):
     open_all += [Connection(wide.agents) for _ in range(n)]
     for c in open_all:
         assert c.request("GET", "/api/v1/challenge", headers={"X-Attestation-Quote": "A" * 9000}).status == 200
-    end = time.monotonic() + 10
+    end = time.monotonic() + (0 if storm.SANITIZED else 10)
     while (each := (sum(map(private_kib, fronts)) - before) / n) > 19 and time.monotonic() < end:
         time.sleep(0.2)
-    assert each <= 19, f"{each:.1f} KiB"
+    assert storm.SANITIZED or each <= 19, f"{each:.1f} KiB"
     assert open_all[-1].request("GET", "/api/v1/challenge", headers={"X-Attestation-Quote": "A" * 9000}).status == 200
     for c in open_all:
         c.close()
