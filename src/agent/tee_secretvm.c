@@ -73,13 +73,17 @@ struct service {
 static TR_RC address(const char *url, struct sockaddr_in *ret, struct tr_err *err)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET };
-	unsigned port = 0;
-	char host[20];
+	const char *from = strncmp(url, "http://", 7) == 0 ? url + 7 : "", *digits = strchr(from, ':');
+	char host[INET_ADDRSTRLEN] = "", *end = NULL;
+	unsigned long port = 0;
 	uint32_t ip;
-	int n = 0;
 
-	if (sscanf(url, "http://%19[0-9.]:%5u%n", host, &port, &n) != 2 || url[n] || !port || port > 65535 ||
-	    inet_pton(AF_INET, host, &a.sin_addr) != 1)
+	if (digits && (size_t)(digits - from) < sizeof(host)) {
+		memcpy(host, from, (size_t)(digits - from));
+		digits++;
+		port = *digits >= '0' && *digits <= '9' ? strtoul(digits, &end, 10) : 0;
+	}
+	if (!port || port > 65535 || *end || inet_pton(AF_INET, host, &a.sin_addr) != 1)
 		return tr_err_set(err, TR_E_INVALID, "A signing service's address is http://A.B.C.D:PORT.", "%s", url);
 	ip = ntohl(a.sin_addr.s_addr);
 	if (ip >> 24 != 127 && ip >> 24 != 10 && ip >> 20 != 0xac1 && ip >> 16 != 0xc0a8)

@@ -47,22 +47,26 @@ static void fields(struct tr_tee_result *res, const struct tr_snp_report *r)
 							  r->signing_key == TR_SNP_KEY_VCEK ? "VCEK" : "none"));
 }
 
+static bool check_rule(const struct tr_snp_rule *rule, const struct tr_snp_in *in, const struct tr_snp_report *r,
+		       struct tr_tee_result *res)
+{
+	char seen[80] = "";
+	bool ok = rule->holds(in->report, r, seen);
+
+	(void)tr_tee_line(res, rule->name, TR_Q_AUTHENTIC, ok ? TR_TEEC_OK : rule->code, rule->expected, seen);
+	return ok;
+}
+
 /* Step 1. False: the layout is not known, so that nothing else can be read. */
 static bool check_layout(const struct tr_snp_in *in, struct tr_snp_report *r, struct tr_tee_result *res)
 {
-	for (size_t i = 0; i < tr_snp_n_rules; i++) {
-		const struct tr_snp_rule *rule = &tr_snp_rules[i];
-		char seen[80] = "";
-		bool ok;
-
-		if (i == 1)
-			tr_snp_fill(in->report, r);
-		ok = rule->holds(in->report, r, seen);
-		(void)tr_tee_line(res, rule->name, TR_Q_AUTHENTIC, ok ? TR_TEEC_OK : rule->code, rule->expected,
-				  seen);
-		if (!ok && rule->last)
+	/* The first rule is the length: every other one may read the whole layout. */
+	if (!check_rule(&tr_snp_rules[0], in, r, res))
+		return false;
+	tr_snp_fill(in->report, r);
+	for (size_t i = 1; i < tr_snp_n_rules; i++)
+		if (!check_rule(&tr_snp_rules[i], in, r, res) && tr_snp_rules[i].last)
 			return false;
-	}
 	return true;
 }
 

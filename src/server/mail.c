@@ -108,7 +108,7 @@ void tr_api_mail_fetch(struct tr_core *c, struct tr_req *r)
 		forget_question(c->hub->mail, b);
 		(void)answer(c, &older, NULL, 0, true);
 	}
-	if (answer(c, r, b, in.after, !in.wait || !b || c->agents.n > c->cfg->command_wait_agents))
+	if (answer(c, r, b, in.after, !in.wait || !b || c->agents.n > c->cfg->command_wait_agents) || !b)
 		return;
 	b->asking = true;
 	c->hub->mail->asking++;
