@@ -80,7 +80,7 @@ void tr_tee_verdict_json(const struct tr_tee_verdict *v, const struct tr_tee_in 
 /* The API's reason for a check that failed. */
 enum tr_reason tr_tee_reason(enum tr_tee_code c);
 
-/* The claims of the result token (EAR, security.md 4.2): the JSON that `keys` signs as a JWT. */
+/* The claims of the result token (EAR, draft-ietf-rats-ear): the JSON that `keys` signs as a JWT. */
 struct tr_ear_in { struct tr_view issuer, agent, agent_type, policy, build; int64_t issued, expires;
 		   const struct tr_tee_verdict *v; struct tr_view verdict_digest, spki; };
 void tr_ear_claims(const struct tr_ear_in *in, struct tr_buf *b);

@@ -132,7 +132,7 @@ static void read_vmpl(const struct tr_pp *p, struct tr_tee_policy *ret)
 
 void tr_tee_read_snp(const struct tr_pp *p, struct tr_tee_policy *ret)
 {
-	/* PLATFORM_INFO's bits by name (tee.md 8.1). */
+	/* PLATFORM_INFO's bits by name (AMD 56860, ATTESTATION_REPORT). */
 	static const struct { const char *name; unsigned bit; } info[] = {
 		{ "tsme", 1 }, { "ecc", 2 }, { "rapl_dis", 3 }, { "ciphertext_hiding", 4 }, { "alias_check", 5 },
 	};

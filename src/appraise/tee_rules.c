@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a policy asks beyond the vendor's own verification (tee.md 6.5, 7, 8.5 step 8). Every rule is a line; no line stops
+/* What a policy asks beyond the vendor's own verification: docs/attestation.md has them. Every rule is a line; no line stops
  * the others. */
 #include "appraise/tee_inner.h"
 
 #include <inttypes.h>
 
-/* TDATTRIBUTES (tee.md 2.6) */
+/* TDATTRIBUTES (Intel TDX Module ABI specification) */
 #define TD_DEBUG UINT64_C(1)
 #define TD_TUD UINT64_C(0xfe) /* more of "TD under debug": each lets the host look in, or will */
 #define TD_SEPT_VE_DISABLE (UINT64_C(1) << 28)

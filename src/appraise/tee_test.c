@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rules of policy on evidence of the simulated vendor: each row changes one thing of the TEE or of the policy, and says
- * which check must fail first. Rows of the classic mistakes (research, tee.md 18) are named where one is theirs. */
+ * which check must fail first. Rows of docs/faults-of-the-originals.md are named where one is theirs. */
 #include "appraise/tee_test.h"
 
 /* ---- one thing changed ---- */

@@ -81,7 +81,7 @@ const char *tr_sig_alg_name(enum tr_sig_alg alg);
 /* The strict rule alone, on raw bytes, for vectors and for callers that hold no key object. */
 bool tr_ed25519_verify_strict(const uint8_t pub[32], struct tr_view msg, struct tr_view sig);
 
-/* Known leaked and published test keys (origins.md §4.1: the key of document 003; RFC 8032, Wycheproof, COSE and
+/* Known leaked and published test keys (the key that the original published as an example; RFC 8032, Wycheproof, COSE and
  * JOSE examples; all-zero). Returns the static name of the leak, or NULL. id is SHA-256 of the SPKI. */
 const char *tr_key_leak_name(const uint8_t id[TR_SHA256_LEN]);
 

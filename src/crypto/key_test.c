@@ -431,7 +431,7 @@ static void ids_and_names_are_stable(void **state)
 		{ TR_SIG_ES256_DER, 0, "ES256-DER" }, { TR_SIG_PS256, -37, "PS256" },
 		{ TR_SIG_RS256, -257, "RS256" },
 	};
-	/* origins.md 4.1: the key of document 003 and its key_id. */
+	/* the key that the original published as an example, and its key_id. */
 	uint8_t spki[44] = { 0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00 };
 	tr_auto(tr_pubkey_free) struct tr_pubkey *k = NULL;
 	enum tr_sig_alg alg;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A quote's verification (tee.md 5): step 1 here, 2 to 7 in dcap_chain.c, 8 to 11 here, 12 and 13 in
+/* A quote's verification in thirteen steps: step 1, the layout, here, 2 to 7 in dcap_chain.c, 8 to 11 here, 12 and 13 in
  * dcap_status.c. 14, policy, is src/appraise's. */
 #include "evidence/dcap_inner.h"
 

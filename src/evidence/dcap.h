@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Intel SGX and TDX quotes (ECDSA, v3, v4, v5; tee.md 2 to 6), from the pinned root key to the TCB status. */
+/* Intel SGX and TDX quotes (ECDSA, v3, v4, v5), from the pinned root key to the TCB status. Sources: the quote formats of
+ * Intel's SGX ECDSA Quote Library and TDX DCAP Quoting Library API references; PCK Certificate and CRL Profile; PCS API v4. */
 #ifndef TR_EVIDENCE_DCAP_H
 #define TR_EVIDENCE_DCAP_H
 
@@ -41,7 +42,7 @@ struct tr_quote {
 /* Layout only: constants, lengths, exact consumption. ret_code says which rule broke (TR_TEEC_QUOTE_*). */
 TR_RC tr_quote_parse(struct tr_view in, struct tr_quote *ret, enum tr_tee_code *ret_code, struct tr_err *err);
 
-/* Values of the PCK certificate's SGX extension (tee.md 3.3). */
+/* Values of the PCK certificate's SGX extension (Intel's PCK Certificate and CRL Profile). */
 struct tr_pck {
 	uint8_t comp[16];
 	uint16_t pcesvn;
@@ -84,7 +85,7 @@ void tr_dcap_verify(const struct tr_dcap_in *in, struct tr_tee_result *ret, stru
 TR_RC tr_dcap_needs(struct tr_view quote, struct tr_view pck_chain, uint8_t ret_fmspc[6], bool *ret_platform_ca,
 		    struct tr_err *err);
 
-/* SHA-256 of the SPKI of Intel's SGX root (tee.md 3.1), and the SPKI itself. */
+/* SHA-256 of the SPKI of Intel's SGX root CA, and the SPKI itself. */
 struct tr_view tr_intel_root_spki(void);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bytes of quotes and of collateral: forms of chains, values of signatures, and every single byte changed (rows 11, 15, 19
- * and 20 of the classic mistakes, tee.md 18). */
+/* Bytes of quotes and of collateral: forms of chains, values of signatures, and every single byte changed (M-11, M-15,
+ * M-19 and M-20 of docs/faults-of-the-originals.md). */
 #include "evidence/dcap_sample.h"
 
 #include "codec/pem.h"

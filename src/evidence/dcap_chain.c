@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Steps 2 to 7 of tee.md 5: PCK chain, revocation lists, signing certificate, TCB info and QE identity. Each rule is a line
+/* Steps 2 to 7 of dcap.c's: PCK chain, revocation lists, signing certificate, TCB info and QE identity. Each rule is a line
  * of its own, in this order. */
 #include "evidence/dcap_inner.h"
 

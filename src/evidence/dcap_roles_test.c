@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who may stand where in Intel's chains (rows 4 and 5 of the classic mistakes, tee.md 18). Everything here is signed by the
- * trusted root or by a CA below it, as somebody might come by: only role, name or scope is wrong. */
+/* Who may stand where in Intel's chains (M-4 and M-5 of docs/faults-of-the-originals.md). Everything here is signed by
+ * the trusted root or by a CA below it, as somebody might come by: only role, name or scope is wrong. */
 #include "evidence/dcap_sample.h"
 
 #include "codec/pem.h"

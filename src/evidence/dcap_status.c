@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Steps 12 and 13 of tee.md 5: TDX module, and the status of platform, module and quoting enclave together. */
+/* Steps 12 and 13 of dcap.c's: TDX module, and the status of platform, module and quoting enclave together. */
 #include "evidence/dcap_inner.h"
 
 static void add_advisories(struct tr_tee_result *r, const struct tr_jval *array)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The DCAP verifier over simulated cases: what real ones do not have, and each boundary. Faults of chains and collateral are
- * sim_verify_test.c's, real quotes shared_test.c's. Rows of the classic mistakes (tee.md 18) are named. */
+ * sim_verify_test.c's, real quotes shared_test.c's. Rows of docs/faults-of-the-originals.md are named. */
 #include "evidence/dcap_sample.h"
 
 static const struct { const char *label; enum tr_tee_kind kind; unsigned version; enum tr_quote_body body; } shapes[] = {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Measured boot and run-time logs (tee.md 10): replayed into register values; what they say counts only once the replayed
- * values are the quoted ones. TCG2 logs (TPM, and CCEL with RTMR numbers), IMA lists, dstack and SecretVM RTMR3 rules. */
+/* Measured boot and run-time logs (TCG PC Client Firmware Profile, Linux IMA): replayed into register values; what they say
+ * counts only once the replayed values are the quoted ones. TCG2 logs (TPM, and CCEL with RTMR numbers), IMA lists, dstack and
+ * SecretVM RTMR3 rules. */
 #ifndef TR_EVIDENCE_EVENTLOG_H
 #define TR_EVIDENCE_EVENTLOG_H
 
@@ -39,7 +40,7 @@ TR_RC tr_ima_replay(struct tr_view list, enum tr_raw_hash bank, struct tr_view p
 
 /* RTMR = SHA384(RTMR || digest48), start 0. */
 void tr_rtmr_extend(uint8_t rtmr[48], const uint8_t digest[48]);
-/* SecretVM: SHA-256 of compose, rootfs hash, optionally of docker files, each zero-padded to 48 (origins.md 3.5). */
+/* SecretVM: SHA-256 of compose, rootfs hash, optionally of docker files, each zero-padded to 48. */
 void tr_rtmr3_secretvm(const uint8_t compose_sha256[32], const uint8_t rootfs[32], const uint8_t *files_sha256,
 			uint8_t out[48]);
 /* dstack: SHA384(LE32(0x08000001) ":" name ":" payload). */

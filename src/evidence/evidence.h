@@ -36,7 +36,7 @@ enum tr_tee_code {
 struct tr_tee_code_info { const char *slug; enum tr_tee_question question; const char *sentence; };
 const struct tr_tee_code_info *tr_tee_code_info(enum tr_tee_code c);
 
-/* TCB status as Intel's collateral names it, and what a verifier adds (tee.md 6). */
+/* TCB status as Intel's collateral names it, and what a verifier adds (Intel PCS API v4, tcbStatus). */
 enum tr_tcb_status {
 	TR_TCB_NONE, /* kind without one, or not determined */
 	TR_TCB_UP_TO_DATE, TR_TCB_SW_HARDENING_NEEDED, TR_TCB_CONFIGURATION_NEEDED,

@@ -3,7 +3,7 @@
 #include "codec/text.h"
 #include "evidence/tpm.h"
 
-/* tee.md 11: header, hardware report area, run-time data; little-endian, alone among the TPM's structures. */
+/* Azure's HCL report: header, hardware report area, run-time data; little-endian, alone among the TPM's structures. */
 #define HW_AT 32
 #define HW_AREA 1184
 #define DATA_AT (HW_AT + HW_AREA)

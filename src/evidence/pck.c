@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The SGX extension of a PCK certificate (tee.md 3.3): a list of {OID, value}, read by OID. The sixteen components are the
- * platform's TCB; the CPUSVN beside them and the quote's own are not compared with anything. */
+/* The SGX extension of a PCK certificate (Intel's profile of it): a list of {OID, value}, read by OID. The sixteen
+ * components are the platform's TCB; the CPUSVN beside them and the quote's own are not compared with anything. */
 #include "crypto/der.h"
 #include "evidence/dcap.h"
 

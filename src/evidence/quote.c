@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Layout of SGX and TDX quotes (tee.md 2). Offsets are the format's; nothing is laid over a C struct, and every length is
- * taken from what is left. */
+/* Layout of SGX and TDX quotes (dcap.h names the sources). Offsets are the format's; nothing is laid over a C struct, and
+ * every length is taken from what is left. */
 #include "evidence/dcap.h"
 
 #define HEADER_LEN 48

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The SNP cases of ../shared/evidence, read in place (its README.md has the format): real reports of Milan, Genoa and Turin
- * machines and changed ones. Rows of the classic mistakes (research, tee.md 18) are named where a case stands for one. */
+ * machines and changed ones. Rows of docs/faults-of-the-originals.md are named where a case stands for one. */
 #include <setjmp.h>
 #include <stdarg.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The SGX and TDX cases of ../shared/evidence, or of $TROTH_EVIDENCE, read in place (its README.md has the format): quotes of
  * real machines with their collateral, made ones, and 241 changes of bytes. Every verdict is also asked for with a cache that
- * is cold, warm and shared with all other cases: not a line may differ. Rows of the classic mistakes (tee.md 18) are named
+ * is cold, warm and shared with all other cases: not a line may differ. Rows of docs/faults-of-the-originals.md are named
  * where a case stands for one. */
 #include <setjmp.h>
 #include <stdarg.h>

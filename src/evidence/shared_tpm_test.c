@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The TPM cases of ../shared/evidence, read in place (its README.md has the format): quotes of swtpm and of Google's and
- * Azure's vTPMs, with event logs, IMA lists and HCL reports; and the logs behind the RTMRs of some TDX cases. Rows of the
- * classic mistakes (research, tee.md 18) are named where a case stands for one. */
+ * Azure's vTPMs, with event logs, IMA lists and HCL reports; and the logs behind the RTMRs of some TDX cases. Rows of
+ * docs/faults-of-the-originals.md are named where a case stands for one. */
 #include <setjmp.h>
 #include <stdarg.h>
 

@@ -83,7 +83,7 @@ static TR_RC complete(const struct tr_sim_spec *in, struct tr_sim_spec *out, str
 	bool fits;
 
 	*out = *in;
-	/* SGX in v4 is legal, and v3 is always SGX (tee.md 2.2). */
+	/* SGX in v4 is legal, and v3 is always SGX. */
 	fits = (sgx && v >= 3 && v <= 5 && in->body == TR_BODY_SGX) ||
 	       (td && ((v == 4 && in->body == TR_BODY_TD10) ||
 		       (v == 5 && (in->body == TR_BODY_TD10 || in->body == TR_BODY_TD15)))) ||

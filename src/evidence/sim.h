@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The simulated TEE: a vendor of our own. It makes roots, certificates, CRLs, TCB info, QE identities and quotes that are
- * structurally identical to Intel's and AMD's (tee.md 15), for tests and for development, with keys from a seed or fresh.
+ * structurally identical to Intel's and AMD's, for tests and for development, with keys from a seed or fresh.
  * Its names say "Troth Simulated TEE"; nothing that it signs passes where its root was not explicitly trusted. Never linked
  * into trothd or libtroth: the agent (TEE_PLATFORM=simulated), troth (`troth quote simulate`) and tests use it. */
 #ifndef TR_EVIDENCE_SIM_H
@@ -16,7 +16,8 @@
 /* FMSPC of the simulated platform: none of Intel's, so that its TCB info never stands where a real one should. */
 #define TR_SIM_FMSPC "\x54\x72\x53\x69\x6d\x01"
 
-/* A fault to build in: every row of tee.md 18 that a signature cannot hide. 0: none. One row each in sim_faults.inc. */
+/* A fault to build in: every row M-… of docs/faults-of-the-originals.md that a signature cannot hide. 0: none. One row
+ * each in sim_faults.inc. */
 enum tr_sim_fault {
 	TR_SIM_NO_FAULT,
 #define TR_SIM_FAULT(id, slug, kinds, code, what) TR_SIMF_##id,

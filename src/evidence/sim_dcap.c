@@ -82,7 +82,7 @@ static void put_configuration(struct tr_buf *b)
 	end_pair(b, all, (uint8_t[]){ 7 }, 1);
 }
 
-/* The SGX extension of the leaf (tee.md 3.3). */
+/* The SGX extension of the leaf. */
 static TR_RC sgx_extension(const struct tr_sim *s, const struct tr_sim_spec *spec, struct tr_buf *ret, struct tr_err *err)
 {
 	tr_auto(tr_buf_done) struct tr_buf v = TR_BUF_INIT;

@@ -5,7 +5,7 @@
 #include "codec/text.h"
 #include "evidence/sim_inner.h"
 
-/* The part's status over the platform's (tee.md 6.3). */
+/* The part's status over the platform's. */
 static enum tr_tcb_status converge(enum tr_tcb_status platform, enum tr_tcb_status part)
 {
 	switch (part) {

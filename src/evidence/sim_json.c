@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* TCB info and QE identity of the simulated vendor: compact JSON, signed as it is written (tee.md 4). */
+/* TCB info and QE identity of the simulated vendor: compact JSON, signed as it is written. */
 #include "codec/text.h"
 #include "crypto/hash.h"
 #include "evidence/sim_inner.h"

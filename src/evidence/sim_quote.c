@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Quotes of the simulated vendor, by the offsets of tee.md 2. */
+/* Quotes of the simulated vendor, by the offsets of Intel's formats. */
 #include "crypto/hash.h"
 #include "evidence/sim_inner.h"
 

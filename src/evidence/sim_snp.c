@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* AMD's side of the simulated vendor: ARK, ASK or ASVK, VCEK or VLEK, the ARK's list, and reports by the offsets of
- * tee.md 8. */
+ * AMD's ABI (56860). */
 #include "codec/pem.h"
 #include "crypto/der.h"
 #include "evidence/sim_inner.h"
@@ -42,7 +42,7 @@ static void put_kds_text(struct tr_buf *b, uint8_t tail, const char *text)
 	put_kds(b, &tail, 1, tr_buf_view(&value));
 }
 
-/* What the key distribution service writes into a VEK (tee.md 8.3). */
+/* What the key distribution service writes into a VEK (AMD 57230). */
 static void put_kds_extensions(struct tr_buf *b, const struct tr_sim_spec *spec, struct tr_view chip)
 {
 	bool turin = spec->product == TR_SNP_TURIN;

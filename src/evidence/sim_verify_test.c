@@ -216,7 +216,7 @@ static void it_ends(void **state)
 	}
 }
 
-/* The platform's, the module's and the QE's status together (tee.md 6.3). */
+/* The platform's, the module's and the QE's status together. */
 static void statuses_are_what_was_asked_for(void **state)
 {
 	static const struct {
@@ -255,7 +255,7 @@ static void statuses_are_what_was_asked_for(void **state)
 	}
 }
 
-/* The platform was updated under a TD that was started before: restarting it would do (tee.md 6.4). */
+/* The platform was updated under a TD that was started before: restarting it would do. */
 static void an_updated_platform_advises_a_relaunch(void **state)
 {
 	static const struct {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* AMD SEV-SNP attestation reports, versions 2 to 5 (tee.md 8): Milan, Genoa, Turin; VCEK and VLEK. */
+/* AMD SEV-SNP attestation reports, versions 2 to 5: Milan, Genoa, Turin; VCEK and VLEK. Sources: AMD 56860 (SEV-SNP firmware
+ * ABI, ATTESTATION_REPORT), 57230 (VCEK certificate and key distribution service). */
 #ifndef TR_EVIDENCE_SNP_H
 #define TR_EVIDENCE_SNP_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The verification of an SNP report, step by step as AMD's ABI (56860) and tee.md 8.5 order them; each is a line. */
+/* The verification of an SNP report, step by step as AMD's ABI (56860) orders them; each is a line. */
 #include "evidence/snp_inner.h"
 
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What Intel says about platforms: TCB info (tee.md 4.1) and QE identity (4.2) as they are signed, and the rules that make a
- * status of them (6). Read from the very bytes that were signed; what is read borrows from them. Nothing here checks a
+/* What Intel says about platforms: TCB info and QE identity (PCS API v4) as they are signed, and the rules that make a
+ * status of them. Read from the very bytes that were signed; what is read borrows from them. Nothing here checks a
  * signature, a date or whom the document is for: dcap.c does. */
 #ifndef TR_EVIDENCE_TCB_H
 #define TR_EVIDENCE_TCB_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* TPM 2.0 quotes (tee.md 9): attest structure, signature, PCR digest, attestation key; credential activation's verifier
- * half; Azure's HCL report, which ties a vTPM's key to a TEE report (11). Everything big-endian except HCL. */
+/* TPM 2.0 quotes (TPM 2.0 Library, parts 1 and 2): attest structure, signature, PCR digest, attestation key; credential
+ * activation's verifier half; Azure's HCL report, which ties a vTPM's key to a TEE report. Everything big-endian except HCL. */
 #ifndef TR_EVIDENCE_TPM_H
 #define TR_EVIDENCE_TPM_H
 
@@ -69,7 +69,7 @@ struct tr_tpm_in {
 	struct tr_tee_when when;
 	struct tr_view nonce;               /* expected extraData; n == 0: not asked unless allow_empty_nonce */
 };
-/* The steps of tee.md 9.4 in their order, a line each. PCR values are fields ("sha256:7") once they hash to the quoted
+/* Every step is a line, in order. PCR values are fields ("sha256:7") once they hash to the quoted
  * digest, never before. A SHA-1 bank that is not allowed fails under `software`: the quote itself may be authentic.
  * HCL: trusted_by = TR_AK_HCL says that the caller verified the hardware report inside (tr_hcl_parse; SNP: its report,
  * TDX: a quote of the same report data); the lines here tie the key to it. ret_attest may be NULL; it is written, and

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every step of a quote's verification by a quote that fails it alone (research, tee.md 9.4 and row 18). */
+/* Every step of a quote's verification by a quote that fails it alone (M-18 of docs/faults-of-the-originals.md). */
 #include <setjmp.h>
 #include <stdarg.h>
 

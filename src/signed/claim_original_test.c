@@ -6,7 +6,7 @@
 
 #define HASH "sha256:ab5c2f1e00000000000000000000000000000000000000000000000000000001"
 
-/* origins.md §2.1: the worked example of the original's documentation. */
+/* The worked example of the original's documentation. */
 static void the_golden_vector_is_reproduced(void **state)
 {
 	static const struct tr_claim_original c = {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A message between agents (security.md 4.4): inside, a COSE_Sign1 by the sender's identity key over who, to whom, which
- * number and what; around it HPKE to the recipient's pre-key. Whoever carries it sees sender, recipient, expiry and a padded
+/* A message between agents (docs/protocol/message.md): inside, a COSE_Sign1 by the sender's identity key over who, to whom,
+ * which number and what; around it HPKE to the recipient's pre-key. Whoever carries it sees sender, recipient, expiry and a padded
  * length, can change none of them unnoticed, and cannot read it. HPKE has no replay protection: sequence, message id and the
  * recipient's window (tr_message_window) are it. Base mode and an inner signature instead of Auth mode: decisions. */
 #ifndef TR_SIGNED_MESSAGE_H

@@ -128,7 +128,7 @@ static void make_intel(struct tr_sim *s, enum tr_tee_kind kind, struct intel *c)
 	c->in.report_data = kind == TR_TEE_TDX ? c->quote.td.report_data : c->quote.sgx.report_data;
 }
 
-/* tee.md 16 counts ten verifications for a quote with its collateral, two when collateral and PCK chain are known. */
+/* There are ten verifications for a quote with its collateral, two when collateral and PCK chain are known. */
 static void intel(struct tr_sim *s, enum tr_tee_kind kind, const char *name)
 {
 	static struct intel full, cached;

@@ -91,7 +91,7 @@ def test_without_one_of_its_files_no_case_passes(tmp_path):
 
 @shared
 def test_secretvms_rtmr3_is_compared_with_compose_and_rootfs(tmp_path):
-    """A dev image has the same MRTD, RTMR1 and RTMR2: only the rootfs tells (origins.md 3.5)."""
+    """A dev image has the same MRTD, RTMR1 and RTMR2: only the rootfs tells."""
     case = SHARED / "tdx4-secretvm-docker-ba87"
     fields = json.loads((case / "case.json").read_text())["fields"]
     rootfs = "2a6d16965f5ce5143bcba614bb7896cdfc598a71c6e1ecc55efd3d8f74ba7c8a"
