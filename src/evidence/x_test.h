@@ -3,23 +3,10 @@
 #ifndef TR_EVIDENCE_X_TEST_H
 #define TR_EVIDENCE_X_TEST_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-
-#include <cmocka.h>
-
-#include "base/file.h"
-#include "codec/text.h"
+#include "codec/codec_test.h"
 #include "evidence/x_parts.h"
 
 #define SHARED_EVIDENCE "../shared/evidence"
-
-#define CHECK(cond, label)                                                                                   \
-	do {                                                                                                 \
-		if (!(cond))                                                                                 \
-			fail_msg("%s: %s", (label), #cond);                                                  \
-	} while (0)
 
 /* "30{ 0201'05' }": bytes in hex, a tag before braces gets the length of what is between them, 'text' stands for itself.
  * Returns what is behind the closing brace, or the end. */
@@ -48,17 +35,6 @@ static inline const char *add_der(struct tr_buf *b, const char *text)
 		}
 	}
 	return *text ? text + 1 : text;
-}
-
-/* A heap copy of exactly these bytes, so that a sanitizer sees a read past the end. Freed by the caller. */
-static inline struct tr_view exact_copy(struct tr_view v)
-{
-	uint8_t *p = malloc(v.n ? v.n : 1);
-
-	assert_non_null(p);
-	if (v.n)
-		memcpy(p, v.p, v.n);
-	return tr_view(p, v.n);
 }
 
 /* "CASE/FILE" of the cases beside the repository; skips the test when it is not there. */
